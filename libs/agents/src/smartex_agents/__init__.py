@@ -1,0 +1,1 @@
+"""Synthetic participants that trade through the public API."""

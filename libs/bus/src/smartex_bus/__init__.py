@@ -1,0 +1,1 @@
+"""The log: append, read, consume; PostgreSQL and Kafka engines."""

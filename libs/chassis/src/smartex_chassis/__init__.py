@@ -1,0 +1,1 @@
+"""What every service stands on: settings, logging, tracing, auth, health, errors, drain."""

@@ -1,0 +1,1 @@
+"""Protobuf bytes to NumPy structured arrays and back, by compiled kernels."""

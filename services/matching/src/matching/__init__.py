@@ -1,0 +1,1 @@
+"""Matching: instruments, books, accounts, the command log, market data."""
