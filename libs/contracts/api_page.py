@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -54,13 +55,13 @@ def render_api_page(descriptor_set: bytes) -> str:
         lines.append(f"## {title}\n")
         for file in files:
             comments = Comments(file)
-            elements: Sequence[object] = {
+            elements: Sequence[Any] = {
                 SERVICES: file.service,
                 MESSAGES: file.message_type,
                 ENUMS: file.enum_type,
             }[number]
             for index, element in enumerate(elements):
-                lines.extend(render(element, comments, (number, index)))  # type: ignore[operator]
+                lines.extend(render(element, comments, (number, index)))
     return "\n".join(lines).rstrip() + "\n"
 
 

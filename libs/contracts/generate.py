@@ -1,4 +1,4 @@
-"""Generate the Python contracts and the API page from proto/. Run by `make proto`; `--check` fails if anything is stale."""
+"""Generate the Python contracts and the API page from proto/ (`make proto`). `--check` only compares."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def proto_files() -> list[str]:
 
 
 def run_protoc(out: Path, descriptor_set: Path) -> None:
-    """Write messages, services and their type stubs below `out`, and all descriptors with comments into one file."""
-    import grpc_tools
+    """Write messages, services and type stubs below `out`, and the descriptors with comments into a file."""
+    import grpc_tools  # type: ignore[import-untyped]
 
     includes = Path(grpc_tools.__file__).parent / "_proto"
-    outputs = [f"--{kind}_out={out}" for kind in ("python", "mypy", "grpc_python", "mypy_grpc")]
+    outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python")]
+    outputs += [f"--{kind}_out=quiet:{out}" for kind in ("mypy", "mypy_grpc")]
     subprocess.run(
         [
             sys.executable,
