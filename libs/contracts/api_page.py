@@ -55,12 +55,12 @@ def render_api_page(descriptor_set: bytes) -> str:
         lines.append(f"## {title}\n")
         for file in files:
             comments = Comments(file)
-            elements: Sequence[Any] = {
+            elements: dict[int, Sequence[Any]] = {
                 SERVICES: file.service,
                 MESSAGES: file.message_type,
                 ENUMS: file.enum_type,
-            }[number]
-            for index, element in enumerate(elements):
+            }
+            for index, element in enumerate(elements[number]):
                 lines.extend(render(element, comments, (number, index)))
     return "\n".join(lines).rstrip() + "\n"
 

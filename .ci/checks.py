@@ -1,0 +1,133 @@
+"""Every check that is no test of the whole: style, types, import contracts, contracts, and each member by itself.
+
+Run by `make test` (all) and `make lint` (`--only lint`). A failed check prints what its tool said and, at the end, its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+UV = ROOT / "build/bootstrap/bin/uv"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named step; `run` returns what to show if it failed, or nothing."""
+
+    name: str
+    run: Callable[[], str]
+
+
+def command(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
+    """Run a command; return its output if it failed, else the empty string."""
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return "" if done.returncode == 0 else done.stdout or f"exit code {done.returncode}"
+
+
+def lint_checks() -> list[Check]:
+    """Fast checks of the sources."""
+    return [
+        Check("ruff", lambda: command(BIN / "ruff", "check", "-q", ".")),
+        Check("ruff format", lambda: command(BIN / "ruff", "format", "-q", "--check", ".")),
+        Check("mypy", lambda: command(BIN / "mypy", *sources())),
+        Check("import contracts", lambda: command(BIN / "lint-imports")),
+        Check("buf lint", lambda: command(BIN / "buf", "lint", cwd=ROOT / "proto")),
+        Check("contracts fresh", lambda: command(sys.executable, "libs/contracts/generate.py", "--check")),
+        Check("lock fresh", lambda: command(UV, "lock", "--check", "--quiet") if UV.exists() else ""),
+    ]
+
+
+def sources() -> list[str]:
+    """Source folders of all members, as mypy takes them."""
+    return [
+        str(path.relative_to(ROOT))
+        for pattern in ("libs/*/src/*", "services/*/src/*")
+        for path in sorted(ROOT.glob(pattern))
+        if path.is_dir() and path.name != "smartex" and not path.name.startswith((".", "__"))
+    ]
+
+
+def member_checks() -> list[Check]:
+    """Each member's unit tests in an environment with only what that member declares."""
+    return [
+        Check(f"{member.name} alone", lambda member=member: run_member_alone(member))  # type: ignore[misc]
+        for pattern in ("libs/*", "services/*")
+        for member in sorted(ROOT.glob(pattern))
+        if (ROOT / "tests/unit" / member.name).is_dir()
+    ]
+
+
+def run_member_alone(member: Path) -> str:
+    """Install a member with its locked dependencies into `.venvs/<member>` and run `tests/unit/<member>` there."""
+    package = tomllib.loads((member / "pyproject.toml").read_text("utf-8"))["project"]["name"]
+    folder = ROOT / ".venvs" / member.name
+    requirements = folder.with_suffix(".txt")
+    folder.parent.mkdir(exist_ok=True)
+    environment = {"VIRTUAL_ENV": str(folder), "UV_PROJECT_ENVIRONMENT": str(folder)}
+    export = (UV, "export", "--quiet", "--frozen", "--no-default-groups", "--no-hashes", "--no-header")
+    locked = subprocess.run(
+        [*map(str, export), "--package", package], cwd=ROOT, capture_output=True, text=True
+    )
+    tools = subprocess.run(
+        [*map(str, export), "--only-group", "test"], cwd=ROOT, capture_output=True, text=True
+    )
+    requirements.write_text(locked.stdout + tools.stdout, "utf-8")
+    return (
+        ("" if folder.exists() else command(UV, "venv", "--quiet", "--python", sys.executable, folder))
+        or command(UV, "pip", "sync", "--quiet", requirements, env=environment)
+        or command(
+            folder / "bin/python",
+            "-m",
+            "pytest",
+            "-q",
+            "--no-header",
+            f"tests/unit/{member.name}",
+            env={"SMARTEX_ALONE": "1"},
+        )
+    )
+
+
+def run(checks: list[Check]) -> list[str]:
+    """Run the checks in order, a line each; return the names of those that failed."""
+    failed = []
+    for check in checks:
+        began = time.monotonic()
+        output = check.run()
+        print(f"{'FAILED' if output else 'ok':6} {check.name} ({time.monotonic() - began:.1f} s)", flush=True)
+        if output:
+            print(output, flush=True)
+            failed.append(check.name)
+    return failed
+
+
+def main() -> int:
+    """Run what was asked for; exit 1 if anything failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", choices=["lint", "members"], help="run one part only")
+    only = parser.parse_args().only
+    checks = ([] if only == "members" else lint_checks()) + ([] if only == "lint" else member_checks())
+    failed = run(checks)
+    if failed:
+        print("failed: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

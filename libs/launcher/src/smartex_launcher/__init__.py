@@ -1,0 +1,1 @@
+"""Starts the whole exchange on one machine."""
