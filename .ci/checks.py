@@ -1,6 +1,6 @@
-"""Every check that is no test of the whole: style, types, import contracts, contracts, and each member by itself.
+"""Every check beside the tests of the whole: style, types, imports, contracts, and each member by itself.
 
-Run by `make test` (all) and `make lint` (`--only lint`). A failed check prints what its tool said and, at the end, its name.
+Run by `make test` (all) and `make lint` (`--only lint`). A failed check prints what its tool said.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def member_checks() -> list[Check]:
 
 
 def run_member_alone(member: Path) -> str:
-    """Install a member with its locked dependencies into `.venvs/<member>` and run `tests/unit/<member>` there."""
+    """Run a member's unit tests in `.venvs/<member>`, which holds its locked dependencies and no others."""
     package = tomllib.loads((member / "pyproject.toml").read_text("utf-8"))["project"]["name"]
     folder = ROOT / ".venvs" / member.name
     requirements = folder.with_suffix(".txt")
@@ -99,7 +99,6 @@ def run_member_alone(member: Path) -> str:
             "-q",
             "--no-header",
             f"tests/unit/{member.name}",
-            env={"SMARTEX_ALONE": "1"},
         )
     )
 
