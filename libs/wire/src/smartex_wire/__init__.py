@@ -1,1 +1,7 @@
 """Protobuf bytes to NumPy structured arrays and back, by compiled kernels."""
+
+from ._codec import Codec, FlatCodec, Kernels, codec, flat_codec
+from ._errors import Reason, WireError
+from ._warm import warm_up
+
+__all__ = ["Codec", "FlatCodec", "Kernels", "Reason", "WireError", "codec", "flat_codec", "warm_up"]

@@ -1,0 +1,291 @@
+"""The Python face of the kernels: bytes and arrays in, arrays and bytes out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from ._errors import Reason, WireError
+from ._layout import Layout, envelope_layout, flat_layout
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+Octets: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+Header: TypeAlias = Mapping[str, int | float | bool] | np.void | Rows
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+_KEPT_SCRATCH = 1 << 20
+"""Bytes of output buffer that a thread keeps for the next message; larger ones are made and given back."""
+
+
+class _Scratch(threading.local):
+    """A thread's output buffer: the final length of a message is known only after it was written."""
+
+    def __init__(self) -> None:
+        self.buffer: Octets = np.empty(1 << 16, np.uint8)
+
+    def of(self, size: int) -> Octets:
+        if size <= len(self.buffer):
+            return self.buffer
+        buffer = np.empty(size, np.uint8)
+        if size <= _KEPT_SCRATCH:
+            self.buffer = buffer
+        return buffer
+
+
+_scratch = _Scratch()
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The raw kernels and their table, for compiled code that fuses steps. See `_kernels` for what each promises."""
+
+    program: np.ndarray[Any, np.dtype[np.uint64]]
+    """The first argument of the kernels: what they must know of this message."""
+    decode: Callable[..., int]
+    """(program, src, dst, header) → rows, or a failure."""
+    encode: Callable[..., int]
+    """(program, rows, header, out) → bytes, or -1 for too little room."""
+    count: Callable[..., int]
+    """(program, src) → rows, or a failure."""
+    max_size: Callable[..., int]
+    """(program, rows) → bytes."""
+    decode_flat: Callable[..., int]
+    """(program, src, dst) → 1, or a failure; for a flat message or the body of one row."""
+    encode_flat: Callable[..., int]
+    """(program, row, out) → bytes, or -1 for too little room."""
+
+
+def _kernels(layout: Layout) -> Kernels:
+    """Import the kernels, and with them Numba, as late as the first use."""
+    from . import _kernels as made
+
+    return Kernels(
+        layout.program,
+        made.decode,
+        made.encode,
+        made.count,
+        made.max_size,
+        made.decode_flat,
+        made.encode_flat,
+    )
+
+
+def _source(data: Buffer) -> Octets:
+    """The bytes as a read-only array, not copied: one array type, one compiled kernel."""
+    source: Octets = np.frombuffer(data, np.uint8)
+    if source.flags.writeable:
+        source.flags.writeable = False
+    return source
+
+
+def _fail(result: int) -> NoReturn:
+    raise WireError(Reason(~result & 0xFF).name, ~result >> 8)
+
+
+def _room(error: int, size: int, room: int) -> None:
+    if error < 0:
+        raise ValueError(f"the buffer has room for {room} bytes: give it up to {size} (max_size)")
+
+
+def _checked(rows: Rows, dtype: np.dtype[np.void], what: str) -> Rows:
+    if rows.dtype is not dtype and rows.dtype != dtype:
+        raise TypeError(f"{what} must have the dtype {dtype}, not {rows.dtype}")
+    if rows.ndim != 1:
+        raise TypeError(f"{what} must have one dimension, not {rows.ndim}")
+    return rows
+
+
+def _writable(rows: Rows, dtype: np.dtype[np.void], what: str) -> Rows:
+    _checked(rows, dtype, what)
+    if not (rows.flags.c_contiguous and rows.flags.writeable):
+        raise TypeError(f"{what} must be contiguous and writable")
+    return rows
+
+
+class Codec:
+    """Protobuf bytes of an envelope ⇄ its rows and its header. Make one with `smartex_wire.codec`; safe to share between threads."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.row_dtype = layout.row_dtype
+        """One item of the repeated field: names as in the proto, aligned, a whole number of 8-byte words."""
+        self.header_dtype = layout.header_dtype
+        """The envelope's scalar fields; without fields if it has none."""
+        self._row_bytes = layout.row_dtype.itemsize
+        self._header_bytes = layout.header_dtype.itemsize
+        self._no_header: Octets = np.empty(0, np.uint8)
+        self._empty_header: np.void = np.zeros(1, self.header_dtype)[0]
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        """The raw kernels; the first access imports Numba."""
+        return _kernels(self._layout)
+
+    def max_size(self, rows: int) -> int:
+        """Bytes that a message of so many rows takes at most."""
+        return int(self.kernels.max_size(self.kernels.program, rows))
+
+    def count(self, data: Buffer) -> int:
+        """How many rows the bytes hold, without looking into them. WireError if the envelope is malformed."""
+        result = self.kernels.count(self.kernels.program, _source(data))
+        if result < 0:
+            _fail(result)
+        return result
+
+    def decode(
+        self, data: Buffer, out: Rows | None = None, *, max_rows: int | None = None
+    ) -> tuple[np.void, Rows]:
+        """The header and the rows of a message.
+
+        Rows go to the start of `out` if it is given, else to a new array. WireError if the bytes are not a valid message, or
+        hold more rows than `max_rows` or `out` allow; `out` then holds rows that mean nothing. Set `max_rows` for input
+        of strangers: an empty row is 2 bytes on the wire and `row_dtype.itemsize` in memory.
+        """
+        kernels = self.kernels
+        source = _source(data)
+        if out is None:
+            room = kernels.count(kernels.program, source)
+            if room < 0:
+                _fail(room)
+            if max_rows is not None and room > max_rows:
+                room = max_rows
+            memory = np.empty(room * self._row_bytes, np.uint8)
+            rows: Rows = memory.view(self.row_dtype)
+        else:
+            rows = _writable(out, self.row_dtype, "out")[:max_rows]
+            memory = rows.view(np.uint8)
+        if self._header_bytes:
+            header = np.empty(1, self.header_dtype)
+            result = kernels.decode(kernels.program, source, memory, header.view(np.uint8))
+            scalars = header[0]
+        else:
+            result = kernels.decode(kernels.program, source, memory, self._no_header)
+            scalars = self._empty_header
+        if result < 0:
+            _fail(result)
+        return scalars, rows if out is None else rows[:result]
+
+    def decode_into(self, data: Buffer, out: Rows, at: int = 0, header: Rows | None = None) -> int:
+        """Append the rows of a message to `out` from index `at` on; returns how many there were.
+
+        `header`, an array of one `header_dtype` (a slice of a longer one, say), takes the scalars. WireError as in `decode`,
+        with TOO_MANY_ROWS if `out` is full; rows before `at` are never touched.
+        """
+        if not 0 <= at <= len(out):
+            raise IndexError(f"at={at} is outside out, which has {len(out)} rows")
+        memory = _writable(out, self.row_dtype, "out")[at:].view(np.uint8)
+        scalars = self._no_header
+        if header is not None:
+            if len(_writable(header, self.header_dtype, "header")) != 1:
+                raise TypeError("header must be an array of one element")
+            scalars = header.view(np.uint8)
+        result = self.kernels.decode(self.kernels.program, _source(data), memory, scalars)
+        if result < 0:
+            _fail(result)
+        return result
+
+    def encode(self, rows: Rows, header: Header | None = None) -> bytes:
+        """The message of these rows and header, as the runtime's deterministic serialization would be.
+
+        `header` is a mapping of names to values, or what `decode` gave. Ignored fields are absent. TypeError for another dtype.
+        """
+        size = self.max_size(len(rows))
+        buffer = _scratch.of(size)
+        return buffer[: self.encode_into(rows, buffer, header=header)].tobytes()
+
+    def encode_into(self, rows: Rows, buffer: Octets, at: int = 0, header: Header | None = None) -> int:
+        """Write the message to `buffer[at:]`; returns its length in bytes.
+
+        ValueError if the buffer might be too small: `max_size(len(rows))` bytes are always enough.
+        """
+        if not 0 <= at <= len(buffer):
+            raise IndexError(f"at={at} is outside the buffer, which has {len(buffer)} bytes")
+        kernels = self.kernels
+        memory = np.ascontiguousarray(_checked(rows, self.row_dtype, "rows")).view(np.uint8)
+        target = buffer[at:] if at else buffer
+        length = kernels.encode(kernels.program, memory, self._header_octets(header), target)
+        _room(length, self.max_size(len(rows)), len(target))
+        return length
+
+    def _header_octets(self, header: Header | None) -> Octets:
+        if header is None or not self._header_bytes:
+            if isinstance(header, Mapping) and header:
+                raise TypeError(f"the message has no header fields, got {', '.join(header)}")
+            return self._no_header
+        scalars = np.zeros(1, self.header_dtype)
+        if isinstance(header, Mapping):
+            unknown = header.keys() - set(self.header_dtype.names or ())
+            if unknown:
+                raise TypeError(f"the header has no field {', '.join(sorted(unknown))}")
+            for name, value in header.items():
+                scalars[name] = value
+        elif header.dtype == self.header_dtype:
+            scalars[:] = header
+        else:
+            raise TypeError(f"header must have the dtype {self.header_dtype}, not {header.dtype}")
+        return scalars.view(np.uint8)
+
+
+class FlatCodec:
+    """Protobuf bytes of one message of scalars ⇄ one row. Make one with `smartex_wire.flat_codec`."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.row_dtype = layout.row_dtype
+        """The message: names as in the proto, aligned, a whole number of 8-byte words."""
+        self._max_bytes = 0
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        """The raw kernels; the first access imports Numba."""
+        return _kernels(self._layout)
+
+    @cached_property
+    def max_size(self) -> int:
+        """Bytes that a message takes at most."""
+        return int(self.kernels.max_size(self.kernels.program, 1))
+
+    def decode(self, data: Buffer, out: Rows | None = None) -> Rows:
+        """The message as an array of one row (`out`, if it is given). WireError if the bytes are not a valid message."""
+        row = np.empty(1, self.row_dtype) if out is None else _writable(out, self.row_dtype, "out")
+        if len(row) != 1:
+            raise TypeError("out must be an array of one row")
+        result = self.kernels.decode_flat(self.kernels.program, _source(data), row.view(np.uint8))
+        if result < 0:
+            _fail(result)
+        return row
+
+    def encode(self, row: Rows | np.void) -> bytes:
+        """The message of a row (an array of one, or an element of an array)."""
+        rows = _checked(np.atleast_1d(np.asarray(row)), self.row_dtype, "row")
+        if len(rows) != 1:
+            raise TypeError(f"a flat message is one row, got {len(rows)}")
+        buffer = _scratch.of(self.max_size)
+        memory = np.ascontiguousarray(rows).view(np.uint8)
+        length = self.kernels.encode_flat(self.kernels.program, memory, buffer)
+        _room(length, self.max_size, len(buffer))
+        return buffer[:length].tobytes()
+
+
+def _descriptor(message: type[Message] | Descriptor) -> Descriptor:
+    return message if isinstance(message, Descriptor) else message.DESCRIPTOR
+
+
+def codec(envelope: type[Message] | Descriptor, *, ignore: Collection[str] = ()) -> Codec:
+    """A codec for an envelope: scalar fields and exactly one repeated field of a message of scalars.
+
+    Fields named in `ignore` are skipped on decode, unseen, and absent on encode. TypeError names a field that does not fit.
+    """
+    return Codec(envelope_layout(_descriptor(envelope), ignore))
+
+
+def flat_codec(message: type[Message] | Descriptor) -> FlatCodec:
+    """A codec for a message of scalars only. TypeError names a field that does not fit."""
+    return FlatCodec(flat_layout(_descriptor(message)))

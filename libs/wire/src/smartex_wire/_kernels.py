@@ -1,0 +1,174 @@
+"""The compiled kernels that a codec calls, and that other compiled code may call: arrays in, a number out.
+
+`program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8. Rows and headers are whole
+words long. A result is what the kernel promises if it is not negative; `reason_of` and `offset_of` take a failure apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._errors import Reason
+from ._layout import Head
+from ._memory import I64, U64, kernel
+from ._read import (
+    ROWS,
+    UNKNOWN,
+    Address,
+    Step,
+    bad_tag,
+    body_of,
+    clear,
+    failure,
+    operation_of,
+    read_field,
+    read_row,
+    read_tag,
+    skip,
+    skip_bytes,
+    slot,
+)
+from ._write import write_fields, write_row
+
+Words = np.ndarray[Any, Any]
+Bytes = np.ndarray[Any, Any]
+
+_0 = U64(0)
+_LENGTHS = U64(10)
+"""Tag and length of a row take 5 bytes each at most."""
+_ROW_BYTES, _HEADER_BYTES = U64(Head.ROW_BYTES), U64(Head.HEADER_BYTES)
+_ROW_MAX, _HEADER_MAX = U64(Head.ROW_MAX), U64(Head.HEADER_MAX)
+_ENVELOPE, _ROWS_TAG = U64(Head.ENVELOPE_DISPATCH), U64(Head.ROWS_TAG)
+_BEFORE, _AFTER, _ROW = U64(Head.BEFORE), U64(Head.AFTER), U64(Head.ROW)
+_TOO_MANY_ROWS = U64(Reason.TOO_MANY_ROWS)
+
+
+@kernel
+def reason_of(result: int) -> int:
+    """The `Reason` of a failure."""
+    return ~result & 0xFF
+
+
+@kernel
+def offset_of(result: int) -> int:
+    """The byte of the input that a failure is about."""
+    return ~result >> 8
+
+
+@kernel
+def _relative(step: Step, origin: Address) -> int:
+    """A failure that tells its offset instead of its address."""
+    return ~(~step - I64(origin << U64(8)))
+
+
+@kernel
+def decode(program: Words, src: Bytes, dst: Bytes, header: Bytes) -> int:
+    """Read an envelope: its rows into `dst` from the start, its scalars into `header` (or nowhere, if that is empty).
+
+    Returns the number of rows, or a failure; `dst` then holds rows that mean nothing.
+    """
+    table, origin = U64(program.ctypes.data), U64(src.ctypes.data)
+    row, scalars = U64(dst.ctypes.data), U64(header.ctypes.data)
+    row_bytes = slot(table, _ROW_BYTES)
+    position, stop, first, end = origin, origin + U64(len(src)), row, row + U64(len(dst))
+    has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
+    if has_header:
+        clear(scalars, slot(table, _HEADER_BYTES))
+    while position < stop:
+        start = position
+        tag, position = read_tag(start, stop)
+        if position == _0:
+            return _relative(bad_tag(start, stop), origin)
+        operation = operation_of(table, _ENVELOPE, tag)
+        if operation == ROWS:
+            after = skip_bytes(position, stop)
+            if after >= 0 and end - row < row_bytes:
+                after = failure(start, _TOO_MANY_ROWS)
+            if after >= 0:
+                after = read_row(table, body_of(position, stop), U64(after), 1, row)
+                row += row_bytes
+        elif operation != UNKNOWN and has_header:
+            after = read_field(operation, scalars, position, stop)
+        else:
+            after = skip(tag, position, stop, 0)
+        if after < 0:
+            return _relative(after, origin)
+        position = U64(after)
+    return I64((row - first) // row_bytes)
+
+
+@kernel
+def count(program: Words, src: Bytes) -> int:
+    """How many rows an envelope holds, without looking into them, or a failure."""
+    rows_tag, origin = program[_ROWS_TAG], U64(src.ctypes.data)
+    position, stop = origin, origin + U64(len(src))
+    rows = 0
+    while position < stop:
+        start = position
+        tag, position = read_tag(start, stop)
+        if position == _0:
+            return _relative(bad_tag(start, stop), origin)
+        if tag == rows_tag:
+            rows += 1
+        after = skip(tag, position, stop, 0)
+        if after < 0:
+            return _relative(after, origin)
+        position = U64(after)
+    return rows
+
+
+@kernel
+def decode_flat(program: Words, src: Bytes, dst: Bytes) -> int:
+    """Read one flat message into the row at the start of `dst`. Returns 1 or a failure."""
+    origin = U64(src.ctypes.data)
+    if U64(len(dst)) < program[_ROW_BYTES]:
+        return _relative(failure(origin, _TOO_MANY_ROWS), origin)
+    after = read_row(U64(program.ctypes.data), origin, origin + U64(len(src)), 0, U64(dst.ctypes.data))
+    return _relative(after, origin) if after < 0 else 1
+
+
+@kernel
+def max_size(program: Words, rows: int) -> int:
+    """Bytes that an envelope of `rows` rows can take at most."""
+    return I64(program[_HEADER_MAX]) + rows * I64(program[_ROW_MAX] + _LENGTHS)
+
+
+@kernel
+def encode(program: Words, rows: Bytes, header: Bytes, out: Bytes) -> int:
+    """Write an envelope of the rows and the scalars of `header` (none, if that is empty) into `out`.
+
+    Returns its length, or -1 if `out` may lack the room: `max_size` bytes are always enough.
+    """
+    table = U64(program.ctypes.data)
+    row, scalars = U64(rows.ctypes.data), U64(header.ctypes.data)
+    origin = U64(out.ctypes.data)
+    row_bytes, row_max = slot(table, _ROW_BYTES), slot(table, _ROW_MAX) + _LENGTHS
+    header_max = slot(table, _HEADER_MAX)
+    position, end, last = origin, origin + U64(len(out)), row + U64(len(rows))
+    has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
+    if end - position < header_max:
+        return -1
+    if has_header:
+        position = write_fields(table, _BEFORE, scalars, position)
+    while last - row >= row_bytes:
+        if end - position < row_max:
+            return -1
+        position = write_row(table, row, position)
+        row += row_bytes
+    if end - position < header_max:
+        return -1
+    if has_header:
+        position = write_fields(table, _AFTER, scalars, position)
+    return I64(position - origin)
+
+
+@kernel
+def encode_flat(program: Words, row: Bytes, out: Bytes) -> int:
+    """Write the row at the start of `row` as a flat message. Returns its length, or -1 if `out` may lack the room."""
+    if U64(len(row)) < program[_ROW_BYTES] or U64(len(out)) < program[_ROW_MAX]:
+        return -1
+    origin = U64(out.ctypes.data)
+    end = write_fields(U64(program.ctypes.data), _ROW, U64(row.ctypes.data), origin)
+    return I64(end - origin)

@@ -1,0 +1,74 @@
+"""Loads and stores at addresses, for kernels that know their bounds.
+
+Arrays passed between compiled functions are reference counted at every call, with atomic operations: for the reading of
+one field that costs ten times the reading. Addresses are plain integers. Loads and stores need no alignment; values come
+and go as uint64. Under NUMBA_DISABLE_JIT=1 the same functions work through ctypes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from llvmlite import ir
+from numba import config, njit, types
+from numba.extending import intrinsic
+
+if TYPE_CHECKING:
+    U64 = int
+    I64 = int
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+    def kernel(function: Function) -> Function:
+        """Say to the type checker that compiling keeps the signature."""
+        return function
+
+else:
+    U64 = np.uint64
+    I64 = np.int64
+    kernel = njit(cache=True, error_model="numpy")
+
+_C_TYPES: dict[int, Any] = {8: ctypes.c_uint8, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
+
+
+def _interpreted(bits: int) -> tuple[Callable[[int], Any], Callable[[int, int], None]]:
+    """A load and a store for the interpreter."""
+    cell = _C_TYPES[bits]
+
+    def peek(address: int) -> Any:
+        return np.uint64(cell.from_address(int(address)).value)
+
+    def poke(address: int, value: int) -> None:
+        cell.from_address(int(address)).value = int(value)
+
+    return peek, poke
+
+
+def _compiled(bits: int) -> tuple[Callable[[int], Any], Callable[[int, int], None]]:
+    """A load and a store that become one machine instruction each."""
+    word, cell = ir.IntType(64), ir.IntType(bits)
+
+    def peek(typing_context: Any, address: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            value = builder.load(builder.inttoptr(arguments[0], cell.as_pointer()), align=1)
+            return value if bits == 64 else builder.zext(value, word)
+
+        return types.uint64(types.uint64), code
+
+    def poke(typing_context: Any, address: Any, value: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            stored = arguments[1] if bits == 64 else builder.trunc(arguments[1], cell)
+            builder.store(stored, builder.inttoptr(arguments[0], cell.as_pointer()), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.uint64, types.uint64), code
+
+    return intrinsic(peek), intrinsic(poke)
+
+
+_accessors = _interpreted if config.DISABLE_JIT else _compiled
+peek8, poke8 = _accessors(8)
+peek32, poke32 = _accessors(32)
+peek64, poke64 = _accessors(64)
