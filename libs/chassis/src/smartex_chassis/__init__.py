@@ -1,1 +1,79 @@
 """What every service stands on: settings, logging, tracing, auth, health, errors, drain."""
+
+from smartex_chassis.auth import PUBLIC, SCOPES, Principal, TokenVerifier
+from smartex_chassis.call import drain_started, principal, time_remaining
+from smartex_chassis.errors import (
+    AlreadyExists,
+    BindFailed,
+    Category,
+    DeadlineExceeded,
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidInput,
+    NotFound,
+    OutOfRange,
+    Overloaded,
+    PermissionDenied,
+    PortInUse,
+    SettingsInvalid,
+    SmartexError,
+    StartupError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+    to_status,
+)
+from smartex_chassis.issuer import LocalIssuer
+from smartex_chassis.keys import KeySet
+from smartex_chassis.main import Service, run_all, run_loop, run_service
+from smartex_chassis.server import ChassisServer, ServiceModule, serve
+from smartex_chassis.settings import ChassisSettings, Settings, load, print_settings, read_secret
+from smartex_chassis.telemetry import counter, gauge, histogram
+
+__all__ = [
+    "PUBLIC",
+    "SCOPES",
+    "AlreadyExists",
+    "BindFailed",
+    "Category",
+    "ChassisServer",
+    "ChassisSettings",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "FieldViolation",
+    "Internal",
+    "InvalidInput",
+    "KeySet",
+    "LocalIssuer",
+    "NotFound",
+    "OutOfRange",
+    "Overloaded",
+    "PermissionDenied",
+    "PortInUse",
+    "Principal",
+    "Service",
+    "ServiceModule",
+    "Settings",
+    "SettingsInvalid",
+    "SmartexError",
+    "StartupError",
+    "TokenVerifier",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "counter",
+    "drain_started",
+    "gauge",
+    "histogram",
+    "load",
+    "principal",
+    "print_settings",
+    "read_secret",
+    "run_all",
+    "run_loop",
+    "run_service",
+    "serve",
+    "time_remaining",
+    "to_status",
+]

@@ -1,0 +1,116 @@
+"""The command line of a service: load the settings, build, serve; or print or check the settings."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from smartex_chassis import logging, telemetry
+from smartex_chassis.errors import StartupError
+from smartex_chassis.server import ChassisServer, ServiceModule, serve
+from smartex_chassis.settings import ChassisSettings, Settings, load, print_settings
+
+S = TypeVar("S", bound=Settings)
+C = TypeVar("C", bound=ChassisSettings)
+
+Build = Callable[[S], ServiceModule | Awaitable[ServiceModule]]
+
+
+@dataclass(frozen=True)
+class Service(Generic[S]):
+    """A service that can be hosted: how to build its module, and the settings that takes."""
+
+    build: Build[S]
+    settings_cls: type[S]
+
+
+def run_service(
+    build: Build[C], settings_cls: type[C], *, name: str | None = None, argv: Sequence[str] | None = None
+) -> int:
+    """Run one service as a program and return the exit code.
+
+    `build(settings)` returns its module, at once or awaited. What keeps it from starting is printed in one
+    line for each problem, with exit code 2.
+    """
+    return run_all([Service(build, settings_cls)], settings_cls, name=name, argv=argv)
+
+
+def run_all(
+    services: Sequence[Service[Any]],
+    settings_cls: type[ChassisSettings] = ChassisSettings,
+    *,
+    name: str | None = None,
+    argv: Sequence[str] | None = None,
+    on_ready: Callable[[ChassisServer], None] | None = None,
+) -> int:
+    """Run several services in one process on one port; `settings_cls` says where and how they are served."""
+    asked = _parser(name).parse_args(argv)
+    classes = list(dict.fromkeys([settings_cls, *(service.settings_cls for service in services)]))
+    if asked.print_settings:
+        print("\n\n".join(print_settings(cls) for cls in classes))
+        return 0
+    try:
+        loaded = {cls: load(cls) for cls in classes}
+        if asked.check:
+            print("settings are good")
+            return 0
+        chassis = loaded[settings_cls]
+        assert isinstance(chassis, ChassisSettings)
+        return run_loop(_host(services, loaded, chassis, name or "smartex", on_ready), chassis.event_loop)
+    except StartupError as error:
+        print(error.message, file=sys.stderr)
+        return error.exit_code
+
+
+async def _host(
+    services: Sequence[Service[Any]],
+    loaded: dict[type[Settings], Settings],
+    chassis: ChassisSettings,
+    name: str,
+    on_ready: Callable[[ChassisServer], None] | None,
+) -> int:
+    logging.configure(service=name, level=chassis.log_level, form=chassis.log_format)
+    telemetry.start_tracing(
+        name, endpoint=chassis.otlp_endpoint, console=chassis.trace_console, ratio=chassis.trace_ratio
+    )
+    try:
+        modules = [await _built(service.build(loaded[service.settings_cls])) for service in services]
+        return await serve(modules, chassis, on_ready=on_ready)
+    finally:
+        await asyncio.to_thread(telemetry.stop_tracing)
+
+
+async def _built(module: ServiceModule | Awaitable[ServiceModule]) -> ServiceModule:
+    return await module if inspect.isawaitable(module) else module
+
+
+def run_loop(program: Coroutine[Any, Any, int], event_loop: str = "auto") -> int:
+    """Run the coroutine on the kind of event loop that is asked for (`auto`, `asyncio`, `uvloop`)."""
+    with asyncio.Runner(loop_factory=_loop_factory(event_loop)) as runner:
+        return runner.run(program)
+
+
+def _loop_factory(event_loop: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if event_loop == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError as error:
+        if event_loop == "auto":
+            return None
+        raise StartupError("uvloop is not installed: set SMARTEX_EVENT_LOOP=asyncio") from error
+    return uvloop.new_event_loop
+
+
+def _parser(name: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name)
+    parser.add_argument(
+        "--print-settings", action="store_true", help="print every setting with its default and meaning"
+    )
+    parser.add_argument("--check", action="store_true", help="check the settings and leave")
+    return parser

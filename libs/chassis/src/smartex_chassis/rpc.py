@@ -1,0 +1,386 @@
+"""The one layer between gRPC and the servicers: admission, auth, deadline, errors, metrics, traces.
+
+It is a single function around each handler, made once per method, because stacked interceptors cost more than
+an order. It also takes the place of gRPC's own table of methods: `grpc.aio` waits on one future per
+registered method for every RPC that arrives, so that a process with fifty methods would pay for all fifty
+each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from smartex_chassis import telemetry
+from smartex_chassis.auth import PUBLIC, SCOPES, Principal, TokenVerifier, bearer_token
+from smartex_chassis.call import Call, set_current
+from smartex_chassis.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    Overloaded,
+    PermissionDenied,
+    SmartexError,
+    StartupError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+    to_status,
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Answer = Callable[[Any, Any], Awaitable[Any]]
+
+_STATUS_KEY = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_TRACE_KEYS = frozenset({"traceparent", "tracestate"})
+_NO_PARENT: Mapping[str, str] = {}
+
+_seconds = telemetry.histogram(
+    "smartex_rpc_duration_seconds",
+    "Time from a request's arrival to its answer",
+    ("method",),
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 5, 30),
+)
+_finished = telemetry.counter(
+    "smartex_rpc_finished_total", "RPCs finished, by status code", ("method", "code")
+)
+_active = telemetry.gauge("smartex_rpc_active_calls", "RPCs being served now", ("method",))
+
+
+class _Meters:
+    """The metric children of one method, looked up once instead of on every call."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.active = _active.labels(method)
+        self._seconds = _seconds.labels(method)
+        self._codes: dict[grpc.StatusCode, Any] = {}
+
+    def finish(self, code: grpc.StatusCode, seconds: float) -> None:
+        counted = self._codes.get(code)
+        if counted is None:
+            counted = self._codes[code] = _finished.labels(self._method, code.name)
+        counted.inc()
+        self._seconds.observe(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process takes on: RPCs at a time, and seconds for a unary RPC that came without a deadline."""
+
+    concurrent_rpcs: int
+    default_deadline: float
+
+
+class Gate:
+    """Whether calls are let in, and which are in flight; shared by all methods of a server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.open = False
+        self.drain = asyncio.Event()
+        self.calls: set[Call] = set()
+
+    def admit(self) -> None:
+        """Raise `Unavailable` before the start and in the drain, `Overloaded` when calls are too many."""
+        if not self.open:
+            raise Unavailable(
+                "the server is starting; try again", reason="STARTING", retry_after=timedelta(seconds=1)
+            )
+        if self.drain.is_set():
+            raise draining()
+        if len(self.calls) > self.limits.concurrent_rpcs:
+            raise Overloaded("too many calls at a time; try again", reason="TOO_MANY_RPCS")
+
+    def end_streams(self, streaming: Mapping[str, bool]) -> None:
+        """Bring the streams that are still open to an end."""
+        for call in list(self.calls):
+            if streaming.get(call.method, False):
+                call.end(draining())
+
+
+def draining() -> Unavailable:
+    """Return what callers are told while the server drains."""
+    return Unavailable(
+        "the server is shutting down; call again, another one will answer",
+        reason="DRAINING",
+        retry_after=timedelta(seconds=1),
+    )
+
+
+class _Registrable(Protocol):
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any: ...
+
+
+@dataclass(frozen=True)
+class _Details:
+    method: str
+    invocation_metadata: tuple[tuple[str, str | bytes], ...] = ()
+
+
+class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """Takes registrations as a `grpc.aio.Server` does, and answers gRPC with guarded handlers.
+
+    `scopes` says for each RPC which scope it needs; one that is not in it is denied.
+    """
+
+    def __init__(self, scopes: Mapping[str, str], verifier: TokenVerifier | None, gate: Gate) -> None:
+        self._scopes = dict(scopes)
+        self._verifier = verifier
+        self._gate = gate
+        self._sources: list[_Registrable] = []
+        self._named: set[str] = set()
+        self._guarded: dict[str, Any] = {}
+        self.streaming: dict[str, bool] = {}
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[_Registrable]) -> None:
+        """Serve the RPCs of these handlers (called by generated code)."""
+        self._sources.extend(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        """Note the RPCs of a service (called by generated code); the generic handlers already serve them."""
+        self._named.update(f"/{service_name}/{method}" for method in method_handlers)
+
+    def check(self) -> None:
+        """Raise `StartupError` unless scopes and registered RPCs match and every handler is async."""
+        problems = [
+            f"{method} is served without a scope: add it to its module's scopes"
+            for method in sorted(self._named - self._scopes.keys())
+        ]
+        for method, scope in sorted(self._scopes.items()):
+            if scope != PUBLIC and scope not in SCOPES:
+                problems.append(f"{method} asks for the scope {scope!r}, which does not exist")
+            if self._guard(_Details(method)) is None:
+                problems.append(f"{method} has a scope but is not served: register it or drop the scope")
+        if problems:
+            raise StartupError("\n".join(problems), reason="SCOPES_INCOMPLETE")
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Return the guarded handler of an RPC, None if nobody serves it."""
+        guarded = self._guarded.get(handler_call_details.method)
+        return guarded if guarded is not None else self._guard(handler_call_details)
+
+    def _guard(self, details: Any) -> Any:
+        found = (source.service(details) for source in self._sources)
+        handler = next((handler for handler in found if handler is not None), None)
+        if handler is None:
+            return None
+        method: str = details.method
+        guarded = _Guard(method, self._scopes.get(method), self._verifier, self._gate).wrap(handler)
+        self._guarded[method] = guarded
+        self.streaming[method] = bool(handler.request_streaming or handler.response_streaming)
+        return guarded
+
+
+class _Guard:
+    """What stands around one method's handler."""
+
+    def __init__(self, method: str, scope: str | None, verifier: TokenVerifier | None, gate: Gate) -> None:
+        self._method = method
+        self._scope = scope
+        self._verifier = verifier
+        self._gate = gate
+        self._meters = _Meters(method)
+        self._streaming = False
+
+    def wrap(self, handler: Any) -> Any:
+        """Return the handler with this around it; what it reads and writes stays the same."""
+        self._streaming = bool(handler.request_streaming or handler.response_streaming)
+        read, write = handler.request_deserializer, handler.response_serializer
+        if handler.request_streaming:
+            # gRPC reads the stream's messages, inside the handler; an error there passes through `_serve`.
+            lazily = None if read is None else _polite(read)
+            if handler.response_streaming:
+                serve = self._around(_as_writer(_checked(self._method, handler.stream_stream)))
+                return grpc.stream_stream_rpc_method_handler(serve, lazily, write)
+            serve = self._around(_checked(self._method, handler.stream_unary))
+            return grpc.stream_unary_rpc_method_handler(serve, lazily, write)
+        # The single request is read here, after auth, where an error can be mapped.
+        if handler.response_streaming:
+            serve = self._around(_reading(read, _as_writer(_checked(self._method, handler.unary_stream))))
+            return grpc.unary_stream_rpc_method_handler(serve, None, write)
+        serve = self._around(_reading(read, _checked(self._method, handler.unary_unary)))
+        return grpc.unary_unary_rpc_method_handler(serve, None, write)
+
+    def _around(self, inner: Answer) -> Answer:
+        serve = self._serve
+
+        async def guarded(request: Any, context: Any) -> Any:
+            return await serve(inner, request, context)
+
+        return guarded
+
+    async def _serve(self, inner: Answer, request: Any, context: Context) -> Any:
+        started = time.perf_counter()
+        call = Call(self._method, _this_task(), self._gate.drain)
+        self._gate.calls.add(call)
+        self._meters.active.inc()
+        code = grpc.StatusCode.OK
+        failure: BaseException | None = None
+        try:
+            token, parent = _headers(context)
+            await self._enter(call, token, context)
+            response = await self._traced(inner, request, context, parent)
+            code = _code_of(context, otherwise=grpc.StatusCode.OK)
+            return response
+        except asyncio.CancelledError:
+            code, failure = grpc.StatusCode.CANCELLED, call.ended_by
+            if failure is None:
+                raise
+        except grpc.aio.BaseError:
+            # The handler has answered by itself (`context.abort`), or the client is gone.
+            code = _code_of(context, otherwise=grpc.StatusCode.CANCELLED)
+            raise
+        except Exception as error:
+            failure = call.ended_by or error
+        finally:
+            call.close()
+            self._gate.calls.discard(call)
+            self._meters.active.dec()
+            if failure is not None:
+                status = to_status(failure)
+                code = _CODES[status.code]
+            self._meters.finish(code, time.perf_counter() - started)
+        return await context.abort(code, status.message, ((_STATUS_KEY, status.SerializeToString()),))
+
+    async def _traced(self, inner: Answer, request: Any, context: Context, parent: Mapping[str, str]) -> Any:
+        if not parent and not telemetry.tracing():
+            return await inner(request, context)
+        with telemetry.server_span(self._method, parent):
+            return await inner(request, context)
+
+    async def _enter(self, call: Call, token: str | bytes | None, context: Context) -> None:
+        """Let the call in, or raise why not; sets who calls and how long it may take."""
+        if self._scope is None:
+            raise PermissionDenied(
+                "nobody may call this RPC: it declares no scope", reason="RPC_NOT_DECLARED"
+            )
+        if self._scope != PUBLIC:
+            self._gate.admit()
+            call.principal = await self._authenticated(token)
+            call.principal.require_scope(self._scope)
+        self._limit_time(call, context.time_remaining())
+        set_current(call)
+
+    async def _authenticated(self, header: str | bytes | None) -> Principal:
+        token = bearer_token(header)
+        if self._verifier is None:
+            raise Unauthenticated("this server knows no keys: set SMARTEX_JWKS", reason="AUTH_NOT_CONFIGURED")
+        return self._verifier.cached(token) or await self._verifier.verify(token)
+
+    def _limit_time(self, call: Call, asked: float | None) -> None:
+        seconds, error = asked, _out_of_time
+        if seconds is None and not self._streaming:
+            seconds = self._gate.limits.default_deadline
+        if self._streaming and call.principal is not None:
+            # A stream must not outlive the right to it.
+            token_left = call.principal.expires_at - time.time()
+            if seconds is None or token_left < seconds:
+                seconds, error = token_left, _token_expired
+        if seconds is not None:
+            call.deadline = time.monotonic() + seconds
+            call.end_after(max(seconds, 0.0), error)
+
+
+def _out_of_time() -> SmartexError:
+    return DeadlineExceeded(
+        "the time ran out; the call may still take effect: ask for its outcome or retry with the same id",
+        reason="DEADLINE_EXCEEDED",
+    )
+
+
+def _token_expired() -> SmartexError:
+    return Unauthenticated(
+        "the token expired; get a new one and open the stream again", reason="TOKEN_EXPIRED"
+    )
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def _headers(context: Context) -> tuple[str | bytes | None, Mapping[str, str]]:
+    """Return the authorization header and the trace headers, in one walk over the metadata."""
+    token: str | bytes | None = None
+    parent: Mapping[str, str] = _NO_PARENT
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            if token is not None:
+                raise Unauthenticated("send one authorization header, not several", reason="TOKEN_MALFORMED")
+            token = value
+        elif key in _TRACE_KEYS and isinstance(value, str):
+            parent = {**parent, key: value}
+    return token, parent
+
+
+def _code_of(context: Context, *, otherwise: grpc.StatusCode) -> grpc.StatusCode:
+    code: Any = context.code()
+    if not code:
+        return otherwise
+    return code if isinstance(code, grpc.StatusCode) else _CODES.get(code, grpc.StatusCode.UNKNOWN)
+
+
+def _polite(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def reading(raw: bytes) -> Any:
+        try:
+            return read(raw)
+        except (DecodeError, ValueError) as error:
+            raise InvalidInput(
+                "the bytes are not a message of this RPC; use the published contract",
+                reason="MESSAGE_MALFORMED",
+            ) from error
+
+    return reading
+
+
+def _reading(read: Callable[[bytes], Any] | None, answer: Answer) -> Answer:
+    """Return `answer` made to take the raw request."""
+    if read is None:
+        return answer
+    polite = _polite(read)
+
+    async def read_and_answer(raw: Any, context: Any) -> Any:
+        return await answer(polite(raw), context)
+
+    return read_and_answer
+
+
+def _checked(method: str, handler: Any) -> Any:
+    if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
+        return handler
+    if getattr(handler, "__module__", "").endswith("_pb2_grpc"):
+        # A servicer that leaves out a method has the generated one, which is not async and only raises.
+        return _not_implemented
+    raise StartupError(
+        f"the handler of {method} is not async: make it `async def`", reason="HANDLER_NOT_ASYNC"
+    )
+
+
+async def _not_implemented(_request: Any, _context: Any) -> Any:
+    raise Unimplemented("this server does not have this RPC yet", reason="NOT_IMPLEMENTED")
+
+
+def _as_writer(handler: Any) -> Answer:
+    """Return a handler of a response stream in its one form: a coroutine that writes."""
+    if not inspect.isasyncgenfunction(handler):
+        return handler  # type: ignore[no-any-return]
+
+    async def write_all(request: Any, context: Any) -> None:
+        responses: AsyncGenerator[Any, None] = handler(request, context)
+        async with aclosing(responses):
+            async for response in responses:
+                await context.write(response)
+
+    return write_all

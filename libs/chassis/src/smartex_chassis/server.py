@@ -1,0 +1,297 @@
+"""One gRPC server for one service or for all of them: start, health, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+
+from smartex_chassis.auth import PUBLIC, TokenVerifier
+from smartex_chassis.errors import StartupError
+from smartex_chassis.keys import KeySet
+from smartex_chassis.metrics_http import MetricsServer
+from smartex_chassis.ports import listen
+from smartex_chassis.rpc import Gate, Limits, Router
+from smartex_chassis.settings import ChassisSettings
+from smartex_chassis.watchdog import LoopWatchdog
+
+_HEALTH_SCOPES = {f"/grpc.health.v1.Health/{name}": PUBLIC for name in ("Check", "Watch", "List")}
+_REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
+_HEALTH_POLL_SECONDS = 0.2
+
+_log = structlog.get_logger("smartex.server")
+
+
+async def _nothing() -> None:
+    """Do nothing, as a module that has nothing to start or stop."""
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class ServiceModule:
+    """A service, ready to be hosted.
+
+    `register` adds its servicers to the server it is given; `scopes` says for each of its RPCs, by full name,
+    which scope a caller needs (`/smartex.x.v1.XService/Get: "read"`). `start` runs before the first call and
+    `stop` after the last; `ready` says at any moment whether calls make sense, and becomes the service's
+    health.
+    """
+
+    name: str
+    register: Callable[[grpc.aio.Server], None]
+    scopes: Mapping[str, str]
+    start: Callable[[], Awaitable[None]] = _nothing
+    stop: Callable[[], Awaitable[None]] = _nothing
+    ready: Callable[[], bool] = _always
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The gRPC services it serves, by full name."""
+        return frozenset(method.split("/")[1] for method in self.scopes)
+
+
+class ChassisServer:
+    """Hosts modules on one port. `start`, then `drain`; `serve` adds the signals around it."""
+
+    def __init__(self, modules: Sequence[ServiceModule], settings: ChassisSettings) -> None:
+        self._modules = tuple(modules)
+        self._settings = settings
+        self._gate = Gate(Limits(settings.max_concurrent_rpcs, settings.default_deadline.total_seconds()))
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined, unused-ignore]
+        self._metrics = MetricsServer(self.ready)
+        self._watchdog = LoopWatchdog()
+        self._router = self._build_router()
+        self._server: Any = grpc.aio.server(options=_options(settings))
+        self._server.add_generic_rpc_handlers((self._router,))
+        self._started: list[ServiceModule] = []
+        self._health_task: asyncio.Task[None] | None = None
+        self._drained: asyncio.Task[None] | None = None
+        self.port = 0
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of the metrics endpoint; 0 when there is none."""
+        return self._metrics.port
+
+    def ready(self) -> bool:
+        """Return whether every module is started and ready, and no drain has begun."""
+        return self._gate.open and not self._gate.drain.is_set() and all(m.ready() for m in self._modules)
+
+    async def start(self) -> None:
+        """Listen, then start the modules in order, then let calls in.
+
+        Raises `PortInUse` or another `StartupError` before any module has started. When a module fails to
+        start, those before it are stopped and its error is raised.
+        """
+        self._router.check()
+        async with AsyncExitStack() as undo:
+            self.port = listen(self._server, self._settings)
+            undo.push_async_callback(self._server.stop, None)
+            if self._settings.metrics_port is not None:
+                await self._metrics.start(self._settings.host, self._settings.metrics_port)
+                undo.push_async_callback(self._metrics.close)
+            await self._set_health()
+            await self._server.start()
+            self._watchdog.start()
+            undo.callback(self._watchdog.stop)
+            undo.push_async_callback(self._stop_modules)
+            for module in self._modules:
+                self._started.append(module)
+                await module.start()
+            undo.pop_all()
+        self._gate.open = True
+        await self._set_health()
+        self._health_task = asyncio.create_task(self._follow_health(), name="health")
+        _log.info("serving", host=self._settings.host, port=self.port, metrics_port=self.metrics_port)
+
+    async def drain(self) -> None:
+        """Refuse new calls, let those in flight finish, stop the modules last to first; may be repeated."""
+        if self._drained is None:
+            self._drained = asyncio.create_task(self._drain(), name="drain")
+        await asyncio.shield(self._drained)
+
+    async def hurry(self) -> None:
+        """End what is in flight now instead of waiting for it; the drain goes on with the modules."""
+        await self._server.stop(None)
+
+    async def _drain(self) -> None:
+        _log.info("draining", in_flight=len(self._gate.calls))
+        self._gate.drain.set()
+        await self._cancel_health()
+        await self._set_health()
+        streams = asyncio.create_task(self._end_streams(), name="end-streams")
+        await self._server.stop(self._settings.drain_timeout.total_seconds())
+        streams.cancel()
+        await self._stop_modules()
+        self._watchdog.stop()
+        await self._metrics.close()
+        _log.info("stopped")
+
+    async def _end_streams(self) -> None:
+        await asyncio.sleep(self._settings.stream_drain.total_seconds())
+        self._gate.end_streams(self._router.streaming)
+
+    async def _stop_modules(self) -> None:
+        while self._started:
+            module = self._started.pop()
+            try:
+                async with asyncio.timeout(self._settings.stop_timeout.total_seconds()):
+                    await module.stop()
+            except Exception as error:
+                # The others must be stopped all the same.
+                _log.error("module did not stop", module=module.name, exc_info=error)
+
+    async def _set_health(self) -> None:
+        statuses = {"": self.ready()}
+        accepting = self._gate.open and not self._gate.drain.is_set()
+        for module in self._modules:
+            statuses.update(dict.fromkeys(module.services, accepting and module.ready()))
+        for service, good in statuses.items():
+            status = (
+                health_pb2.HealthCheckResponse.SERVING if good else health_pb2.HealthCheckResponse.NOT_SERVING
+            )
+            await self._health.set(service, status)
+
+    async def _follow_health(self) -> None:
+        while True:
+            await asyncio.sleep(_HEALTH_POLL_SECONDS)
+            await self._set_health()
+
+    async def _cancel_health(self) -> None:
+        if self._health_task is not None:
+            self._health_task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._health_task
+
+    def _build_router(self) -> Router:
+        scopes = dict(_HEALTH_SCOPES)
+        for module in self._modules:
+            scopes.update(module.scopes)
+        if self._settings.reflection:
+            scopes[f"/{_REFLECTION}/ServerReflectionInfo"] = PUBLIC
+        router = Router(scopes, self._verifier(scopes), self._gate)
+        # Registration code asks of a server only what the router has.
+        registrar = cast(grpc.aio.Server, router)
+        for module in self._modules:
+            module.register(registrar)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, registrar)
+        if self._settings.reflection:
+            names = {health.SERVICE_NAME, _REFLECTION}.union(*(module.services for module in self._modules))
+            servicer = reflection.aio.ReflectionServicer(sorted(names))  # type: ignore[attr-defined, unused-ignore]
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, registrar)
+        return router
+
+    def _verifier(self, scopes: Mapping[str, str]) -> TokenVerifier | None:
+        settings = self._settings
+        if settings.jwks is None:
+            if any(scope != PUBLIC for scope in scopes.values()):
+                raise StartupError(
+                    "no keys to check tokens with: set SMARTEX_JWKS to a jwks.json file or URL",
+                    reason="AUTH_NOT_CONFIGURED",
+                )
+            return None
+        return TokenVerifier(KeySet(settings.jwks), issuer=settings.issuer, audience=settings.audience)
+
+
+async def serve(
+    modules: Sequence[ServiceModule],
+    settings: ChassisSettings,
+    *,
+    on_ready: Callable[[ChassisServer], None] | None = None,
+) -> int:
+    """Host the modules until SIGTERM or SIGINT, drain, and return the exit code (0 when all ended well).
+
+    A second signal ends what is in flight at once; a third leaves the process on the spot.
+    """
+    server = ChassisServer(modules, settings)
+    signals = _Signals()
+    signals.install()
+    try:
+        if not await signals.first_before(server.start()):
+            return 0
+        if on_ready is not None:
+            on_ready(server)
+        await signals.first.wait()
+        return await _drain_until(signals.second, server)
+    finally:
+        signals.remove()
+
+
+async def _drain_until(hurry: asyncio.Event, server: ChassisServer) -> int:
+    draining = asyncio.create_task(server.drain(), name="serve-drain")
+    hurrying = asyncio.create_task(hurry.wait(), name="serve-hurry")
+    await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    hurried = hurry.is_set()
+    hurrying.cancel()
+    if hurried:
+        await server.hurry()
+    await draining
+    return 1 if hurried else 0
+
+
+class _Signals:
+    """Counts SIGTERM and SIGINT: drain, hurry, leave."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    def install(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._arrived)
+
+    def remove(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    async def first_before(self, starting: Awaitable[None]) -> bool:
+        """Wait for the start and return True; on a signal before its end, undo it and return False."""
+        start = asyncio.ensure_future(starting)
+        asked = asyncio.create_task(self.first.wait(), name="stop-asked")
+        await asyncio.wait({start, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if start.done():
+            await start
+            return True
+        start.cancel()
+        with suppress(asyncio.CancelledError):
+            await start
+        return False
+
+    def _arrived(self) -> None:
+        if self.second.is_set():
+            os._exit(130)
+        (self.second if self.first.is_set() else self.first).set()
+
+
+def _options(settings: ChassisSettings) -> list[tuple[str, int]]:
+    options = [
+        # Off, or a second server would share the port in silence instead of being told that it is taken.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 3),
+    ]
+    if settings.max_connection_age is not None:
+        options.append(
+            ("grpc.max_connection_age_ms", int(settings.max_connection_age.total_seconds() * 1000))
+        )
+    return options
