@@ -15,18 +15,18 @@ from smartex_chassis.settings import ChassisSettings
 
 def listen(server: grpc.aio.Server, settings: ChassisSettings) -> int:
     """Make the server listen as the settings say, return the port; raises `PortInUse` or `BindFailed`."""
+    _probe(settings.host, settings.port)
     address = join(settings.host, settings.port)
     credentials = server_credentials(settings)
     try:
         if credentials is None:
-            port: int = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, credentials)
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
     except RuntimeError as error:
-        raise _explain(settings.host, settings.port, error) from error
-    if port == 0:
-        raise _explain(settings.host, settings.port, None)
-    return port
+        # The address was free a moment ago: another program was quicker, or the TLS files are no pair.
+        _probe(settings.host, settings.port)
+        why = "gRPC refused it; do the TLS certificate and key belong together?"
+        raise BindFailed(address, why, "SMARTEX_TLS_CERT_FILE and SMARTEX_TLS_KEY_FILE") from error
 
 
 def server_credentials(settings: ChassisSettings) -> grpc.ServerCredentials | None:
@@ -57,8 +57,8 @@ def refusal(host: str, port: int, error: OSError, *, port_variable: str) -> Star
     return BindFailed(join(host, port), why, "SMARTEX_HOST")
 
 
-def _explain(host: str, port: int, error: Exception | None) -> StartupError:
-    # gRPC does not say why: a plain socket does.
+def _probe(host: str, port: int) -> None:
+    """Raise why nobody can listen here now; gRPC itself does not say, and prints its own account of it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -66,7 +66,4 @@ def _explain(host: str, port: int, error: Exception | None) -> StartupError:
             probe.bind(address)
             probe.listen(1)
     except OSError as reason:
-        return refusal(host, port, reason, port_variable="SMARTEX_PORT")
-    return BindFailed(
-        join(host, port), "gRPC refused it; are the TLS files right?" if error else "refused", "SMARTEX_HOST"
-    )
+        raise refusal(host, port, reason, port_variable="SMARTEX_PORT") from reason

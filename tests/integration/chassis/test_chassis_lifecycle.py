@@ -1,0 +1,382 @@
+"""From start to drain: ports, health, readiness, reflection, deadlines, and what is in flight at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from smartex_chassis import ChassisServer, PortInUse, StartupError, drain_started, time_remaining
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+ECHO = "smartex.test.v1.EchoService"
+
+
+class Held:
+    """A behaviour that says when it was entered and waits to be let go."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, message: bytes) -> bytes:
+        self.entered.set()
+        try:
+            await self.let_go.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return message
+
+
+async def _http(port: int, target: str, method: str = "GET") -> tuple[int, str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    raw = (await asyncio.wait_for(reader.read(), 10)).decode()
+    writer.close()
+    head, _, body = raw.partition("\r\n\r\n")
+    return int(head.split(" ")[1]), body
+
+
+async def _health(channel: grpc.aio.Channel, service: str = "") -> int:
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    return int(answer.status)
+
+
+async def test_a_taken_port_is_told_in_one_line(venue: Any) -> None:
+    first = await venue.start()
+    with pytest.raises(PortInUse) as caught:
+        await ChassisServer((venue.echo.module(),), venue.settings(port=first.port)).start()
+    assert str(caught.value) == f"port {first.port} is taken: stop the other program or set SMARTEX_PORT"
+    assert await (await venue.caller(first)).call("UnaryUnary", b"x") == [b"x"]
+
+
+async def test_a_port_taken_by_another_kind_of_program_and_the_metrics_port(venue: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(PortInUse, match="SMARTEX_PORT"):
+            await ChassisServer((venue.echo.module(),), venue.settings(port=taken)).start()
+        with pytest.raises(PortInUse, match="SMARTEX_METRICS_PORT"):
+            await ChassisServer((venue.echo.module(),), venue.settings(metrics_port=taken)).start()
+
+
+async def test_an_address_that_is_not_ours_is_told(venue: Any) -> None:
+    with pytest.raises(StartupError, match="SMARTEX_HOST"):
+        await ChassisServer((venue.echo.module(),), venue.settings(host="192.0.2.1")).start()
+
+
+async def test_modules_start_in_order_and_stop_in_reverse(venue: Any) -> None:
+    said: list[str] = []
+
+    def says(what: str) -> Any:
+        async def say() -> None:
+            said.append(what)
+
+        return say
+
+    def no_rpcs(_: Any) -> None:
+        pass
+
+    first = venue.echo.module(start=says("start 1"), stop=says("stop 1"))
+    second = venue.echo.module(register=no_rpcs, scopes={}, start=says("start 2"), stop=says("stop 2"))
+    server = await venue.start(first, second)
+    await server.drain()
+    assert said == ["start 1", "start 2", "stop 2", "stop 1"]
+
+
+async def test_a_module_that_fails_to_start_takes_the_others_down_cleanly(venue: Any) -> None:
+    stopped: list[str] = []
+
+    async def stop() -> None:
+        stopped.append("first")
+
+    async def fail() -> None:
+        raise StartupError("the data folder is of a newer version: take a newer program")
+
+    def no_rpcs(_: Any) -> None:
+        pass
+
+    first, second = venue.echo.module(stop=stop), venue.echo.module(register=no_rpcs, scopes={}, start=fail)
+    server = ChassisServer((first, second), venue.settings())
+    with pytest.raises(StartupError, match="newer version"):
+        await server.start()
+    assert stopped == ["first"]
+    with socket.create_server(("127.0.0.1", server.port)):
+        pass  # the port is free again
+
+
+async def test_calls_before_the_start_is_over_are_told_to_come_again(venue: Any) -> None:
+    starting = Held()
+
+    async def start() -> None:
+        await starting(b"")
+
+    server = ChassisServer((venue.echo.module(start=start),), venue.settings())
+    task = asyncio.create_task(server.start())
+    await starting.entered.wait()
+    venue.stack.push_async_callback(server.drain)
+    caller = await venue.caller(server)
+    refusal = await venue.refusal(caller.call("UnaryUnary", b"x"))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "STARTING")
+    assert refusal.retry_after is not None
+    assert await _health(caller.channel) == NOT_SERVING
+    assert (await _http(server.metrics_port, "/readyz"))[0] == 503
+    starting.let_go.set()
+    await task
+    assert await caller.call("UnaryUnary", b"x") == [b"x"]
+    assert await _health(caller.channel) == SERVING
+
+
+async def test_health_follows_readiness(venue: Any) -> None:
+    good = [True]
+    server = await venue.start(venue.echo.module(ready=lambda: good[0]))
+    channel = await venue.channel(server)
+    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=ECHO))
+    assert (await watch.read()).status == SERVING
+    assert (await _http(server.metrics_port, "/readyz"))[0] == 200
+    good[0] = False
+    assert (await asyncio.wait_for(watch.read(), 10)).status == NOT_SERVING
+    assert await _health(channel) == NOT_SERVING
+    assert (await _http(server.metrics_port, "/readyz"))[0] == 503
+    good[0] = True
+    assert (await asyncio.wait_for(watch.read(), 10)).status == SERVING
+    watch.cancel()
+
+
+async def test_metrics_are_exposed(venue: Any) -> None:
+    server = await venue.start()
+    caller = await venue.caller(server)
+    await caller.call("UnaryUnary", b"x")
+    status, text = await _http(server.metrics_port, "/metrics")
+    assert status == 200
+    assert f'smartex_rpc_finished_total{{code="OK",method="/{ECHO}/UnaryUnary"}}' in text
+    assert f'smartex_rpc_duration_seconds_count{{method="/{ECHO}/UnaryUnary"}}' in text
+    assert f'smartex_rpc_active_calls{{method="/{ECHO}/UnaryUnary"}} 0.0' in text
+    assert "smartex_event_loop_lag_seconds_bucket" in text
+    assert (await _http(server.metrics_port, "/livez"))[0] == 200
+    assert (await _http(server.metrics_port, "/nope"))[0] == 404
+    assert (await _http(server.metrics_port, "/metrics", "POST"))[0] == 405
+    assert (await _http(server.metrics_port, "/livez", "HEAD")) == (200, "")
+
+
+@pytest.mark.parametrize("on", [True, False])
+async def test_reflection_is_a_setting(venue: Any, on: bool) -> None:
+    channel = await venue.channel(await venue.start(reflection=on))
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    if not on:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        return
+    names = {service.name for service in (await call.read()).list_services_response.service}
+    assert names == {ECHO, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+
+
+async def test_a_unary_call_without_a_deadline_gets_the_default(venue: Any) -> None:
+    held = Held()
+    venue.echo.behave = held
+    caller = await venue.caller(await venue.start(default_deadline=0.2))
+    refusal = await venue.refusal(caller.call("UnaryUnary", b"x", deadline=None))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    assert held.cancelled.is_set()
+
+
+async def test_the_time_left_is_known(venue: Any) -> None:
+    async def tell(_: bytes) -> bytes:
+        return str(time_remaining()).encode()
+
+    venue.echo.behave = tell
+    caller = await venue.caller(await venue.start(default_deadline=30))
+    assert 0 < float((await caller.call("UnaryUnary", b"x", deadline=5))[0]) <= 5
+    assert 5 < float((await caller.call("UnaryUnary", b"x", deadline=None))[0]) <= 30
+
+
+async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -> None:
+    held = Held()
+    venue.echo.behave = held
+    caller = await venue.caller(await venue.start())
+    call = asyncio.create_task(caller.call(kind, b"x"))
+    await held.entered.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.wait_for(held.cancelled.wait(), 10)
+
+
+async def test_too_many_calls_are_told_to_slow_down(venue: Any) -> None:
+    held = Held()
+    venue.echo.behave = held
+    caller = await venue.caller(await venue.start(max_concurrent_rpcs=1))
+    first = asyncio.create_task(caller.call("UnaryUnary", b"x"))
+    await held.entered.wait()
+    refusal = await venue.refusal(caller.call("UnaryUnary", b"y"))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_RPCS")
+    assert refusal.retry_after is not None
+    assert await _health(caller.channel) == SERVING
+    held.let_go.set()
+    assert await first == [b"x"]
+
+
+async def test_a_drain_lets_calls_finish_and_refuses_new_ones(venue: Any, kind: str) -> None:
+    held, stopped = Held(), asyncio.Event()
+    venue.echo.behave = held
+
+    async def stop() -> None:
+        stopped.set()
+
+    server = await venue.start(venue.echo.module(stop=stop), drain_timeout=20, stream_drain=20)
+    caller, late = await venue.caller(server), await venue.caller(server)
+    call = asyncio.create_task(caller.call(kind, b"x"))
+    await held.entered.wait()
+    drain = asyncio.create_task(server.drain())
+    await asyncio.sleep(0.1)
+    assert not server.ready()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await late.call("UnaryUnary", b"y")
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert not stopped.is_set()
+    held.let_go.set()
+    assert set(await call) == {b"x"}
+    await asyncio.wait_for(drain, 10)
+    assert stopped.is_set()
+
+
+async def test_a_drain_ends_streams_that_would_never_end(venue: Any) -> None:
+    venue.echo.behave = Held()
+    server = await venue.start(drain_timeout=20, stream_drain=0.1)
+    caller = await venue.caller(server)
+    call = asyncio.create_task(caller.call("UnaryStream", b"x", deadline=None))
+    await venue.echo.behave.entered.wait()
+    drain = asyncio.create_task(server.drain())
+    refusal = await venue.refusal(call)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    assert venue.echo.behave.cancelled.is_set()
+    await asyncio.wait_for(drain, 10)
+
+
+async def test_a_stream_may_end_by_itself_when_told_of_the_drain(venue: Any) -> None:
+    entered = asyncio.Event()
+
+    async def until_drain(_: bytes) -> bytes:
+        entered.set()
+        await drain_started().wait()
+        return b"bye"
+
+    venue.echo.behave = until_drain
+    server = await venue.start(stream_drain=20)
+    caller = await venue.caller(server)
+    call = asyncio.create_task(caller.call("UnaryStream", b"x"))
+    await entered.wait()
+    await asyncio.wait_for(server.drain(), 10)
+    assert await call == [b"bye"] * 3
+
+
+async def test_a_drain_does_not_wait_for_ever(venue: Any) -> None:
+    venue.echo.behave = Held()
+    server = await venue.start(drain_timeout=0.1)
+    caller = await venue.caller(server)
+    call = asyncio.create_task(caller.call("UnaryUnary", b"x", deadline=None))
+    await venue.echo.behave.entered.wait()
+    await asyncio.wait_for(server.drain(), 10)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call
+
+
+PROGRAM = """
+import asyncio, sys, grpc
+from smartex_chassis import ChassisSettings, ServiceModule, run_service
+
+async def held(request, context):
+    print("entered", flush=True)
+    await asyncio.sleep({seconds})
+    return request
+
+def register(server):
+    handler = grpc.unary_unary_rpc_method_handler(held)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.S", {{"Hold": handler}}),))
+
+async def start():
+    print("started", flush=True)
+
+async def stop():
+    print("stopped", flush=True)
+
+def build(settings):
+    return ServiceModule("t", register, {{"/t.S/Hold": "public"}}, start, stop)
+
+sys.exit(run_service(build, ChassisSettings, name="t"))
+"""
+
+
+async def _program(tmp_path: Path, port: int, seconds: float, *arguments: str) -> asyncio.subprocess.Process:
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.format(seconds=seconds))
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        *arguments,
+        env={"SMARTEX_PORT": str(port), "SMARTEX_METRICS_PORT": "0"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def _line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_drains_the_program_and_it_leaves_with_zero(
+    tmp_path: Path, free_port: int, number: signal.Signals
+) -> None:
+    process = await _program(tmp_path, free_port, 0.5)
+    assert await _line(process) == "started"
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{free_port}") as channel:
+        call = asyncio.ensure_future(channel.unary_unary("/t.S/Hold")(b"x", wait_for_ready=True))
+        assert await _line(process) == "entered"
+        process.send_signal(number)
+        assert await call == b"x"
+    assert await _line(process) == "stopped"
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_a_second_signal_does_not_wait_for_calls(tmp_path: Path, free_port: int) -> None:
+    process = await _program(tmp_path, free_port, 600)
+    assert await _line(process) == "started"
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{free_port}") as channel:
+        call = asyncio.ensure_future(channel.unary_unary("/t.S/Hold")(b"x", wait_for_ready=True))
+        assert await _line(process) == "entered"
+        process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert await _line(process) == "stopped"
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call
+    assert await asyncio.wait_for(process.wait(), 20) == 1
+
+
+async def test_a_taken_port_ends_the_program_with_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        process = await _program(tmp_path, port, 0)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (out, process.returncode) == (b"", 2)
+    assert err.decode() == f"port {port} is taken: stop the other program or set SMARTEX_PORT\n"
