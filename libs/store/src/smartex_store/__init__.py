@@ -4,6 +4,7 @@ from .cluster import running_url
 from .database import Connection, Database
 from .embedded import EmbeddedPostgres
 from .errors import (
+    DatabaseRefused,
     DatabaseUnavailable,
     DataFolderError,
     DataFolderFull,
@@ -35,6 +36,7 @@ __all__ = [
     "DataFolderTooNew",
     "DataFolderVersionMismatch",
     "Database",
+    "DatabaseRefused",
     "DatabaseUnavailable",
     "EmbeddedPostgres",
     "MigrationBusy",

@@ -82,8 +82,8 @@ def wheel_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def locate(major: int, run_as: RunAs, wheel: Path | None = None) -> Binaries:
-    """PostgreSQL of that major version, in a place from which `run_as` may run it."""
+def locate(major: int, run_as: RunAs, *, wheel: Path | None = None, reachable: Path = _REACHABLE) -> Binaries:
+    """PostgreSQL of that major version, in a place from which `run_as` may run it: the wheel or a copy."""
     wheel = wheel or wheel_folder()
     install = _INSTALLS.get(major)
     if install is None or not (wheel / install / "bin" / "postgres").exists():
@@ -94,8 +94,13 @@ def locate(major: int, run_as: RunAs, wheel: Path | None = None) -> Binaries:
     try:
         return _probe(wheel / install / "bin", run_as)
     except PermissionError:
-        # The environment lies under a folder closed to others, such as /root.
-        return _probe(_copy_out(wheel, install, _REACHABLE) / install / "bin", run_as)
+        pass  # the environment lies under a folder closed to others, such as /root
+    try:
+        return _probe(_copy_out(wheel, install, reachable) / install / "bin", run_as)
+    except PermissionError as error:
+        raise ServerStartFailed(
+            f"PostgreSQL cannot be run as user {run_as.uid} ({error}): start as an ordinary user"
+        ) from error
 
 
 def _probe(folder: Path, run_as: RunAs) -> Binaries:
@@ -132,7 +137,11 @@ def _copy_out(wheel: Path, install: str, base: Path) -> Path:
             libs = wheel.parent / f"{_WHEEL}.libs"  # found by the programs relative to themselves
             if libs.exists():
                 shutil.copytree(libs, target / libs.name, dirs_exist_ok=True)
-            os.replace(Path(scratch, install), target / _WHEEL / install)
+            try:
+                os.rename(Path(scratch, install), target / _WHEEL / install)
+            except OSError:
+                if not (target / _WHEEL / install).exists():  # else another start was faster
+                    raise
         for path in (target, target / _WHEEL):
             path.chmod(0o755)
     return target / _WHEEL

@@ -1,4 +1,4 @@
-"""The life of one PostgreSQL cluster in a data folder: made, started, stopped. Blocking; `embedded` wraps it."""
+"""The life of one PostgreSQL cluster: made, started, stopped. Blocking; `embedded` wraps it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from .folder import DataFolder, sync_folder, try_lock
 SUPERUSER = "smartex"
 DATABASE = "smartex"
 _SOCKET_PORT = 5432  # only part of the socket's name
+_STRAY_GRACE = 0.5  # seconds for the sessions of a dead server to notice
 _LEFTOVER_GRACE = 5.0  # seconds for a server that is already on its way out
 _LEFTOVER_STOP = 30.0  # seconds after we told it to
 _LOG_TAIL = 5  # lines
@@ -166,7 +167,10 @@ class Cluster:
         ours to signal, and once it is free that file is stale, whatever process has the number now.
         """
         fd = os.open(self.folder.server_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        free = try_lock(fd, _LEFTOVER_GRACE)
+        free = try_lock(fd, _STRAY_GRACE)
+        if not free:
+            self._end_strays()
+            free = try_lock(fd, _LEFTOVER_GRACE)
         for signum in (signal.SIGINT, signal.SIGQUIT):
             if free:
                 break
@@ -185,6 +189,16 @@ class Cluster:
         if pid is not None and self._is_server_here(pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signum)
+
+    def _end_strays(self) -> None:
+        """End the sessions that outlived their server: one that computes does not notice that it is gone."""
+        pid = self._postmaster_pid()
+        if pid is not None and self._is_server_here(pid):
+            return
+        for stray in psutil.pids():
+            if self._is_server_here(stray):
+                with suppress(ProcessLookupError):
+                    os.kill(stray, signal.SIGQUIT)
 
     def _postmaster_pid(self) -> int | None:
         lines = self._postmaster_file()
@@ -254,7 +268,7 @@ class Cluster:
         """The name of `folder` for a program that is started in it.
 
         A parent folder may be closed to the server's user (a project under /root): the path cannot be walked
-        then, but the working folder, entered before the user changes, can be, through this link of the kernel.
+        then, but the working folder, entered before the user changes, can be, by this link of the kernel.
         """
         link = "/proc/self/cwd"
         return link if self._run_as.switches and os.path.exists(link) else str(folder)
@@ -263,7 +277,7 @@ class Cluster:
         """Write postgresql.conf anew: the program owns it; people's settings come in through `settings`."""
         own = {
             "unix_socket_directories": str(self._runtime),
-            "unix_socket_permissions": "0700" if not self._run_as.switches else "0777",
+            "unix_socket_permissions": "0700",
             "listen_addresses": "127.0.0.1" if self.port is not None else "",
             "port": str(self.port or _SOCKET_PORT),
         }

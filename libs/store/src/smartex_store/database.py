@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from .retry import is_connection_lost, retrying, unavailable
+from .retry import connecting, is_connection_lost, retrying, unavailable
 from .tracing import span
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -28,8 +28,8 @@ class Database:
                 await tx.execute(...)
 
     Lost connections raise DatabaseUnavailable (retryable) and are replaced on the next use; errors of the SQL
-    itself stay asyncpg's own (UniqueViolationError, ...). json and jsonb are Python values, numeric is Decimal,
-    timestamptz is an aware datetime in UTC.
+    itself stay asyncpg's own (UniqueViolationError, ...). json and jsonb are Python values, numeric is
+    Decimal, timestamptz is an aware datetime in UTC.
     """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], url: str, name: str) -> None:
@@ -113,8 +113,8 @@ class Database:
 
         DatabaseUnavailable says with `maybe_committed` whether the commit itself was cut off.
         """
-        with self._call("db.transaction"):
-            async with self.pool.acquire() as connection:
+        with span("db.transaction", self.name):
+            async with self.acquire() as connection:
                 transaction = connection.transaction(isolation=isolation, readonly=readonly)
                 await transaction.start()
                 try:
@@ -130,8 +130,12 @@ class Database:
     async def acquire(self) -> AsyncIterator[Connection]:
         """A connection of one's own, for LISTEN, COPY or session locks; its session is reset afterwards."""
         with _typed():
-            async with self.pool.acquire() as connection:
+            connection = await self.pool.acquire()
+        try:
+            with _typed(body=True):
                 yield connection
+        finally:
+            await self.pool.release(connection)
 
     async def fetch_retrying(self, query: str, *args: object, within: float = 30.0) -> list[asyncpg.Record]:
         """`fetch` for a read that can wait: outlasts a restart of the database of up to `within` seconds."""
@@ -184,15 +188,17 @@ class Connecting:
             pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(self._url, **self._options)
             return pool
 
-        return Database(await retrying(attempt, within=self._within), self._url, self._name)
+        return Database(await connecting(attempt, self._within), self._url, self._name)
 
 
 @contextlib.contextmanager
-def _typed() -> Iterator[None]:
+def _typed(*, body: bool = False) -> Iterator[None]:
+    """Make lost connections DatabaseUnavailable. Around a caller's `body`, files and timeouts are its own."""
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        if not is_connection_lost(error):
+        own = body and isinstance(error, OSError) and not isinstance(error, ConnectionError)
+        if own or not is_connection_lost(error):
             raise
         raise unavailable(error) from error
 

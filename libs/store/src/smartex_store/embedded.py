@@ -31,9 +31,9 @@ class EmbeddedPostgres:
         async with EmbeddedPostgres(Path("data")) as server:
             async with Database.connect(server.url) as db: ...
 
-    One instance per folder. Nothing acknowledged is lost by a kill of this program or of the server; the server
-    never outlives this program by more than its shutdown. With `supervise` (default) a server that crashed is
-    started again, and pools reconnect by themselves: the URL stays the same.
+    One instance per folder. Nothing acknowledged is lost by a kill of this program or of the server; the
+    server never outlives this program by more than its shutdown. With `supervise` (default) a server that
+    crashed is started again, and pools reconnect by themselves: the URL stays the same.
 
     data_dir        made if missing; may lie under a folder which only root can enter
     settings        PostgreSQL settings that override `cluster.DEFAULTS`
@@ -98,7 +98,8 @@ class EmbeddedPostgres:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
             self._supervisor = None
-        await _finish(self._close)
+        async with self._changing:
+            await _finish(self._close)
 
     async def restart(self) -> None:
         """Stop the server, if it runs, and start it again at the same URL. Sessions are cut."""
@@ -216,9 +217,9 @@ async def _ensure_database(url: str) -> None:
         connection = await asyncpg.connect(url)
     except asyncpg.InvalidCatalogNameError:
         connection = await asyncpg.connect(url, database="postgres")
-        try:
-            await connection.execute(f"CREATE DATABASE {DATABASE}")
-        finally:
-            await connection.close()
-    else:
-        await connection.close()
+        await connection.execute(f"CREATE DATABASE {DATABASE}")
+    except asyncpg.InvalidPasswordError as error:
+        raise ServerStartFailed(
+            "the password in postgres.password is not that of the cluster: restore the file from a backup"
+        ) from error
+    await connection.close()

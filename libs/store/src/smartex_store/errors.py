@@ -13,6 +13,7 @@
     │   ├── ServerStartFailed       it did not come up (`log` has its last lines)
     │   └── ServerBinariesMissing   the PostgreSQL programs are not installed
     ├── DatabaseUnavailable         retryable: the connection is lost or cannot be made
+    ├── DatabaseRefused             the URL is wrong: user, password, name
     └── MigrationError              the SQL migrations of a schema
         ├── MigrationInvalid        the folder's files are not a numbered row
         ├── MigrationChanged        an applied file was edited or is missing
@@ -158,6 +159,12 @@ class DatabaseUnavailable(StoreError):
     def __init__(self, message: str, *, maybe_committed: bool = False) -> None:
         super().__init__(message)
         self.maybe_committed = maybe_committed
+
+
+class DatabaseRefused(StoreError):
+    """The server answers but does not let us in, or the URL cannot be read."""
+
+    reason = "DATABASE_REFUSED"
 
 
 class MigrationError(StoreError):

@@ -130,7 +130,7 @@ class DataFolder:
 
 
 def try_lock(fd: int, timeout: float = 0.0) -> bool:
-    """Lock an open file, waiting up to `timeout` seconds; the lock belongs to the open file, not the process."""
+    """Lock an open file, waiting up to `timeout` seconds; the lock is the open file's, not the process's."""
     deadline = time.monotonic() + timeout
     while True:
         try:

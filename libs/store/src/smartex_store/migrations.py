@@ -13,7 +13,7 @@ import structlog
 
 from .database import Database
 from .errors import MigrationBusy, MigrationChanged, MigrationFailed, MigrationInvalid, MigrationTooNew
-from .retry import is_connection_lost, retrying, unavailable
+from .retry import connecting, is_connection_lost, unavailable
 
 _log = structlog.get_logger("smartex.store")
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -50,7 +50,7 @@ class Applied:
 
 
 def load(schema: str, folder: Path) -> list[Migration]:
-    """Read the folder's files in order; raises MigrationInvalid unless they are 0001, 0002, … without a gap."""
+    """Read the folder's files in order; raises MigrationInvalid unless they are 0001, 0002, … with no gap."""
     if not _SCHEMA.fullmatch(schema):
         raise MigrationInvalid(schema, "not a schema name: use lower-case letters, digits and _")
     if not folder.is_dir():
@@ -105,13 +105,13 @@ async def migrate(
     """Apply the files which the schema does not have yet, each in its own transaction; returns their numbers.
 
     Any number of processes may call it at once: one works, the others wait up to `lock_within` seconds and
-    find it done. A file that fails is rolled back whole (MigrationFailed); those before it stay. Files run with
-    the search path on their schema. Raises MigrationError or DatabaseUnavailable.
+    find it done. A file that fails is rolled back whole (MigrationFailed); those before it stay. Files run
+    with the search path on their schema. Raises MigrationError or DatabaseUnavailable.
     """
     files = load(schema, folder)
     url = db_or_url.url if isinstance(db_or_url, Database) else db_or_url
     settings = {"application_name": f"migrate {schema}", "statement_timeout": "0"}
-    connection = await retrying(lambda: asyncpg.connect(url, server_settings=settings), within=connect_within)
+    connection = await connecting(lambda: asyncpg.connect(url, server_settings=settings), connect_within)
     try:
         return await _apply(connection, schema, files, lock_within)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
@@ -119,7 +119,7 @@ async def migrate(
             raise unavailable(error) from error
         raise
     finally:
-        connection.terminate() if connection.is_closed() else await connection.close()
+        await connection.close()
 
 
 async def _apply(
@@ -166,6 +166,12 @@ async def _run(connection: asyncpg.Connection[asyncpg.Record], schema: str, migr
         async with connection.transaction():
             await connection.execute(f"SET LOCAL search_path = {schema}, public")
             await connection.execute(migration.sql)
+            if not connection.is_in_transaction():
+                raise MigrationFailed(
+                    schema,
+                    f"migration {migration.label} ends its transaction: take COMMIT out",
+                    migration.number,
+                )
             await connection.execute(
                 f"INSERT INTO {schema}.schema_migrations (number, name, checksum) VALUES ($1, $2, $3)",
                 migration.number,

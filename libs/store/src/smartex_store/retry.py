@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from .errors import DatabaseUnavailable, StoreError
+from .errors import DatabaseRefused, DatabaseUnavailable, StoreError
 
 _T = TypeVar("_T")
 
@@ -29,7 +29,7 @@ _CONFLICT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the error means that the server was out of reach, not that the SQL was wrong."""
     if isinstance(error, asyncpg.InterfaceError):
-        return "closed" in str(error) or "connection" in str(error)
+        return "connection is closed" in str(error)
     return isinstance(error, _LOST)
 
 
@@ -72,6 +72,16 @@ async def retrying(
                     raise unavailable(error) from error
                 raise
         await asyncio.sleep(delay)
+
+
+async def connecting(attempt: Callable[[], Awaitable[_T]], within: float) -> _T:
+    """Connect, trying for `within` seconds while the server is away; a refusal is final at once."""
+    try:
+        return await retrying(attempt, within=within)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseRefused(
+            f"the database refused the connection ({error}): check the user, password and name in its URL"
+        ) from error
 
 
 def unavailable(error: BaseException, *, maybe_committed: bool = False) -> DatabaseUnavailable:

@@ -2,9 +2,9 @@
 
 Why a process of its own: the program may die by `kill -9` at any moment and must not leave a server behind.
 This process holds the reading end of a pipe whose only writer is the program; when the program is gone,
-however it went, the pipe ends and the server is told to shut down fast. PR_SET_PDEATHSIG alone would not do in
-the program itself: it fires when the *thread* that forked ends. Here the only thread lives as long as the
-process, so it is used as a second net: should this process be killed, the kernel sends the server the signal.
+however it went, the pipe ends and the server is told to shut down fast. PR_SET_PDEATHSIG alone would not do
+in the program itself: it fires when the *thread* that forked ends. Here the only thread lives as long as the
+process, so it is a second net: should this process be killed, the kernel sends the server the signal.
 
 It starts in a session of its own, so that Ctrl-C in a terminal reaches the program, which still needs the
 database to finish its work, and not the server.
@@ -25,14 +25,18 @@ import time
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _ESCALATE_AFTER = 20.0  # seconds between a fast stop and an immediate one
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _die_with_parent(parent: int, signum: int) -> None:
     """Ask the kernel for `signum` when the guardian dies; must come after setuid, which clears it."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, signum)
     if os.getppid() != parent:  # it died before we asked
         os._exit(125)
 
@@ -78,37 +82,58 @@ def _remove(folder: str) -> None:
         pass
 
 
+def _wake_on_child() -> int:
+    """A descriptor that becomes readable when a child ends."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader
+
+
+def _guard(child: int, stop_signal: int, wake: int) -> tuple[int, bool]:
+    """Obey the pipe until the child has ended; its wait status, and whether the program is gone."""
+    watched = [0, wake]
+    escalate_at: float | None = None
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return status, 0 not in watched
+        timeout = None if escalate_at is None else max(0.0, escalate_at - time.monotonic())
+        ready, _, _ = select.select(watched, [], [], timeout)
+        if wake in ready:
+            os.read(wake, 512)
+        if 0 in ready:
+            order = os.read(0, 1)
+            if not order:
+                watched = [wake]
+            os.kill(child, signal.SIGQUIT if order == b"i" else stop_signal)
+            escalate_at = time.monotonic() + _ESCALATE_AFTER
+        elif escalate_at is not None and time.monotonic() >= escalate_at:
+            os.kill(child, signal.SIGQUIT)
+            escalate_at = None
+
+
+def _reap() -> None:
+    """Collect what a crashed server left: its sessions became our children and would stay as zombies."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
 def main() -> int:
     """Run the command, obey the pipe, report how the command ended."""
     spec = json.loads(sys.argv[1])
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
-    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
-    os.set_blocking(wake_write, False)
-    signal.set_wakeup_fd(wake_write)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    wake = _wake_on_child()
     child = _spawn(spec)
-    watched = [0, wake_read]
-    orphaned = False
-    escalate_at: float | None = None
-    while True:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            break
-        timeout = None if escalate_at is None else max(0.0, escalate_at - time.monotonic())
-        ready, _, _ = select.select(watched, [], [], timeout)
-        if wake_read in ready:
-            os.read(wake_read, 512)
-        if 0 in ready:
-            order = os.read(0, 1)
-            if not order:
-                orphaned = True
-                watched = [wake_read]
-            os.kill(child, signal.SIGQUIT if order == b"i" else spec["signal"])
-            escalate_at = time.monotonic() + _ESCALATE_AFTER
-        if escalate_at is not None and time.monotonic() >= escalate_at:
-            os.kill(child, signal.SIGQUIT)
-            escalate_at = None
+    status, orphaned = _guard(child, spec["signal"], wake)
+    _reap()
     if orphaned and spec["cleanup"]:
         _remove(spec["cleanup"])
     code = os.waitstatus_to_exitcode(status)
