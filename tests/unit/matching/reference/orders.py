@@ -1,0 +1,349 @@
+"""Commands of owners: PLACE, CANCEL, AMEND, REPLACE and MASS_CANCEL (RULES.md §5 and §6)."""
+
+from reference.memory import amend_key, check_time, order_key, remember, repeat
+from reference.money import available_lots, book_reserve, check_reserve
+from reference.prices import check_lots, check_price, post_only_price, protecting_price
+from reference.records import Command, Event
+from reference.state import Instrument, Market, Order, RefusedError
+from reference.trading import cancel_resting, execute
+from reference.venue import refuse_command
+from reference.words import (
+    EventKind,
+    Flag,
+    Kind,
+    OrderType,
+    PostOnly,
+    Prevention,
+    Reason,
+    Side,
+    State,
+    TimeInForce,
+)
+
+
+def place(market: Market, command: Command) -> None:
+    key = order_key(command)
+    if command.client_order_id <= 0:
+        reject(market, command, RefusedError(Reason.INVALID_ID))
+        return
+    if repeat(market, key):
+        return
+    try:
+        check_time(market, command.create_time_ns)
+    except RefusedError as refused:
+        reject(market, command, refused)
+        return
+    try:
+        price = check_place(market, command)
+    except RefusedError as refused:
+        remember(market, key, reject(market, command, refused))
+        return
+    remember(market, key, enter(market, command, price))
+
+
+def reject(market: Market, command: Command, refused: RefusedError) -> Event:
+    return market.say(
+        Event(
+            kind=EventKind.REJECTED,
+            account_id=command.account_id,
+            instrument_id=command.instrument_id,
+            client_order_id=command.client_order_id,
+            side=command.side,
+            price_ticks=command.price_ticks,
+            quantity_lots=command.quantity_lots,
+            request_id=command.request_id,
+            reason=refused.reason,
+            required=refused.required,
+            available=refused.available,
+        )
+    )
+
+
+def check_place(market: Market, command: Command) -> int:
+    """All checks of a new order, in the order of the rules; returns the price that it enters with."""
+    check_form(command)
+    check_min_quantity(command)
+    check_expire_time(market, command)
+    instrument = market.instruments.get(command.instrument_id)
+    if instrument is None:
+        raise RefusedError(Reason.UNKNOWN_INSTRUMENT)
+    check_trading_state(instrument)
+    check_session(market, command)
+    if command.quantity_lots < 1:
+        raise RefusedError(Reason.INVALID_QUANTITY)
+    available = available_lots(market, command.account_id, command.instrument_id)
+    check_lots(instrument.rules, command.side, command.quantity_lots, available)
+    price = entry_price(instrument, command)
+    check_reserve(market, instrument, command.account_id, command.side, price, command.quantity_lots)
+    if len(market.orders) >= market.settings.max_orders:
+        raise RefusedError(Reason.VENUE_FULL)
+    return price
+
+
+def check_form(command: Command) -> None:
+    if command.side not in list(Side):
+        raise RefusedError(Reason.INVALID_SIDE)
+    if command.order_type not in list(OrderType):
+        raise RefusedError(Reason.INVALID_ORDER_TYPE)
+    time_in_force = command.time_in_force
+    if time_in_force not in list(TimeInForce):
+        raise RefusedError(Reason.INVALID_TIME_IN_FORCE)
+    takes_at_once = time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+    if command.order_type == OrderType.MARKET and not takes_at_once:
+        raise RefusedError(Reason.INVALID_TIME_IN_FORCE)
+    if command.post_only not in [0, *PostOnly]:
+        raise RefusedError(Reason.INVALID_POST_ONLY)
+    if command.post_only and (command.order_type != OrderType.LIMIT or takes_at_once):
+        raise RefusedError(Reason.INVALID_POST_ONLY)
+    if command.self_trade_prevention not in [0, *Prevention]:
+        raise RefusedError(Reason.INVALID_SELF_TRADE_PREVENTION)
+
+
+def check_min_quantity(command: Command) -> None:
+    minimum = command.min_quantity_lots
+    if minimum == 0:
+        return
+    if command.time_in_force != TimeInForce.IOC or not 1 <= minimum <= command.quantity_lots:
+        raise RefusedError(Reason.INVALID_MIN_QUANTITY)
+
+
+def check_expire_time(market: Market, command: Command) -> None:
+    if command.time_in_force == TimeInForce.GTD:
+        valid = command.expire_time_ns > market.now
+    else:
+        valid = command.expire_time_ns == 0
+    if not valid:
+        raise RefusedError(Reason.INVALID_EXPIRE_TIME)
+
+
+def check_trading_state(instrument: Instrument) -> None:
+    if instrument.trading_state == State.HALTED:
+        raise RefusedError(Reason.INSTRUMENT_HALTED)
+    if instrument.trading_state == State.CLOSED:
+        raise RefusedError(Reason.INSTRUMENT_CLOSED)
+
+
+def check_session(market: Market, command: Command) -> None:
+    if command.session_id == 0:
+        return
+    session = market.sessions.get(command.session_id)
+    if session is None or session.account_id != command.account_id:
+        raise RefusedError(Reason.UNKNOWN_SESSION)
+
+
+def entry_price(instrument: Instrument, command: Command) -> int:
+    """Check the price sent and return the limit that the order has in the end."""
+    if command.order_type == OrderType.MARKET:
+        if command.price_ticks != 0:
+            raise RefusedError(Reason.INVALID_PRICE)
+        return protecting_price(instrument, command.side)
+    check_price(instrument, command.price_ticks)
+    return post_only_price(instrument, command.side, command.post_only, command.price_ticks)
+
+
+def enter(market: Market, command: Command, price: int) -> Event:
+    """Give a checked order its id, say so, and execute it."""
+    order = Order(
+        order_id=new_order_id(market),
+        account_id=command.account_id,
+        client_order_id=command.client_order_id,
+        instrument_id=command.instrument_id,
+        side=command.side,
+        order_type=command.order_type,
+        time_in_force=command.time_in_force,
+        post_only=command.post_only,
+        self_trade_prevention=command.self_trade_prevention,
+        price=price,
+        quantity=command.quantity_lots,
+        leaves=command.quantity_lots,
+        expire_time_ns=command.expire_time_ns,
+        session_id=command.session_id,
+        min_quantity=command.min_quantity_lots,
+    )
+    accepted = market.say(
+        Event(
+            kind=EventKind.ACCEPTED,
+            account_id=order.account_id,
+            instrument_id=order.instrument_id,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            side=order.side,
+            price_ticks=price,
+            quantity_lots=order.quantity,
+            request_id=command.request_id,
+            order_type=order.order_type,
+            time_in_force=order.time_in_force,
+            expire_time_ns=order.expire_time_ns,
+        )
+    )
+    book_reserve(market, order)
+    execute(market, order)
+    accepted.leaves_lots = order.leaves
+    return accepted
+
+
+def new_order_id(market: Market) -> int:
+    market.order_counter += 1
+    if market.free_slots:
+        slot = market.free_slots.pop()
+    else:
+        slot = market.next_slot
+        market.next_slot += 1
+    return market.order_counter * 2**24 + slot
+
+
+def find(market: Market, command: Command) -> Order:
+    """The open order of this account that a command means."""
+    if command.order_id > 0:
+        order = market.orders.get(command.order_id)
+    else:
+        order = market.orders_by_client_id.get((command.account_id, command.client_order_id))
+    if order is None or order.account_id != command.account_id:
+        raise RefusedError(Reason.UNKNOWN_ORDER)
+    return order
+
+
+def cancel(market: Market, command: Command) -> None:
+    try:
+        order = find(market, command)
+    except RefusedError as refused:
+        market.say(
+            Event(
+                kind=EventKind.CANCEL_REJECTED,
+                account_id=command.account_id,
+                order_id=command.order_id,
+                client_order_id=command.client_order_id,
+                request_id=command.request_id,
+                reason=refused.reason,
+            )
+        )
+        return
+    cancel_resting(market, order, Reason.CANCELLED_BY_OWNER, command.request_id)
+
+
+def amend(market: Market, command: Command) -> None:
+    """AMEND and REPLACE."""
+    key = amend_key(command)
+    if command.request_id <= 0:
+        reject_amend(market, command, RefusedError(Reason.INVALID_ID), None)
+        return
+    if repeat(market, key):
+        return
+    try:
+        check_time(market, command.create_time_ns)
+    except RefusedError as refused:
+        reject_amend(market, command, refused, None)
+        return
+    order = None
+    try:
+        order = find(market, command)
+        price, total, leaves = check_amend(market, command, order)
+    except RefusedError as refused:
+        remember(market, key, reject_amend(market, command, refused, order))
+        return
+    remember(market, key, change(market, command, order, price, total, leaves))
+
+
+def reject_amend(market: Market, command: Command, refused: RefusedError, order: Order | None) -> Event:
+    return market.say(
+        Event(
+            kind=EventKind.AMEND_REJECTED,
+            account_id=command.account_id,
+            order_id=order.order_id if order else command.order_id,
+            client_order_id=order.client_order_id if order else command.client_order_id,
+            instrument_id=order.instrument_id if order else 0,
+            side=order.side if order else 0,
+            price_ticks=command.price_ticks,
+            quantity_lots=command.quantity_lots,
+            request_id=command.request_id,
+            reason=refused.reason,
+            required=refused.required,
+            available=refused.available,
+        )
+    )
+
+
+def check_amend(market: Market, command: Command, order: Order) -> tuple[int, int, int]:
+    """All checks of a change; returns the new price, total quantity and leaves."""
+    instrument = market.instruments[order.instrument_id]
+    check_trading_state(instrument)
+    if command.price_ticks < 0:
+        raise RefusedError(Reason.INVALID_PRICE, instrument.rules.max_price_ticks)
+    if command.quantity_lots < 0:
+        raise RefusedError(Reason.INVALID_QUANTITY)
+    total, leaves = new_quantities(command, order)
+    own_lots = order.reserve if order.side == Side.SELL else 0
+    if command.quantity_lots:
+        available = available_lots(market, order.account_id, order.instrument_id) + own_lots
+        check_lots(instrument.rules, order.side, command.quantity_lots, available)
+    price = command.price_ticks or order.price
+    if price != order.price:
+        check_price(instrument, price)
+    price = post_only_price(instrument, order.side, order.post_only, price)
+    check_reserve(market, instrument, order.account_id, order.side, price, leaves, own=order.reserve)
+    return price, total, leaves
+
+
+def new_quantities(command: Command, order: Order) -> tuple[int, int]:
+    """New total quantity and new leaves: an AMEND sends the total, a REPLACE the leaves."""
+    if command.kind == Kind.REPLACE:
+        leaves = command.quantity_lots or order.leaves
+        return order.executed + leaves, leaves
+    total = command.quantity_lots or order.quantity
+    if total <= order.executed:
+        raise RefusedError(Reason.QUANTITY_BELOW_EXECUTED, total, order.executed)
+    return total, total - order.executed
+
+
+def change(market: Market, command: Command, order: Order, price: int, total: int, leaves: int) -> Event:
+    keeps_place = command.kind == Kind.AMEND and price == order.price and leaves <= order.leaves
+    instrument = market.instruments[order.instrument_id]
+    if not keeps_place:
+        instrument.take_out(order)
+        del market.orders[order.order_id]
+        del market.orders_by_client_id[order.account_id, order.client_order_id]
+    order.price, order.quantity, order.leaves = price, total, leaves
+    amended = market.say(
+        Event(
+            kind=EventKind.AMENDED,
+            account_id=order.account_id,
+            instrument_id=order.instrument_id,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            side=order.side,
+            price_ticks=price,
+            quantity_lots=total,
+            request_id=command.request_id,
+            flags=Flag.KEPT_PRIORITY if keeps_place else 0,
+        )
+    )
+    book_reserve(market, order)
+    if not keeps_place:
+        execute(market, order)
+    amended.leaves_lots = order.leaves
+    return amended
+
+
+def mass_cancel(market: Market, command: Command) -> None:
+    if command.side not in [0, *Side]:
+        refuse_command(market, command, RefusedError(Reason.INVALID_SIDE))
+        return
+    meant = [
+        order
+        for order in sorted(market.orders.values(), key=lambda order: order.order_id)
+        if order.account_id == command.account_id
+        and command.instrument_id in (0, order.instrument_id)
+        and command.side in (0, order.side)
+    ]
+    for order in meant:
+        cancel_resting(market, order, Reason.MASS_CANCEL, command.request_id)
+    market.say(
+        Event(
+            kind=EventKind.MASS_CANCELLED,
+            account_id=command.account_id,
+            instrument_id=command.instrument_id,
+            side=command.side,
+            quantity_lots=len(meant),
+            request_id=command.request_id,
+        )
+    )
