@@ -1,1 +1,55 @@
-"""The log: append, read, consume; PostgreSQL and Kafka engines."""
+"""The log: append, read, follow, consume; PostgreSQL and Kafka engines behind one face."""
+
+from smartex_bus.api import Appender, Bus, GroupConsumer
+from smartex_bus.errors import (
+    AppenderPoisoned,
+    AppendUnknown,
+    BusClosed,
+    BusError,
+    BusUnavailable,
+    Final,
+    LeaseLost,
+    OffsetTrimmed,
+    Overloaded,
+    RecordTooLarge,
+    Retryable,
+    ServerFailed,
+    UnknownTopic,
+)
+from smartex_bus.letters import origin, redrive_topic
+from smartex_bus.opening import open_bus
+from smartex_bus.records import DeadLetter, GroupBatch, Record, StoredRecord, Topic
+from smartex_bus.settings import KafkaSettings, PostgresSettings
+from smartex_bus.tracing import batch_links, extract_trace, inject_trace
+
+__all__ = [
+    "AppendUnknown",
+    "Appender",
+    "AppenderPoisoned",
+    "Bus",
+    "BusClosed",
+    "BusError",
+    "BusUnavailable",
+    "DeadLetter",
+    "Final",
+    "GroupBatch",
+    "GroupConsumer",
+    "KafkaSettings",
+    "LeaseLost",
+    "OffsetTrimmed",
+    "Overloaded",
+    "PostgresSettings",
+    "Record",
+    "RecordTooLarge",
+    "Retryable",
+    "ServerFailed",
+    "StoredRecord",
+    "Topic",
+    "UnknownTopic",
+    "batch_links",
+    "extract_trace",
+    "inject_trace",
+    "open_bus",
+    "origin",
+    "redrive_topic",
+]

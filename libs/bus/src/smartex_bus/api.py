@@ -1,0 +1,180 @@
+"""The face of the bus; the engines implement it."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from smartex_bus.errors import BusError
+from smartex_bus.records import DeadLetter, GroupBatch, Record, StoredRecord, Topic
+
+MAX_READ_BYTES = 8 << 20
+MAX_PENDING_RECORDS = 100_000
+MAX_PENDING_BYTES = 64 << 20
+
+StartPosition = Callable[[str, int], Awaitable[int | None]]
+"""Tells where a partition's consumer starts: an offset, or ``None`` for the group's committed position."""
+Handler = Callable[[StoredRecord], Awaitable[None]]
+
+
+class Appender(ABC):
+    """Appends to one partition, in the order of acceptance. Appends that meet share one group commit."""
+
+    @abstractmethod
+    def append_nowait(self, *records: Record) -> asyncio.Future[int]:
+        """Accept the records now; the future gives the offset of the first once they are durable.
+
+        The records of one call are contiguous. Raises ``Overloaded`` at once if the bounded queue is full,
+        ``RecordTooLarge``, ``AppenderPoisoned`` or ``BusClosed``.
+        """
+
+    async def append(self, *records: Record) -> int:
+        """Append the records and wait until they are durable; returns the offset of the first."""
+        return await self.append_nowait(*records)
+
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """Records accepted and not durable yet."""
+
+    @abstractmethod
+    async def close(self, drain: bool = True, *, within: float = 10.0) -> None:
+        """Accept no more; with ``drain`` wait up to ``within`` seconds for what was accepted."""
+
+
+class GroupConsumer(ABC):
+    """One member of a consumer group: an async iterator of batches. Close it when done.
+
+    Delivery is at least once: what was not committed is delivered again after a crash or a rebalance.
+    """
+
+    def __aiter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    async def __anext__(self) -> GroupBatch:
+        """The next batch; waits for one. Ends once the consumer is closed."""
+
+    @abstractmethod
+    async def commit(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Store the next offset by (topic, partition). ``LeaseLost`` if a partition has moved away."""
+
+    @property
+    @abstractmethod
+    def assignment(self) -> frozenset[tuple[str, int]]:
+        """The partitions this member holds now."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Leave the group at once, so that the others take over without waiting."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Bus(ABC):
+    """A durable, partitioned log. Open one with ``open_bus``."""
+
+    fatal: asyncio.Event
+    """Set when an append failed for good: the process has to leave, to go on could leave a gap."""
+    fatal_error: BusError | None
+    """Why ``fatal`` is set."""
+    dead_letter_count: int
+    """Records this process moved to the dead letters."""
+
+    @abstractmethod
+    async def ensure_topics(self, *topics: Topic) -> None:
+        """Create what is missing; partitions are added, never removed."""
+
+    @abstractmethod
+    def appender(
+        self,
+        topic: str,
+        partition: int = 0,
+        *,
+        max_pending_records: int = MAX_PENDING_RECORDS,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+    ) -> Appender:
+        """An appender for one partition. The bounds count what is accepted and not durable yet."""
+
+    @abstractmethod
+    async def read(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        *,
+        max_records: int = 1000,
+        max_bytes: int = MAX_READ_BYTES,
+    ) -> list[StoredRecord]:
+        """Consecutive records from ``offset`` on; empty at the end of the log.
+
+        At least one record is returned however large it is. Raises ``OffsetTrimmed``, ``UnknownTopic``,
+        ``BusUnavailable``.
+        """
+
+    @abstractmethod
+    def follow(
+        self, topic: str, partition: int, offset: int, *, max_records: int = 1000
+    ) -> AsyncIterator[list[StoredRecord]]:
+        """Batches from ``offset`` on, for ever: catches up, then waits. Reconnects by itself."""
+
+    @abstractmethod
+    async def offsets(self, topic: str, partition: int) -> tuple[int, int]:
+        """The earliest offset kept and the next one to be given."""
+
+    @abstractmethod
+    def consume(
+        self,
+        group: str,
+        topics: Sequence[str],
+        *,
+        max_records: int = 500,
+        lease: float = 10.0,
+        start: StartPosition | None = None,
+    ) -> GroupConsumer:
+        """Join a group. ``lease``: seconds after which a silent member loses its partitions."""
+
+    @abstractmethod
+    async def trim(self, topic: str, partition: int, before_offset: int) -> None:
+        """Remove every record before the offset; offsets are never given again."""
+
+    @abstractmethod
+    async def dead_letter(self, record: StoredRecord, *, group: str, reason: str) -> DeadLetter:
+        """Set a record aside for a group with its coordinates and the reason."""
+
+    @abstractmethod
+    async def dead_letters(self, group: str, *, limit: int = 100) -> list[DeadLetter]:
+        """The letters of a group that were not redriven, oldest first."""
+
+    @abstractmethod
+    async def redrive(self, letter: DeadLetter, handler: Handler | None = None) -> None:
+        """Try a letter again: by ``handler`` if given, else by delivering it to its group once more.
+
+        A letter whose handler raises stays. A redelivered record comes on the topic ``<group>.redrive``;
+        ``origin`` tells where it was first.
+        """
+
+    @abstractmethod
+    async def healthy(self) -> bool:
+        """Whether the server answers and no append has failed for good."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Drain the appenders, stop every background task, close the connections."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,46 @@
+"""Dead letters: what both engines share."""
+
+from __future__ import annotations
+
+from opentelemetry import metrics
+
+from smartex_bus.records import DeadLetter, Record, StoredRecord
+
+_TOPIC, _PARTITION, _OFFSET = "origin-topic", "origin-partition", "origin-offset"
+
+_count = metrics.get_meter("smartex_bus").create_counter(
+    "smartex_bus_dead_letters",
+    unit="{record}",
+    description="Records that could not be handled",
+)
+
+
+def count_dead_letter(group: str, topic: str) -> None:
+    """Count one record set aside."""
+    _count.add(1, {"group": group, "topic": topic})
+
+
+def redrive_topic(group: str) -> str:
+    """The topic by which letters come back to a group; every member consumes it."""
+    return f"{group}.redrive"
+
+
+def redriven(letter: DeadLetter) -> Record:
+    """The record of a letter with its coordinates in the headers, for the redrive topic."""
+    record = letter.record
+    topic, partition, offset = origin(record)
+    headers = {
+        **record.headers,
+        _TOPIC: topic.encode(),
+        _PARTITION: str(partition).encode(),
+        _OFFSET: str(offset).encode(),
+    }
+    return Record(record.value, record.key, headers)
+
+
+def origin(record: StoredRecord) -> tuple[str, int, int]:
+    """Topic, partition and offset where a record was first, also after a redrive."""
+    topic = record.headers.get(_TOPIC)
+    if topic is None:
+        return record.topic, record.partition, record.offset
+    return topic.decode(), int(record.headers[_PARTITION]), int(record.headers[_OFFSET])

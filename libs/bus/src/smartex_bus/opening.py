@@ -1,0 +1,32 @@
+"""One door to both engines."""
+
+from __future__ import annotations
+
+from smartex_bus.api import Bus
+from smartex_bus.settings import KafkaSettings, PostgresSettings
+
+
+async def open_bus(where: str | PostgresSettings | KafkaSettings) -> Bus:
+    """Open the bus at ``postgresql://…`` or ``kafka://host:port,host:port``, or as the settings say.
+
+    ``ValueError`` for any other URL; ``BusUnavailable`` if the server cannot be reached.
+    """
+    settings = settings_of(where) if isinstance(where, str) else where
+    # A process uses one engine; the other's driver need not be loaded.
+    if isinstance(settings, PostgresSettings):
+        from smartex_bus.postgres import PostgresBus
+
+        return await PostgresBus.open(settings)
+    from smartex_bus.kafka import KafkaBus
+
+    return await KafkaBus.open(settings)
+
+
+def settings_of(url: str) -> PostgresSettings | KafkaSettings:
+    """The settings a URL stands for. ``ValueError`` if it is neither engine's."""
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres") and rest:
+        return PostgresSettings(url)
+    if scheme == "kafka" and rest:
+        return KafkaSettings(rest)
+    raise ValueError(f"a bus is postgresql://… or kafka://host:port,host:port, not {scheme}://…")

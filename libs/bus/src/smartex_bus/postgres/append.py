@@ -1,0 +1,117 @@
+"""Durable appends into ``bus.log`` with exact retries."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import structlog
+
+from smartex_bus.backoff import Backoff
+from smartex_bus.errors import AppendUnknown
+from smartex_bus.headers import encode_headers
+from smartex_bus.postgres.connections import FAILED, LOST, connect
+from smartex_bus.records import Record
+from smartex_bus.settings import PostgresSettings
+
+if TYPE_CHECKING:
+    from asyncpg.prepared_stmt import PreparedStatement
+
+_log = structlog.get_logger(__name__)
+_APPEND = "select bus.append($1, $2, $3, $4, $5, $6, $7, $8)"
+
+Appended = Callable[[int, int, list[Record], int], None]
+"""Told after every append: topic id, first offset, records, time in nanoseconds."""
+
+
+class LogWriter:
+    """Writes groups of records of one partition over one connection, and finds out lost outcomes by itself.
+
+    Every group carries the producer's batch number. ``bus.append`` takes a batch once: a retry of a group
+    whose answer was lost gets the offset of the first attempt, and an attempt that wakes up on a connection
+    given up long ago is refused, so an append is neither lost nor doubled.
+    """
+
+    def __init__(
+        self,
+        settings: PostgresSettings,
+        resolve: Callable[[], Awaitable[int]],
+        partition: int,
+        appended: Appended,
+    ) -> None:
+        self._settings = settings
+        self._resolve = resolve
+        self._partition = partition
+        self._appended = appended
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._statement: PreparedStatement[asyncpg.Record] | None = None
+        self._topic_id = -1
+        self._producer_id = -1
+        self._batch = 0
+
+    async def write(self, records: list[Record]) -> int:
+        """Make the records durable; waits as long as the server is away. Returns the first offset."""
+        self._batch += 1
+        now = time.time_ns()
+        values = [record.value for record in records]
+        keys = [record.key or None for record in records] if any(r.key for r in records) else None
+        headers = [encode_headers(r.headers) for r in records] if any(r.headers for r in records) else None
+        first = await self._retry(now, values, keys, headers)
+        self._appended(self._topic_id, first, records, now)
+        return first
+
+    async def _retry(self, now: int, values: list[bytes], keys: Any, headers: Any) -> int:
+        backoff = Backoff()
+        while True:
+            try:
+                statement = self._statement or await self._prepare()
+                first: int = await statement.fetchval(
+                    self._topic_id,
+                    self._partition,
+                    self._producer_id,
+                    self._batch,
+                    now,
+                    values,
+                    keys,
+                    headers,
+                    timeout=self._settings.append_timeout,
+                )
+            except LOST as error:
+                self._give_up_connection()
+                _log.warning("append waits for the database", error=repr(error), batch=self._batch)
+                await asyncio.sleep(backoff.next())
+            except asyncpg.PostgresError as error:
+                raise AppendUnknown(f"the database refused an append: {error}") from error
+            else:
+                return first
+
+    async def _prepare(self) -> PreparedStatement[asyncpg.Record]:
+        if self._topic_id < 0:
+            self._topic_id = await self._resolve()
+        if self._connection is None:
+            self._connection = await connect(self._settings, "append")
+        if self._producer_id < 0:
+            query = "insert into bus.producer (time_ns) values ($1) returning producer_id"
+            self._producer_id = await self._connection.fetchval(query, time.time_ns())
+        self._statement = await self._connection.prepare(_APPEND)
+        return self._statement
+
+    def _give_up_connection(self) -> None:
+        self._statement = None
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def close(self) -> None:
+        """Forget the producer and close the connection."""
+        if self._connection is None:
+            return
+        try:
+            query = "delete from bus.producer where producer_id = $1"
+            await self._connection.execute(query, self._producer_id, timeout=1.0)
+            await self._connection.close(timeout=1.0)
+        except FAILED:
+            self._give_up_connection()
