@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
-from google.rpc.status_pb2 import Status
+from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped, unused-ignore]
+    BadRequest,
+    ErrorInfo,
+    RetryInfo,
+)
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped, unused-ignore]
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, ServiceModule
 
 SERVICE = "smartex.test.v1.EchoService"
@@ -65,7 +69,7 @@ class EchoService:
 class Caller:
     """Calls the four RPCs alike: messages in, messages out."""
 
-    def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
+    def __init__(self, channel: Any, token: str | None) -> None:
         self.channel = channel
         self.token = token
 
@@ -100,7 +104,7 @@ class Refusal:
     def __init__(self, error: grpc.aio.AioRpcError) -> None:
         self.code = error.code()
         self.message = error.details() or ""
-        trailing = dict(error.trailing_metadata() or ())
+        trailing: dict[str, Any] = dict(cast(Any, error.trailing_metadata() or ()))
         raw = trailing.get("grpc-status-details-bin")
         assert isinstance(raw, bytes), f"no status details: {error}"
         self.status = Status.FromString(raw)
@@ -152,7 +156,7 @@ class Venue:
         fields: dict[str, Any] = {"subject": "tester", "account_id": 7, "scopes": ["trade"]}
         return self.issuer.issue(**(fields | changes))
 
-    async def channel(self, server: ChassisServer) -> grpc.aio.Channel:
+    async def channel(self, server: ChassisServer) -> Any:
         return await self.stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{server.port}"))
 
     async def caller(self, server: ChassisServer, token: str | None = "") -> Caller:

@@ -28,7 +28,7 @@ from smartex_chassis.issuer import LocalIssuer
 from smartex_chassis.keys import KeySet
 from smartex_chassis.main import Service, run_all, run_loop, run_service
 from smartex_chassis.server import ChassisServer, ServiceModule, serve
-from smartex_chassis.settings import ChassisSettings, Settings, load, print_settings, read_secret
+from smartex_chassis.settings import ChassisSettings, Seconds, Settings, load, print_settings, read_secret
 from smartex_chassis.telemetry import counter, gauge, histogram
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "PermissionDenied",
     "PortInUse",
     "Principal",
+    "Seconds",
     "Service",
     "ServiceModule",
     "Settings",

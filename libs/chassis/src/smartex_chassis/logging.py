@@ -41,7 +41,7 @@ _NAMED = re.compile(
     r"(?i)\b(password|passwd|pwd|secret|authorization|api_?key|access_token|token)(\"?'?\s*[=:]\s*)"
     r"(\"[^\"]*\"|'[^']*'|(?:bearer\s+)?[^\s,;&)}\]]+)"
 )
-_BEARER = re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}")
+_BEARER = re.compile(r"(?i)\bbearer\s+\S{8,}")
 
 
 def configure(*, service: str, level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:

@@ -6,11 +6,20 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -23,6 +32,24 @@ CONFIG_VARIABLE = "SMARTEX_CONFIG"
 _MASK = "********"
 
 S = TypeVar("S", bound="Settings")
+
+
+def _seconds(value: object) -> object:
+    # A variable is text, and pydantic takes only numbers for seconds.
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return value
+
+
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("a time cannot be negative")
+    return value
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_not_negative)]
+"""A length of time in a settings class; given in seconds, or as ISO 8601 (`PT10S`)."""
 
 
 class Settings(BaseSettings):
@@ -69,25 +96,25 @@ class ChassisSettings(Settings):
     reflection: bool = Field(True, description="let clients such as grpcurl list the services")
     max_message_bytes: int = Field(4 * 2**20, ge=1024, description="largest message taken or sent, in bytes")
     max_concurrent_rpcs: int = Field(10_000, ge=1, description="RPCs and streams served at a time")
-    max_connection_age: timedelta | None = Field(
+    max_connection_age: Seconds | None = Field(
         None,
-        description="close connections after this time, to spread clients over pods (ISO 8601 or seconds)",
+        description="close connections after this time, to spread clients over pods, in seconds",
     )
-    default_deadline: timedelta = Field(
+    default_deadline: Seconds = Field(
         timedelta(seconds=10),
-        description="time a unary RPC without a deadline may take (ISO 8601 or seconds)",
+        description="time a unary RPC without a deadline may take, in seconds",
     )
-    drain_timeout: timedelta = Field(
+    drain_timeout: Seconds = Field(
         timedelta(seconds=20),
-        description="time in-flight RPCs get to finish on SIGTERM (ISO 8601 or seconds)",
+        description="time in-flight RPCs get to finish on SIGTERM, in seconds",
     )
-    stream_drain: timedelta = Field(
+    stream_drain: Seconds = Field(
         timedelta(seconds=2),
-        description="time open streams get to end by themselves on SIGTERM (ISO 8601 or seconds)",
+        description="time open streams get to end by themselves on SIGTERM, in seconds",
     )
-    stop_timeout: timedelta = Field(
+    stop_timeout: Seconds = Field(
         timedelta(seconds=20),
-        description="time each module gets to stop after the drain (ISO 8601 or seconds)",
+        description="time each module gets to stop after the drain, in seconds",
     )
     event_loop: Literal["auto", "asyncio", "uvloop"] = Field(
         "auto", description="event loop; auto takes uvloop where it is installed"
@@ -112,15 +139,6 @@ class ChassisSettings(Settings):
     def _readable(cls, value: Path | None) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):
             raise ValueError(f"no readable file at {value}")
-        return value
-
-    @field_validator(
-        "default_deadline", "drain_timeout", "stream_drain", "stop_timeout", "max_connection_age"
-    )
-    @classmethod
-    def _not_negative(cls, value: timedelta | None) -> timedelta | None:
-        if value is not None and value < timedelta(0):
-            raise ValueError("a time cannot be negative")
         return value
 
     @model_validator(mode="after")
