@@ -129,7 +129,7 @@ class Flow:
             weight if kind in of_owners else weight / profile.calm for kind, weight in KINDS.items()
         ]
         self.weights[1] /= profile.depth
-        self.accounts = [*range(1, profile.accounts), 2**32 - 1]
+        self.accounts: list[int] = [*range(1, profile.accounts), 2**32 - 1]
 
     def frames(self, command_count: int) -> Iterator[tuple[Frame, list[Event]]]:
         """Frames with at least so many commands in all, each with the model's events for it."""
@@ -219,10 +219,11 @@ class Flow:
             value = self.random.choice(UINT32_EDGES)
         else:
             value = self.random.choice(INT64_EDGES)
-        huge_deposit = name in ("amount_micros", "quantity_lots") and value > LARGEST_TOTAL // 100
-        if huge_deposit and value <= LARGEST_TOTAL and command.account_id != 1:
-            return  # more than one account with such wealth would not sum up in 64 bits
+        before = getattr(command, name)
         setattr(command, name, value)
+        largest = max(command.amount_micros, command.quantity_lots)
+        if LARGEST_TOTAL // 100 < largest <= LARGEST_TOTAL and command.account_id != 1:
+            setattr(command, name, before)  # two accounts of such wealth would not sum up in 64 bits
 
     def account(self) -> int:
         return self.random.choice(self.accounts)
@@ -241,7 +242,8 @@ class Flow:
         if self.random.random() < 0.94:
             return now + self.random.randint(0, settings.skew_ns)
         edges = (floor + settings.skew_ns, now + settings.skew_ns, now - settings.skew_ns, now - 10**9)
-        return self.random.choice(edges) + self.random.choice((-1, 0, 1))
+        edge: int = self.random.choice(edges)
+        return edge + self.random.choice((-1, 0, 1))
 
     def place(self) -> Command:
         random = self.random
@@ -375,12 +377,12 @@ class Flow:
         else:
             command.currency_id = rules.currency_id
             command.amount_micros = lots * rules.reference_price_ticks * rules.tick_value
-        if account == 1 and random.random() < 0.02:
-            command.amount_micros, command.currency_id = LARGEST_TOTAL - random.randint(0, 1), 15
         if random.random() < 0.03:
             command.account_id = random.choice((0, 100, 101, 102, 103))
         if random.random() < 0.03:
             command.currency_id, command.instrument_id = random.choice((2, 15, 16, 200)), 77
+        if command.account_id == 1 and random.random() < 0.02:
+            command.amount_micros, command.currency_id = LARGEST_TOTAL - random.randint(0, 1), 15
         return command
 
     def other(self, kind: Kind) -> Command:
