@@ -148,14 +148,16 @@ class Codec:
         hold more rows than `max_rows` or `out` allow; `out` then holds rows that mean nothing. Set `max_rows` for input
         of strangers: an empty row is 2 bytes on the wire and `row_dtype.itemsize` in memory.
         """
+        if max_rows is not None and max_rows < 0:
+            raise ValueError(f"max_rows must not be negative, got {max_rows}")
         kernels = self.kernels
         source = _source(data)
         if out is None:
             room = kernels.count(kernels.program, source)
             if room < 0:
                 _fail(room)
-            if max_rows is not None and room > max_rows:
-                room = max_rows
+            if max_rows is not None:
+                room = min(room, max_rows)
             memory = np.empty(room * self._row_bytes, np.uint8)
             rows: Rows = memory.view(self.row_dtype)
         else:
@@ -207,6 +209,8 @@ class Codec:
         """
         if not 0 <= at <= len(buffer):
             raise IndexError(f"at={at} is outside the buffer, which has {len(buffer)} bytes")
+        if buffer.dtype != np.uint8 or buffer.ndim != 1 or not buffer.flags.carray:
+            raise TypeError("buffer must be a contiguous, writable array of uint8 with one dimension")
         kernels = self.kernels
         memory = np.ascontiguousarray(_checked(rows, self.row_dtype, "rows")).view(np.uint8)
         target = buffer[at:] if at else buffer
@@ -275,7 +279,8 @@ class FlatCodec:
 
 
 def _descriptor(message: type[Message] | Descriptor) -> Descriptor:
-    return message if isinstance(message, Descriptor) else message.DESCRIPTOR
+    descriptor: Descriptor = getattr(message, "DESCRIPTOR", None) or message  # type: ignore[assignment]
+    return descriptor
 
 
 def codec(envelope: type[Message] | Descriptor, *, ignore: Collection[str] = ()) -> Codec:

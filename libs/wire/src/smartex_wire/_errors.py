@@ -25,12 +25,12 @@ class Reason(IntEnum):
 
 
 class WireError(ValueError):
-    """A payload that is not a valid message of the codec's type. Refuse it; a retry of the same bytes fails the same."""
+    """A payload that is not a valid message of the codec's type. Refuse it: the same bytes fail the same way again."""
 
     reason: str
     """One of the names of `Reason`."""
     offset: int
-    """The position in the payload, in bytes, of the element that is wrong."""
+    """The byte of the payload at which reading stopped: at or behind the tag of the element that is wrong."""
 
     def __init__(self, reason: str, offset: int) -> None:
         super().__init__(f"{reason} at byte {offset}")

@@ -146,19 +146,18 @@ def encode(program: Words, rows: Bytes, header: Bytes, out: Bytes) -> int:
     origin = U64(out.ctypes.data)
     row_bytes, row_max = slot(table, _ROW_BYTES), slot(table, _ROW_MAX) + _LENGTHS
     header_max = slot(table, _HEADER_MAX)
-    position, end, last = origin, origin + U64(len(out)), row + U64(len(rows))
+    position, last = origin, row + U64(len(rows))
     has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
-    if end - position < header_max:
+    if U64(len(out)) < header_max:
         return -1
     if has_header:
         position = write_fields(table, _BEFORE, scalars, position)
+    end = position + U64(len(out)) - header_max  # for rows: the room of the header stays reserved
     while last - row >= row_bytes:
         if end - position < row_max:
             return -1
         position = write_row(table, row, position)
         row += row_bytes
-    if end - position < header_max:
-        return -1
     if has_header:
         position = write_fields(table, _AFTER, scalars, position)
     return I64(position - origin)

@@ -202,6 +202,8 @@ def _dispatch(operations: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
 def _layout(
     header: list[FieldDescriptor], rows: FieldDescriptor | None, row: list[FieldDescriptor]
 ) -> Layout:
+    if not row:
+        raise TypeError("a row has no fields: there is nothing to lay out")
     header_dtype, row_dtype = _dtype(header), _dtype(row)
     header_operations, row_operations = _operations(header, header_dtype), _operations(row, row_dtype)
     rows_tag = _tag(rows, 2) if rows else 0

@@ -8,27 +8,48 @@ and go as uint64. Under NUMBA_DISABLE_JIT=1 the same functions work through ctyp
 from __future__ import annotations
 
 import ctypes
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import njit, types
+from numba.core import config
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     U64 = int
     I64 = int
-    Function = TypeVar("Function", bound=Callable[..., Any])
-
-    def kernel(function: Function) -> Function:
-        """Say to the type checker that compiling keeps the signature."""
-        return function
-
 else:
     U64 = np.uint64
     I64 = np.int64
-    kernel = njit(cache=True, error_model="numpy")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _sources() -> str:
+    """A hash of this package's sources."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+_SOURCES = _sources()
+
+
+def kernel(function: Function) -> Function:
+    """Compile at the first call, or take the result from the disk.
+
+    Numba renews a cached function when its own file changes, but not when a file of a function that was inlined into it
+    does. So what says that a cached result is fresh is all sources of the package.
+    """
+    if config.DISABLE_JIT:
+        return function
+    compiled: Any = njit(cache=True, error_model="numpy")(function)
+    compiled._cache._cache_file._source_stamp = _SOURCES
+    return compiled  # type: ignore[no-any-return]
+
 
 _C_TYPES: dict[int, Any] = {8: ctypes.c_uint8, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
 
@@ -65,7 +86,9 @@ def _compiled(bits: int) -> tuple[Callable[[int], Any], Callable[[int, int], Non
 
         return types.void(types.uint64, types.uint64), code
 
-    return intrinsic(peek), intrinsic(poke)
+    load: Any = intrinsic(peek)
+    store: Any = intrinsic(poke)
+    return load, store
 
 
 _accessors = _interpreted if config.DISABLE_JIT else _compiled

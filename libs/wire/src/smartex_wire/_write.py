@@ -92,8 +92,9 @@ def write_row(program: Address, row: Address, position: Address) -> Address:
 @kernel
 def _widen(position: Address, body: Address, end: Address) -> Address:
     """One byte was left for a length that is known last; a longer length moves the body, which is rare."""
-    after_length = _write_varint(end, end - body)
-    extra = after_length - end - _1
+    extra, rest = _0, (end - body) >> _7
+    while rest != _0:
+        extra, rest = extra + _1, rest >> _7
     at = end
     while at > body:
         at -= _1

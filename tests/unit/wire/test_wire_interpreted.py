@@ -1,0 +1,77 @@
+"""The same source without the compiler, and the cache of the compiled one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smartex_wire
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is the interpreted run")
+def test_the_interpreter_runs_the_same_tests() -> None:
+    """With warnings as errors: an overflow of a NumPy scalar would be one."""
+    files = ["test_wire_bytes.py", "test_wire_roundtrip.py", "test_wire_memory.py"]
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+        ]
+        + [str(HERE / file) for file in files],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
+    assert " passed" in run.stdout
+
+
+WARM = """
+import smartex_wire
+from smartex_wire import _kernels
+smartex_wire.warm_up()
+stats = _kernels.decode.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_the_cache_serves_the_next_process_until_any_source_changes(tmp_path: Path) -> None:
+    package = Path(smartex_wire.__file__).parent
+    copy = tmp_path / "smartex_wire"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def warm() -> str:
+        run = subprocess.run(
+            [sys.executable, "-c", WARM],
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout.strip()
+
+    assert warm() == "0 1"
+    assert warm() == "1 0"
+    helper = copy / "_read.py"
+    helper.write_text(helper.read_text() + "\n# changed\n")
+    assert warm() == "0 1"
