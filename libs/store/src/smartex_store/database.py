@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from .retry import connecting, is_connection_lost, retrying, unavailable
+from .retry import CLIENT_ERRORS, connecting, retrying, typed
 from .tracing import span
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -82,28 +82,28 @@ class Database:
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """All rows of a query."""
-        with self._call("db.fetch", query):
-            return await self.pool.fetch(query, *args)
+        async with self._statement("db.fetch", query) as connection:
+            return await connection.fetch(query, *args)
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
         """The first row of a query, or None."""
-        with self._call("db.fetchrow", query):
-            return await self.pool.fetchrow(query, *args)
+        async with self._statement("db.fetchrow", query) as connection:
+            return await connection.fetchrow(query, *args)
 
     async def fetchval(self, query: str, *args: object) -> Any:
         """The first column of the first row, or None."""
-        with self._call("db.fetchval", query):
-            return await self.pool.fetchval(query, *args)
+        async with self._statement("db.fetchval", query) as connection:
+            return await connection.fetchval(query, *args)
 
     async def execute(self, query: str, *args: object) -> str:
         """Run a statement by itself; returns its command tag, such as "INSERT 0 1"."""
-        with self._call("db.execute", query):
-            return await self.pool.execute(query, *args)
+        async with self._statement("db.execute", query) as connection:
+            return await connection.execute(query, *args)
 
     async def executemany(self, query: str, rows: Iterable[Sequence[object]]) -> None:
         """Run a statement for each row, all in one transaction."""
-        with self._call("db.executemany", query):
-            await self.pool.executemany(query, rows)
+        async with self._statement("db.executemany", query) as connection:
+            await connection.executemany(query, rows)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -121,21 +121,24 @@ class Database:
                     yield connection
                 except BaseException:
                     # A broken connection has rolled back already; the first error is the one to tell.
-                    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    with contextlib.suppress(*CLIENT_ERRORS):
                         await transaction.rollback()
                     raise
-                await _commit(transaction)
+                with typed(maybe_committed=True):
+                    await transaction.commit()
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """A connection of one's own, for LISTEN, COPY or session locks; its session is reset afterwards."""
-        with _typed():
+        with typed():
             connection = await self.pool.acquire()
         try:
-            with _typed(body=True):
+            with typed(body=True):
                 yield connection
         finally:
-            await self.pool.release(connection)
+            # The work is done or has its own error: a connection that breaks here is thrown away by the pool.
+            with contextlib.suppress(*CLIENT_ERRORS):
+                await self.pool.release(connection)
 
     async def fetch_retrying(self, query: str, *args: object, within: float = 30.0) -> list[asyncpg.Record]:
         """`fetch` for a read that can wait: outlasts a restart of the database of up to `within` seconds."""
@@ -148,16 +151,19 @@ class Database:
                 await self.pool.close()
         except TimeoutError:
             self.pool.terminate()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except CLIENT_ERRORS:
             self.pool.terminate()  # the server is gone, and so are the connections
 
     def __repr__(self) -> str:
         return f"Database(name={self.name!r})"
 
-    @contextlib.contextmanager
-    def _call(self, operation: str, query: str | None = None) -> Iterator[None]:
-        with span(operation, self.name, query), _typed():
-            yield
+    @contextlib.asynccontextmanager
+    async def _statement(self, operation: str, query: str) -> AsyncIterator[Connection]:
+        """A connection for one statement, which commits by itself."""
+        with span(operation, self.name, query):
+            async with self.acquire() as connection:
+                with typed(maybe_committed=True):
+                    yield connection
 
 
 class Connecting:
@@ -189,27 +195,6 @@ class Connecting:
             return pool
 
         return Database(await connecting(attempt, self._within), self._url, self._name)
-
-
-@contextlib.contextmanager
-def _typed(*, body: bool = False) -> Iterator[None]:
-    """Make lost connections DatabaseUnavailable. Around a caller's `body`, files and timeouts are its own."""
-    try:
-        yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        own = body and isinstance(error, OSError) and not isinstance(error, ConnectionError)
-        if own or not is_connection_lost(error):
-            raise
-        raise unavailable(error) from error
-
-
-async def _commit(transaction: asyncpg.transaction.Transaction) -> None:
-    try:
-        await transaction.commit()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        if not is_connection_lost(error):
-            raise
-        raise unavailable(error, maybe_committed=True) from error
 
 
 async def _set_codecs(connection: asyncpg.Connection[asyncpg.Record]) -> None:

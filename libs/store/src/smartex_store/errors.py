@@ -149,8 +149,8 @@ class ServerBinariesMissing(ServerError):
 class DatabaseUnavailable(StoreError):
     """The database cannot be reached, or the connection broke.
 
-    `maybe_committed` is true if it broke while a commit was on its way: the work may or may not be in the
-    database, and only a look (or an idempotent repeat) can tell.
+    `maybe_committed` is true if it broke while a commit, or a statement that commits by itself, was on its
+    way: the work may or may not be in the database, and only a look (or an idempotent repeat) can tell.
     """
 
     category = "retryable"

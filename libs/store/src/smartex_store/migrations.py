@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import structlog
 
 from .database import Database
 from .errors import MigrationBusy, MigrationChanged, MigrationFailed, MigrationInvalid, MigrationTooNew
-from .retry import connecting, is_connection_lost, unavailable
+from .retry import CLIENT_ERRORS, connecting, is_connection_lost, typed
 
 _log = structlog.get_logger("smartex.store")
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -113,13 +114,11 @@ async def migrate(
     settings = {"application_name": f"migrate {schema}", "statement_timeout": "0"}
     connection = await connecting(lambda: asyncpg.connect(url, server_settings=settings), connect_within)
     try:
-        return await _apply(connection, schema, files, lock_within)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        if is_connection_lost(error):
-            raise unavailable(error) from error
-        raise
+        with typed():
+            return await _apply(connection, schema, files, lock_within)
     finally:
-        await connection.close()
+        with contextlib.suppress(*CLIENT_ERRORS):
+            await connection.close()
 
 
 async def _apply(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 import asyncpg
@@ -22,14 +23,20 @@ _LOST: tuple[type[BaseException], ...] = (
     asyncpg.TooManyConnectionsError,
     OSError,
 )
+#: All that asyncpg may raise; TimeoutError is an OSError.
+CLIENT_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 #: The transaction lost against another one and may be run again as a whole.
 _CONFLICT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the error means that the server was out of reach, not that the SQL was wrong."""
+    if type(error) is asyncpg.InternalClientError:
+        # asyncpg says so if the server sent its farewell while the connection was idle.
+        return str(error).startswith("cannot switch to state")
     if isinstance(error, asyncpg.InterfaceError):
-        return "connection is closed" in str(error)
+        # The pool takes a connection that broke while idle away from its user.
+        return any(words in str(error) for words in ("connection is closed", "released back to the pool"))
     return isinstance(error, _LOST)
 
 
@@ -82,6 +89,18 @@ async def connecting(attempt: Callable[[], Awaitable[_T]], within: float) -> _T:
         raise DatabaseRefused(
             f"the database refused the connection ({error}): check the user, password and name in its URL"
         ) from error
+
+
+@contextlib.contextmanager
+def typed(*, maybe_committed: bool = False, body: bool = False) -> Iterator[None]:
+    """Make lost connections DatabaseUnavailable. Around a caller's `body`, files and timeouts are its own."""
+    try:
+        yield
+    except CLIENT_ERRORS as error:
+        own = body and isinstance(error, OSError) and not isinstance(error, ConnectionError)
+        if own or not is_connection_lost(error):
+            raise
+        raise unavailable(error, maybe_committed=maybe_committed) from error
 
 
 def unavailable(error: BaseException, *, maybe_committed: bool = False) -> DatabaseUnavailable:
