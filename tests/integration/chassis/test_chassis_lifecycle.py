@@ -14,7 +14,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from smartex_chassis import ChassisServer, PortInUse, StartupError, drain_started, time_remaining
+from smartex_chassis import ChassisServer, PortInUse, StartupError, drain_started, serve, time_remaining
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -384,3 +384,108 @@ async def test_a_taken_port_ends_the_program_with_one_line(tmp_path: Path) -> No
         out, err = await asyncio.wait_for(process.communicate(), 30)
     assert (out, process.returncode) == (b"", 2)
     assert err.decode() == f"port {port} is taken: stop the other program or set SMARTEX_PORT\n"
+
+
+async def test_what_runs_beside_the_calls_is_cancelled_before_the_stop(venue: Any) -> None:
+    said: list[str] = []
+
+    async def run() -> None:
+        said.append("running")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            said.append("cancelled")
+
+    async def stop() -> None:
+        said.append("stopped")
+
+    server = await venue.start(venue.echo.module(run=run, stop=stop))
+    assert await (await venue.caller(server)).call("UnaryUnary", b"x") == [b"x"]
+    await server.drain()
+    assert said == ["running", "cancelled", "stopped"]
+    assert not server.failed.is_set()
+
+
+async def test_what_fails_beside_the_calls_takes_the_process_down_in_order(venue: Any) -> None:
+    said: list[str] = []
+    fail = asyncio.Event()
+
+    async def run() -> None:
+        await fail.wait()
+        raise RuntimeError("the log refused a write")
+
+    async def stop() -> None:
+        said.append("stopped")
+
+    modules = [venue.echo.module(run=run, stop=stop)]
+    assert await serve(modules, venue.settings(), on_ready=lambda _: fail.set()) == 1
+    assert said == ["stopped"]
+
+
+async def test_a_module_that_does_not_stop_does_not_keep_the_others(venue: Any) -> None:
+    said: list[str] = []
+
+    async def stop() -> None:
+        said.append("stopped")
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    def no_rpcs(_: Any) -> None:
+        pass
+
+    first, second = venue.echo.module(stop=stop), venue.echo.module(register=no_rpcs, scopes={}, stop=hang)
+    server = await venue.start(first, second, stop_timeout=0.1)
+    await asyncio.wait_for(server.drain(), 10)
+    assert said == ["stopped"]
+    assert server.failed.is_set()
+
+
+async def test_scopes_and_rpcs_must_match(venue: Any) -> None:
+    def start(**changes: Any) -> Any:
+        return ChassisServer((venue.echo.module(**changes),), venue.settings()).start()
+
+    with pytest.raises(StartupError, match="Y/Z has a scope but is not served"):
+        await start(scopes={"/x.Y/Z": "read"})
+    with pytest.raises(StartupError, match="scope 'fly', which does not exist"):
+        await start(scopes={f"/{ECHO}/UnaryUnary": "fly"})
+
+    def generated(server: Any) -> None:
+        venue.echo.register(server)
+        server.add_registered_method_handlers(ECHO, {"UnaryUnary": None, "Forgotten": None})
+
+    with pytest.raises(StartupError, match=f"/{ECHO}/Forgotten is served without a scope"):
+        await start(register=generated)
+
+
+async def test_a_handler_that_would_block_the_loop_is_refused_at_the_start(venue: Any) -> None:
+    def blocking(request: bytes, context: Any) -> bytes:
+        return request
+
+    venue.echo.unary_unary = blocking
+    with pytest.raises(StartupError, match="UnaryUnary is not async"):
+        await ChassisServer((venue.echo.module(),), venue.settings()).start()
+
+
+async def test_a_method_left_out_of_a_servicer_is_told(venue: Any) -> None:
+    channel = await venue.channel(await venue.start())
+    refusal = await venue.refusal(health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest()))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
+
+
+async def test_nothing_starts_without_keys(venue: Any) -> None:
+    with pytest.raises(StartupError, match="SMARTEX_JWKS"):
+        ChassisServer((venue.echo.module(),), venue.settings(jwks=None))
+
+
+async def test_print_and_check_settings(tmp_path: Path, free_port: int) -> None:
+    process = await _program(tmp_path, free_port, 0, "--print-settings")
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0
+    assert b"SMARTEX_DRAIN_TIMEOUT" in out
+    process = await _program(tmp_path, free_port, 0, "--check")
+    assert await asyncio.wait_for(process.communicate(), 30) == (b"settings are good\n", b"")
+    process = await _program(tmp_path, 99999, 0, "--check")
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (out, process.returncode) == (b"", 2)
+    assert err.startswith(b"SMARTEX_PORT=99999: ")

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import pytest
 from pydantic import Field, SecretStr, ValidationError
-from smartex_chassis import ChassisSettings, Settings, SettingsInvalid, load, print_settings, read_secret
+from smartex_chassis import ChassisSettings, Settings, SettingsInvalid, describe_settings, load, read_secret
+from smartex_chassis.settings import unknown_variables
 
 
 class Market(ChassisSettings):
@@ -97,7 +98,7 @@ def test_secrets_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = problems(Market)
     assert line.startswith("SMARTEX_PIN: ")
     assert "7q7" not in line
-    assert "q7q7q7" not in print_settings(Market)
+    assert "q7q7q7" not in describe_settings(Market)
 
 
 @pytest.mark.parametrize(
@@ -149,14 +150,21 @@ def test_half_of_tls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_setting_is_documented() -> None:
-    text = print_settings(Market)
+    text = describe_settings(Market)
     for name, info in Market.model_fields.items():
         assert info.description, name
         assert any(
             line.startswith(f"SMARTEX_{name.upper()} ") and line.endswith(info.description)
             for line in text.splitlines()
         )
-    assert "(required)" in print_settings(Needy)
+    assert "(required)" in describe_settings(Needy)
+
+
+def test_misspelt_variables_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTEX_PROT", "1")
+    monkeypatch.setenv("SMARTEX_SHARDS", "1")
+    assert unknown_variables([Market]) == ["SMARTEX_PROT; did you mean SMARTEX_PORT?"]
+    assert unknown_variables([ChassisSettings])[1].startswith("SMARTEX_SHARDS")
 
 
 def test_secrets_come_from_files(tmp_path: Path) -> None:

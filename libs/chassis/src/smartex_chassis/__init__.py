@@ -28,8 +28,16 @@ from smartex_chassis.issuer import LocalIssuer
 from smartex_chassis.keys import KeySet
 from smartex_chassis.main import Service, run_all, run_loop, run_service
 from smartex_chassis.server import ChassisServer, ServiceModule, serve
-from smartex_chassis.settings import ChassisSettings, Seconds, Settings, load, print_settings, read_secret
-from smartex_chassis.telemetry import counter, gauge, histogram
+from smartex_chassis.settings import (
+    ChassisSettings,
+    Seconds,
+    Settings,
+    describe_settings,
+    load,
+    print_settings,
+    read_secret,
+)
+from smartex_chassis.telemetry import counter, gauge, histogram, trace_metadata
 
 __all__ = [
     "PUBLIC",
@@ -64,6 +72,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "counter",
+    "describe_settings",
     "drain_started",
     "gauge",
     "histogram",
@@ -77,4 +86,5 @@ __all__ = [
     "serve",
     "time_remaining",
     "to_status",
+    "trace_metadata",
 ]

@@ -25,6 +25,16 @@ _FETCH_TIMEOUT_SECONDS = 5.0
 _log = structlog.get_logger("smartex.keys")
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nobody: a redirect could lead off https."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
 class KeySetError(Exception):
     """A key set that cannot be read or holds no usable key."""
 
@@ -140,7 +150,7 @@ class KeySet:
     def _read(self) -> bytes:
         if not self._remote:
             return Path(self._location).read_bytes()
-        with urllib.request.urlopen(self._location, timeout=_FETCH_TIMEOUT_SECONDS) as answer:
+        with _opener.open(self._location, timeout=_FETCH_TIMEOUT_SECONDS) as answer:
             text: bytes = answer.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
             raise KeySetError(f"it is larger than {_MAX_BYTES} bytes")

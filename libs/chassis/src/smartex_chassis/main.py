@@ -10,10 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import structlog
+
 from smartex_chassis import logging, telemetry
 from smartex_chassis.errors import StartupError
 from smartex_chassis.server import ChassisServer, ServiceModule, serve
-from smartex_chassis.settings import ChassisSettings, Settings, load, print_settings
+from smartex_chassis.settings import ChassisSettings, Settings, describe_settings, load, unknown_variables
+
+_log = structlog.get_logger("smartex.main")
 
 S = TypeVar("S", bound=Settings)
 C = TypeVar("C", bound=ChassisSettings)
@@ -52,7 +56,7 @@ def run_all(
     asked = _parser(name).parse_args(argv)
     classes = list(dict.fromkeys([settings_cls, *(service.settings_cls for service in services)]))
     if asked.print_settings:
-        print("\n\n".join(print_settings(cls) for cls in classes))
+        print("\n\n".join(describe_settings(cls) for cls in classes))
         return 0
     try:
         loaded = {cls: load(cls) for cls in classes}
@@ -78,6 +82,8 @@ async def _host(
     telemetry.start_tracing(
         name, endpoint=chassis.otlp_endpoint, console=chassis.trace_console, ratio=chassis.trace_ratio
     )
+    for name_and_hint in unknown_variables(loaded):
+        _log.warning("there is no such setting", variable=name_and_hint)
     try:
         modules = [await _built(service.build(loaded[service.settings_cls])) for service in services]
         return await serve(modules, chassis, on_ready=on_ready)

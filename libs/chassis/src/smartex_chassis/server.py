@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -45,8 +45,8 @@ class ServiceModule:
 
     `register` adds its servicers to the server it is given; `scopes` says for each of its RPCs, by full name,
     which scope a caller needs (`/smartex.x.v1.XService/Get: "read"`). `start` runs before the first call and
-    `stop` after the last; `ready` says at any moment whether calls make sense, and becomes the service's
-    health.
+    `stop` after the last; `run` goes on beside the calls, and when it raises, the process drains and leaves
+    with exit code 1; `ready` says at any moment whether calls make sense, and becomes the service's health.
     """
 
     name: str
@@ -55,6 +55,7 @@ class ServiceModule:
     start: Callable[[], Awaitable[None]] = _nothing
     stop: Callable[[], Awaitable[None]] = _nothing
     ready: Callable[[], bool] = _always
+    run: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     @property
     def services(self) -> frozenset[str]:
@@ -78,6 +79,9 @@ class ChassisServer:
         self._started: list[ServiceModule] = []
         self._health_task: asyncio.Task[None] | None = None
         self._drained: asyncio.Task[None] | None = None
+        self._runs: list[asyncio.Task[None]] = []
+        self.failed = asyncio.Event()
+        """Set when a module's `run` raised, a module did not stop, or gRPC itself gave up."""
         self.port = 0
 
     @property
@@ -112,6 +116,10 @@ class ChassisServer:
                 await module.start()
             undo.pop_all()
         self._gate.open = True
+        for module in self._modules:
+            if module.run is not None:
+                self._run(f"run-{module.name}", module.run())
+        self._run("grpc", self._server.wait_for_termination())
         await self._set_health()
         self._health_task = asyncio.create_task(self._follow_health(), name="health")
         _log.info("serving", host=self._settings.host, port=self.port, metrics_port=self.metrics_port)
@@ -134,10 +142,29 @@ class ChassisServer:
         streams = asyncio.create_task(self._end_streams(), name="end-streams")
         await self._server.stop(self._settings.drain_timeout.total_seconds())
         streams.cancel()
+        await self._stop_runs()
         await self._stop_modules()
         self._watchdog.stop()
         await self._metrics.close()
         _log.info("stopped")
+
+    def _run(self, name: str, running: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(running, name=name)
+        task.add_done_callback(self._run_ended)
+        self._runs.append(task)
+
+    def _run_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            _log.error("failed, leaving", task=task.get_name(), exc_info=error)
+            self.failed.set()
+
+    async def _stop_runs(self) -> None:
+        for task in self._runs:
+            task.cancel()
+        await asyncio.gather(*self._runs, return_exceptions=True)
 
     async def _end_streams(self) -> None:
         await asyncio.sleep(self._settings.stream_drain.total_seconds())
@@ -152,6 +179,7 @@ class ChassisServer:
             except Exception as error:
                 # The others must be stopped all the same.
                 _log.error("module did not stop", module=module.name, exc_info=error)
+                self.failed.set()
 
     async def _set_health(self) -> None:
         statuses = {"": self.ready()}
@@ -189,7 +217,8 @@ class ChassisServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registrar)
         if self._settings.reflection:
             names = {health.SERVICE_NAME, _REFLECTION}.union(*(module.services for module in self._modules))
-            servicer = reflection.aio.ReflectionServicer(sorted(names))  # type: ignore[attr-defined, unused-ignore]
+            aio: Any = reflection.aio  # type: ignore[attr-defined, unused-ignore]
+            servicer = aio.ReflectionServicer(sorted(names))
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, registrar)
         return router
 
@@ -223,7 +252,7 @@ async def serve(
             return 0
         if on_ready is not None:
             on_ready(server)
-        await signals.first.wait()
+        await _any(signals.first, server.failed)
         return await _drain_until(signals.second, server)
     finally:
         signals.remove()
@@ -238,7 +267,14 @@ async def _drain_until(hurry: asyncio.Event, server: ChassisServer) -> int:
     if hurried:
         await server.hurry()
     await draining
-    return 1 if hurried else 0
+    return 1 if hurried or server.failed.is_set() else 0
+
+
+async def _any(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 class _Signals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -187,7 +187,12 @@ def read_secret(path: Path) -> SecretStr:
     return SecretStr(text)
 
 
-def print_settings(settings_cls: type[Settings]) -> str:
+def print_settings(settings_cls: type[Settings]) -> None:
+    """Print what `describe_settings` returns."""
+    print(describe_settings(settings_cls))
+
+
+def describe_settings(settings_cls: type[Settings]) -> str:
     """Return a table of every setting: variable, default, meaning. Secret defaults are masked."""
     rows = [
         (variable(name), _default(info), info.description or "")
@@ -197,6 +202,13 @@ def print_settings(settings_cls: type[Settings]) -> str:
     lines = [f"{name:<{wide[0]}}  {default:<{wide[1]}}  {text}".rstrip() for name, default, text in rows]
     file = f"Each can also stand in the TOML file that {CONFIG_VARIABLE} names, as its name in small letters."
     return "\n".join([*lines, "", file])
+
+
+def unknown_variables(classes: Iterable[type[Settings]]) -> list[str]:
+    """Return the variables that look like settings and are none, each with the name of a near one."""
+    known = {variable(name) for cls in classes for name in cls.model_fields} | {CONFIG_VARIABLE}
+    strange = sorted(name for name in _environment() if name.startswith(PREFIX) and name not in known)
+    return [f"{name}{_hint(name, dict.fromkeys(known))}" for name in strange]
 
 
 def _environment() -> set[str]:

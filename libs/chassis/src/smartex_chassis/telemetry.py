@@ -124,6 +124,13 @@ def tracing() -> bool:
     return _tracer is not None
 
 
+def trace_metadata() -> tuple[tuple[str, str], ...]:
+    """Return the metadata that carries the current trace on to another service; empty when there is none."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return tuple(carrier.items())
+
+
 @contextmanager
 def server_span(method: str, parent: Mapping[str, str]) -> Iterator[None]:
     """Serve the RPC `method` in a span under the caller's `traceparent`.

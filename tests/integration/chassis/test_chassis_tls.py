@@ -1,0 +1,132 @@
+"""TLS and mutual TLS with certificates made here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from smartex_chassis import ChassisServer, StartupError
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A key and its certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _certify(name: str, by: Certified | None = None) -> Certified:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    unsigned = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by.certificate.subject if by else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+    )
+    return Certified(key, unsigned.sign(by.key if by else key, hashes.SHA256()))
+
+
+class Pki:
+    """An authority, a server it vouches for, and files for the settings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = _certify("authority")
+        self.server = _certify("server", self.authority)
+        self.files = {
+            "tls_cert_file": folder / "server.pem",
+            "tls_key_file": folder / "server.key",
+            "tls_client_ca_file": folder / "authority.pem",
+        }
+        for name, content in zip(
+            self.files.values(), (self.server.pem, self.server.key_pem, self.authority.pem), strict=True
+        ):
+            name.write_bytes(content)
+
+    def one_way(self) -> dict[str, Path]:
+        return {name: file for name, file in self.files.items() if name != "tls_client_ca_file"}
+
+    def credentials(self, client: Certified | None = None) -> grpc.ChannelCredentials:
+        own = (client.key_pem, client.pem) if client else (None, None)
+        return grpc.ssl_channel_credentials(self.authority.pem, *own)
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> Pki:
+    return Pki(tmp_path)
+
+
+async def _call(venue: Any, server: ChassisServer, credentials: grpc.ChannelCredentials | None) -> bytes:
+    address = f"127.0.0.1:{server.port}"
+    channel: Any = (
+        grpc.aio.insecure_channel(address)
+        if credentials is None
+        else grpc.aio.secure_channel(address, credentials)
+    )
+    async with channel:
+        call = channel.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")
+        metadata = (("authorization", f"Bearer {venue.token()}"),)
+        return bytes(await call(b"x", metadata=metadata, timeout=10))
+
+
+async def _refused(venue: Any, server: ChassisServer, credentials: grpc.ChannelCredentials | None) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _call(venue, server, credentials)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_tls_serves_who_trusts_it_and_nobody_in_the_clear(venue: Any, pki: Pki, tmp_path: Path) -> None:
+    server = await venue.start(**pki.one_way())
+    assert await _call(venue, server, pki.credentials()) == b"x"
+    await _refused(venue, server, None)
+    await _refused(venue, server, grpc.ssl_channel_credentials(_certify("another authority").pem))
+
+
+async def test_mutual_tls_serves_only_certified_clients(venue: Any, pki: Pki) -> None:
+    server = await venue.start(**pki.files)
+    assert await _call(venue, server, pki.credentials(_certify("client", pki.authority))) == b"x"
+    await _refused(venue, server, pki.credentials())
+    await _refused(venue, server, pki.credentials(_certify("client", _certify("another authority"))))
+
+
+async def test_a_certificate_is_no_token(venue: Any, pki: Pki) -> None:
+    server = await venue.start(**pki.files)
+    credentials = pki.credentials(_certify("client", pki.authority))
+    async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:
+        call: Any = channel
+        refusal = await venue.refusal(call.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")(b"x"))
+    assert refusal.reason == "TOKEN_MISSING"
+
+
+async def test_files_that_are_no_pair_are_told(venue: Any, pki: Pki) -> None:
+    pki.files["tls_key_file"].write_bytes(b"not a key")
+    with pytest.raises(StartupError, match="SMARTEX_TLS_KEY_FILE"):
+        await ChassisServer((venue.echo.module(),), venue.settings(**pki.one_way())).start()
