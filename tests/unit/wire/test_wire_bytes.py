@@ -7,10 +7,9 @@ import random
 from typing import Any
 
 import pytest
+import smartex_wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import smartex_wire
 
 EXAMPLES = 40 if os.environ.get("NUMBA_DISABLE_JIT") == "1" else 1500
 ROUNDS = 200 if os.environ.get("NUMBA_DISABLE_JIT") == "1" else 4000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -10,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import smartex_wire
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-
-import smartex_wire
 from smartex_wire import WireError
 
 F = FieldDescriptorProto
 
-PROTO_TYPES = {
+PROTO_TYPES: dict[int, str] = {
     F.TYPE_INT64: "i8",
     F.TYPE_SINT64: "i8",
     F.TYPE_SFIXED64: "i8",
@@ -325,8 +325,6 @@ def test_ignored_fields_are_skipped_unseen() -> None:
 
 
 def _python(code: str, **environment: str) -> str:
-    import os
-
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **environment},

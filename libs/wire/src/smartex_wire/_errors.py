@@ -25,7 +25,7 @@ class Reason(IntEnum):
 
 
 class WireError(ValueError):
-    """A payload that is not a valid message of the codec's type. Refuse it: the same bytes fail the same way again."""
+    """A payload that is not a valid message of the codec's type: the same bytes fail the same way again."""
 
     reason: str
     """One of the names of `Reason`."""

@@ -1,7 +1,8 @@
 """The compiled kernels that a codec calls, and that other compiled code may call: arrays in, a number out.
 
-`program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8. Rows and headers are whole
-words long. A result is what the kernel promises if it is not negative; `reason_of` and `offset_of` take a failure apart.
+`program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8. Rows and headers are
+whole words long. A result is what the kernel promises if it is not negative; `reason_of` and `offset_of` take a
+failure apart.
 """
 
 from __future__ import annotations
@@ -65,13 +66,15 @@ def _relative(step: Step, origin: Address) -> int:
 
 @kernel
 def decode(program: Words, src: Bytes, dst: Bytes, header: Bytes) -> int:
-    """Read an envelope: its rows into `dst` from the start, its scalars into `header` (or nowhere, if that is empty).
+    """Read an envelope: its rows into `dst` from the start, its scalars into `header` (nowhere, if that is empty).
 
     Returns the number of rows, or a failure; `dst` then holds rows that mean nothing.
     """
     table, origin = U64(program.ctypes.data), U64(src.ctypes.data)
     row, scalars = U64(dst.ctypes.data), U64(header.ctypes.data)
     row_bytes = slot(table, _ROW_BYTES)
+    dispatch = table + slot(table, _ENVELOPE) * U64(8)
+    dense, sparse = slot(table, _ENVELOPE + U64(1)), slot(table, _ENVELOPE + U64(2))
     position, stop, first, end = origin, origin + U64(len(src)), row, row + U64(len(dst))
     has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
     if has_header:
@@ -81,7 +84,7 @@ def decode(program: Words, src: Bytes, dst: Bytes, header: Bytes) -> int:
         tag, position = read_tag(start, stop)
         if position == _0:
             return _relative(bad_tag(start, stop), origin)
-        operation = operation_of(table, _ENVELOPE, tag)
+        operation = operation_of(dispatch, dense, sparse, tag)
         if operation == ROWS:
             after = skip_bytes(position, stop)
             if after >= 0 and end - row < row_bytes:
@@ -165,7 +168,7 @@ def encode(program: Words, rows: Bytes, header: Bytes, out: Bytes) -> int:
 
 @kernel
 def encode_flat(program: Words, row: Bytes, out: Bytes) -> int:
-    """Write the row at the start of `row` as a flat message. Returns its length, or -1 if `out` may lack the room."""
+    """Write the row at the start of `row` as a flat message. Returns its length; -1 if `out` may lack the room."""
     if U64(len(row)) < program[_ROW_BYTES] or U64(len(out)) < program[_ROW_MAX]:
         return -1
     origin = U64(out.ctypes.data)

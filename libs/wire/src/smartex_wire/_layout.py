@@ -1,12 +1,12 @@
 """From a message descriptor to the dtypes of its arrays and the program that drives the kernels.
 
-A program is one flat uint64 array, so that a kernel call passes a single table whatever the message looks like, and
-one compiled kernel serves all messages. Its head (`Head` names the slots) says where its parts begin:
+A program is one flat uint64 array, so that a kernel call passes a single table whatever the message looks like,
+and one compiled kernel serves all messages. Its head (`Head` names the slots) says where its parts begin:
 
-- two *dispatch* tables, of the envelope and of the row: tag → operation, by direct index for tags below `DENSE_TAGS`;
+- two *dispatch* tables, of the envelope and of the row: tag → operation, by index for tags below `DENSE_TAGS`;
 - for larger tags, a *sparse* list of (tag, operation) pairs behind each dispatch table, searched in order;
-- three *encode* lists of (operation, tag) pairs in order of field number: the envelope's fields before the rows, the
-  envelope's fields after the rows, the row's fields.
+- three *encode* lists of (operation, tag) pairs in order of field number: the envelope's fields before the rows,
+  the envelope's fields after the rows, the row's fields.
 
 An operation is `kind | byte offset << KIND_BITS`; zero means an unknown field.
 """
@@ -104,7 +104,7 @@ class Layout:
 
 
 def envelope_layout(descriptor: Descriptor, ignore: Collection[str] = ()) -> Layout:
-    """Lay out a message of scalars and one repeated message of scalars. TypeError says which field does not fit."""
+    """Lay out a message of scalars and one repeated message of scalars. TypeError names what does not fit."""
     ignored = set(ignore)
     unknown = ignored - {field.name for field in descriptor.fields}
     if unknown:

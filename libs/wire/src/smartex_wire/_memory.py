@@ -1,8 +1,8 @@
 """Loads and stores at addresses, for kernels that know their bounds.
 
-Arrays passed between compiled functions are reference counted at every call, with atomic operations: for the reading of
-one field that costs ten times the reading. Addresses are plain integers. Loads and stores need no alignment; values come
-and go as uint64. Under NUMBA_DISABLE_JIT=1 the same functions work through ctypes.
+Arrays passed between compiled functions are reference counted at every call, with atomic operations: for one field
+that costs ten times the reading. Addresses are plain integers. Loads and stores need no alignment; values come and go
+as uint64. Under NUMBA_DISABLE_JIT=1 the same functions work through ctypes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.core import config
+from numba import config, njit, types
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
@@ -36,15 +35,16 @@ def _sources() -> str:
 
 
 _SOURCES = _sources()
+_INTERPRETED = bool(config.DISABLE_JIT)
 
 
 def kernel(function: Function) -> Function:
     """Compile at the first call, or take the result from the disk.
 
-    Numba renews a cached function when its own file changes, but not when a file of a function that was inlined into it
-    does. So what says that a cached result is fresh is all sources of the package.
+    Numba renews a cached function when its own file changes, but not when the file of a function that it calls does.
+    So what says that a cached result is fresh is all sources of the package.
     """
-    if config.DISABLE_JIT:
+    if _INTERPRETED:
         return function
     compiled: Any = njit(cache=True, error_model="numpy")(function)
     compiled._cache._cache_file._source_stamp = _SOURCES
@@ -91,7 +91,7 @@ def _compiled(bits: int) -> tuple[Callable[[int], Any], Callable[[int, int], Non
     return load, store
 
 
-_accessors = _interpreted if config.DISABLE_JIT else _compiled
+_accessors = _interpreted if _INTERPRETED else _compiled
 peek8, poke8 = _accessors(8)
 peek32, poke32 = _accessors(32)
 peek64, poke64 = _accessors(64)

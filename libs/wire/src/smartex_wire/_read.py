@@ -1,11 +1,11 @@
 """Reading protobuf fields from memory: tags, values, unknown fields, rows.
 
-Positions are addresses. How a reader stays inside its buffer: a byte is read only after its address was compared with
-`stop`, and a length is compared with what is left (never added first).
+Positions are addresses. How a reader stays inside its buffer: a byte is read only after its address was compared
+with `stop`, and a length is compared with what is left (never added first).
 
 Everything is uint64, constants included: Numba and NumPy turn a mix with int64 into float64.
 
-A `Step` is an int64: the position behind what was read, or a failure, `~(position << 8 | reason)`, which is negative.
+A `Step` is an int64: the position behind what was read, or a failure, `~(position << 8 | reason)`, below zero.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ DEPTH = 100
 _WORD, _KIND_BITS, _KIND_MASK = U64(WORD), U64(KIND_BITS), U64((1 << KIND_BITS) - 1)
 _DENSE_TAGS = U64(DENSE_TAGS)
 UNKNOWN, ROWS = U64(Kind.UNKNOWN), U64(Kind.ROWS)
-_INT64, _INT32, _UINT32 = U64(Kind.INT64), U64(Kind.INT32), U64(Kind.UINT32)
-_SINT64, _BOOL, _ENUM = U64(Kind.SINT64), U64(Kind.BOOL), U64(Kind.ENUM)
+_INT64, _SINT64, _SINT32 = U64(Kind.INT64), U64(Kind.SINT64), U64(Kind.SINT32)
+_BOOL, _ENUM = U64(Kind.BOOL), U64(Kind.ENUM)
 _FIXED64, _FIXED32 = U64(Kind.FIXED64), U64(Kind.FIXED32)
 _ROW_BYTES, _ROW_TABLE = U64(Head.ROW_BYTES), U64(Head.ROW_DISPATCH)
 
@@ -55,6 +55,10 @@ def slot(program: Address, index: int) -> int:
 @kernel
 def _read_varint(position: Address, stop: Address) -> tuple[int, Address]:
     """Up to 10 bytes; what does not fit 64 bits falls off, as in the runtime."""
+    if position < stop:
+        first = peek8(position)
+        if first < _X80:
+            return first, position + _1
     value, shift = _0, _0
     end = stop if stop - position < _10 else position + _10
     while position < end:
@@ -84,7 +88,10 @@ def read_u32(position: Address, stop: Address, largest: int) -> tuple[int, Addre
 
 @kernel
 def read_tag(position: Address, stop: Address) -> tuple[int, Address]:
-    """A tag, whatever its field number."""
+    """A tag, whatever its field number. `position` is before `stop`."""
+    tag = peek8(position)
+    if tag < _X80:
+        return tag, position + _1
     return read_u32(position, stop, _LOW32)
 
 
@@ -124,6 +131,13 @@ def body_of(position: Address, stop: Address) -> Address:
 
 
 @kernel
+def _skip_fixed(position: Address, stop: Address, size: int) -> Step:
+    if size > stop - position:
+        return failure(position, _TRUNCATED)
+    return I64(position + size)
+
+
+@kernel
 def _skip_value(wire_type: int, position: Address, stop: Address) -> Step:
     """Behind a value of an unknown field that is not a group."""
     if wire_type == _0:
@@ -133,22 +147,23 @@ def _skip_value(wire_type: int, position: Address, stop: Address) -> Step:
         return I64(after)
     if wire_type == _2:
         return skip_bytes(position, stop)
-    if wire_type == _1 or wire_type == _5:
-        size = _8 if wire_type == _1 else _4
-        if size > stop - position:
-            return failure(position, _TRUNCATED)
-        return I64(position + size)
+    if wire_type == _1:
+        return _skip_fixed(position, stop, _8)
+    if wire_type == _5:
+        return _skip_fixed(position, stop, _4)
     return failure(position, _BAD_GROUP if wire_type == _4 else _BAD_TAG)
 
 
 @kernel
 def _skip_group(number: int, position: Address, stop: Address, depth: int) -> Step:
-    """Behind a group whose start tag ends at `position`; the groups in it wait on a stack of their numbers."""
+    """Behind a group whose start tag ends at `position`; open groups in it wait on a stack of their numbers."""
     open_groups = np.empty(DEPTH, np.uint64)
     level = depth
     open_groups[level] = number
     while True:
         start = position
+        if start == stop:
+            return failure(start, _TRUNCATED)
         tag, position = read_tag(start, stop)
         if position == _NONE:
             return bad_tag(start, stop)
@@ -182,17 +197,15 @@ def skip(tag: int, position: Address, stop: Address, depth: int) -> Step:
 
 
 @kernel
-def operation_of(program: Address, table: int, tag: int) -> int:
-    """What to do with a tag: by index, or in the short list of large ones. `table` is the head slot of the dispatch table."""
-    begin, dense = slot(program, table), slot(program, table + _1)
+def operation_of(dispatch: Address, dense: int, sparse: int, tag: int) -> int:
+    """What to do with a tag: by index, or in the short list of large ones behind."""
     if tag < dense:
-        return slot(program, begin + tag)
+        return slot(dispatch, tag)
     if tag >= _DENSE_TAGS:
-        at = begin + dense
-        end = at + slot(program, table + _2)
+        at, end = dense, dense + sparse
         while at < end:
-            if slot(program, at) == tag:
-                return slot(program, at + _1)
+            if slot(dispatch, at) == tag:
+                return slot(dispatch, at + _1)
             at += _2
     return UNKNOWN
 
@@ -223,8 +236,6 @@ def _put(kind: int, target: Address, value: int) -> None:
     """Store a varint, cut to its field's width."""
     if kind == _INT64:
         poke64(target, value)
-    elif kind == _INT32 or kind == _UINT32:
-        poke32(target, value & _LOW32)
     elif kind == _ENUM:
         number = value & _LOW32
         poke8(target, number if number < _XFF else _XFF)
@@ -232,8 +243,10 @@ def _put(kind: int, target: Address, value: int) -> None:
         poke8(target, _1 if value != _0 else _0)
     elif kind == _SINT64:
         poke64(target, _unzigzag(value))
-    else:
+    elif kind == _SINT32:
         poke32(target, _unzigzag(value & _LOW32) & _LOW32)
+    else:
+        poke32(target, value & _LOW32)
 
 
 @kernel
@@ -255,12 +268,14 @@ def clear(target: Address, size: int) -> None:
 def read_row(program: Address, position: Address, stop: Address, depth: int, row: Address) -> Step:
     """Read the fields between `position` and `stop` into a cleared row; `stop` or a failure."""
     clear(row, slot(program, _ROW_BYTES))
+    dispatch = program + slot(program, _ROW_TABLE) * _WORD
+    dense, sparse = slot(program, _ROW_TABLE + _1), slot(program, _ROW_TABLE + _2)
     while position < stop:
         start = position
         tag, position = read_tag(start, stop)
         if position == _NONE:
             return bad_tag(start, stop)
-        operation = operation_of(program, _ROW_TABLE, tag)
+        operation = operation_of(dispatch, dense, sparse, tag)
         if operation != UNKNOWN:
             after = read_field(operation, row, position, stop)
         else:

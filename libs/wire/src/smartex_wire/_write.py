@@ -1,4 +1,4 @@
-"""Writing protobuf fields to memory, in order of field number, zeros left out: what the runtime's deterministic form is.
+"""Writing protobuf fields to memory, in order of field number and without zeros: the runtime's deterministic form.
 
 Positions are addresses; a writer returns the one behind what it wrote. The caller has made sure of the room.
 Everything is uint64, for the reason told in `_read`.
@@ -10,8 +10,7 @@ from ._layout import KIND_BITS, Head, Kind
 from ._memory import U64, kernel, peek8, peek32, peek64, poke8, poke32, poke64
 from ._read import Address, slot
 
-_0, _1, _2, _7, _8, _63 = (U64(n) for n in (0, 1, 2, 7, 8, 63))
-_4 = U64(4)
+_0, _1, _2, _4, _7, _8, _63 = (U64(n) for n in (0, 1, 2, 4, 7, 8, 63))
 _X7F, _X80 = U64(0x7F), U64(0x80)
 _LOW32, _SIGN32, _HIGH32 = U64(0xFFFF_FFFF), U64(0x8000_0000), U64(0xFFFF_FFFF_0000_0000)
 _ONES = U64(0xFFFF_FFFF_FFFF_FFFF)
@@ -36,7 +35,9 @@ def _write_varint(position: Address, value: int) -> Address:
 @kernel
 def _value_of(kind: int, source: Address) -> int:
     """A field as the bits that go to the wire; zero is not written."""
-    if kind == _INT64 or kind == _FIXED64:
+    if kind == _INT64:
+        return peek64(source)
+    if kind == _FIXED64:
         return peek64(source)
     if kind == _ENUM:
         return peek8(source)
