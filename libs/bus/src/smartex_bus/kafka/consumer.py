@@ -1,0 +1,177 @@
+"""One member of a Kafka consumer group."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    UnknownMemberIdError,
+)
+
+from smartex_bus.api import GroupConsumer, StartPosition
+from smartex_bus.backoff import Backoff
+from smartex_bus.errors import BusUnavailable, LeaseLost, OffsetTrimmed
+from smartex_bus.kafka.records import RECORD_OVERHEAD, stored
+from smartex_bus.records import GroupBatch
+from smartex_bus.settings import KafkaSettings
+
+_log = structlog.get_logger(__name__)
+_POLL_MS = 500
+
+
+class KafkaConsumer(GroupConsumer):
+    """Batches come from the fetcher, which holds one fetch per partition however slow the handler is."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topics: Sequence[str],
+        *,
+        max_records: int,
+        lease: float,
+        start: StartPosition | None,
+        prepare: Callable[[], Awaitable[None]],
+        closed: Callable[[KafkaConsumer], None],
+    ) -> None:
+        self._settings = settings
+        self._group = group
+        self._topics = list(topics)
+        self._max_records = max_records
+        self._lease = lease
+        self._start = start
+        self._prepare = prepare
+        self._on_closed = closed
+        self._consumer: Any = None
+        self._ready: deque[GroupBatch] = deque()
+        self._held: frozenset[tuple[str, int]] = frozenset()
+        self._closed = False
+
+    @property
+    def assignment(self) -> frozenset[tuple[str, int]]:
+        """The partitions this member holds now."""
+        return self._held
+
+    async def _join(self) -> None:
+        await self._prepare()
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.servers,
+            client_id=self._settings.client_id,
+            group_id=self._group,
+            enable_auto_commit=False,
+            # The positions are set on assignment; out of range must be an error, not a silent jump.
+            auto_offset_reset="none",
+            session_timeout_ms=int(self._lease * 1000),
+            rebalance_timeout_ms=int(self._lease * 1000),
+            heartbeat_interval_ms=max(100, int(self._lease * 1000 / 4)),
+            max_poll_interval_ms=24 * 3600 * 1000,
+            fetch_max_wait_ms=_POLL_MS,
+            max_partition_fetch_bytes=min(self._settings.max_append_bytes + RECORD_OVERHEAD, 4 << 20),
+            request_timeout_ms=int(max(self._settings.request_timeout, self._lease * 2) * 1000),
+            retry_backoff_ms=50,
+        )
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        self._consumer = consumer
+        consumer.subscribe(self._topics, listener=_Listener(self))
+
+    async def __anext__(self) -> GroupBatch:
+        """See ``GroupConsumer``."""
+        backoff = Backoff()
+        while not self._closed:
+            if self._ready:
+                return self._ready.popleft()
+            try:
+                if self._consumer is None:
+                    await self._join()
+                await self._fetch()
+            except OffsetOutOfRangeError as error:
+                raise await self._trimmed(error) from error
+            except ConsumerStoppedError:
+                break
+            except (KafkaError, BusUnavailable, OSError, TimeoutError) as error:
+                _log.warning("consumer waits for Kafka", group=self._group, error=repr(error))
+                await asyncio.sleep(backoff.next())
+        raise StopAsyncIteration
+
+    async def _fetch(self) -> None:
+        fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_records)
+        for place, raw in fetched.items():
+            name = (place.topic, place.partition)
+            if raw and name in self._held:
+                self._ready.append(GroupBatch(*name, [stored(record) for record in raw]))
+
+    async def _trimmed(self, error: OffsetOutOfRangeError) -> OffsetTrimmed:
+        ((place, offset),) = list(error.args[0].items())[:1]
+        earliest = (await self._consumer.beginning_offsets([place]))[place]
+        return OffsetTrimmed(place.topic, place.partition, offset, earliest)
+
+    async def assigned(self, places: Iterable[TopicPartition]) -> None:
+        """The group gave these partitions to this member: set where each starts."""
+        for place in places:
+            position = None if self._start is None else await self._start(place.topic, place.partition)
+            if position is None:
+                position = await self._consumer.committed(place)
+            if position is None:
+                position = (await self._consumer.beginning_offsets([place]))[place]
+            self._consumer.seek(place, position)
+        self._held = frozenset((place.topic, place.partition) for place in places)
+
+    def revoked(self) -> None:
+        """A rebalance begins: what was fetched and not handed out belongs to whoever comes next."""
+        self._held = frozenset()
+        self._ready.clear()
+
+    async def commit(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """See ``GroupConsumer.commit``."""
+        if not positions:
+            return
+        if self._consumer is None or not self._held.issuperset(positions):
+            raise self._lost(positions)
+        try:
+            await self._consumer.commit({TopicPartition(*name): offset for name, offset in positions.items()})
+        except (CommitFailedError, IllegalStateError, UnknownMemberIdError) as error:
+            raise self._lost(positions) from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BusUnavailable(f"the position was not stored, retry: {error!r}") from error
+
+    def _lost(self, positions: Mapping[tuple[str, int], int]) -> LeaseLost:
+        names = ", ".join(f"{topic}[{partition}]" for topic, partition in positions)
+        return LeaseLost(f"group {self._group}: {names} is another member's now, drop the batch")
+
+    async def close(self) -> None:
+        """See ``GroupConsumer.close``."""
+        if self._closed:
+            return
+        self._closed = True
+        self.revoked()
+        if self._consumer is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(5.0):
+                    await self._consumer.stop()
+        self._on_closed(self)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, owner: KafkaConsumer) -> None:
+        self._owner = owner
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._owner.revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        await self._owner.assigned(assigned)

@@ -1,0 +1,247 @@
+"""The log in Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from smartex_bus.api import (
+    MAX_PENDING_BYTES,
+    MAX_PENDING_RECORDS,
+    MAX_READ_BYTES,
+    Appender,
+    Bus,
+    GroupConsumer,
+    Handler,
+    StartPosition,
+)
+from smartex_bus.appender import GroupCommitAppender, Limits
+from smartex_bus.backoff import Backoff
+from smartex_bus.errors import BusClosed, BusError, BusUnavailable
+from smartex_bus.kafka.append import KafkaWriter
+from smartex_bus.kafka.consumer import KafkaConsumer
+from smartex_bus.kafka.dead_letters import letters_topic, mark_redriven, open_letters, to_letter, to_record
+from smartex_bus.kafka.reader import Reader
+from smartex_bus.kafka.topics import Available, Topics
+from smartex_bus.letters import count_dead_letter, redrive_topic, redriven
+from smartex_bus.records import DeadLetter, Record, StoredRecord, Topic
+from smartex_bus.settings import KafkaSettings
+
+_log = structlog.get_logger(__name__)
+_READERS = 16
+
+
+class KafkaBus(Bus):
+    """The Kafka engine. Open one with ``KafkaBus.open``."""
+
+    def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
+        self.fatal = asyncio.Event()
+        self.fatal_error: BusError | None = None
+        self.dead_letter_count = 0
+        self._settings = settings
+        self._topics = topics
+        self._appenders: set[GroupCommitAppender] = set()
+        self._consumers: set[KafkaConsumer] = set()
+        self._readers: dict[tuple[str, int], Reader] = {}
+        self._followers: set[Reader] = set()
+        self._letters: dict[str, Appender] = {}
+        self._closed = False
+
+    @classmethod
+    async def open(cls, settings: KafkaSettings) -> KafkaBus:
+        """Connect. ``BusUnavailable`` if no broker answers."""
+        topics = Topics(settings)
+        async with Available(topics):
+            await topics.admin()
+        return cls(settings, topics)
+
+    async def ensure_topics(self, *topics: Topic) -> None:
+        """See ``Bus.ensure_topics``."""
+        async with Available(self._topics):
+            await self._topics.ensure(*topics)
+
+    def appender(
+        self,
+        topic: str,
+        partition: int = 0,
+        *,
+        max_pending_records: int = MAX_PENDING_RECORDS,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+    ) -> Appender:
+        """See ``Bus.appender``. The appender has a producer of its own."""
+        if self._closed:
+            raise BusClosed("the bus is closed")
+
+        async def closed() -> None:
+            self._appenders.discard(appender)
+            await writer.close()
+
+        most = self._settings.max_append_bytes
+        limits = Limits(max_pending_records, max_pending_bytes, group_bytes=most, append_bytes=most)
+        writer = KafkaWriter(self._settings, self._topics, topic, partition)
+        appender = GroupCommitAppender(
+            f"{topic}[{partition}]", writer.write, limits, on_fatal=self._fail, on_close=closed
+        )
+        self._appenders.add(appender)
+        return appender
+
+    def _fail(self, error: BusError) -> None:
+        _log.error("an append failed for good, leave the process", error=str(error))
+        self.fatal_error = self.fatal_error or error
+        self.fatal.set()
+
+    async def _reader(self, topic: str, partition: int) -> Reader:
+        await self._topics.resolve(topic, partition)
+        name = (topic, partition)
+        reader = self._readers.pop(name, None) or Reader(self._settings, topic, partition)
+        self._readers[name] = reader
+        if len(self._readers) > _READERS:
+            await self._readers.pop(next(iter(self._readers))).close()
+        return reader
+
+    async def read(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        *,
+        max_records: int = 1000,
+        max_bytes: int = MAX_READ_BYTES,
+    ) -> list[StoredRecord]:
+        """See ``Bus.read``."""
+        async with Available(self._topics):
+            reader = await self._reader(topic, partition)
+            try:
+                return await reader.read(offset, max_records, max_bytes)
+            except (KafkaError, OSError, TimeoutError):
+                await reader.close()
+                raise
+
+    async def follow(
+        self, topic: str, partition: int, offset: int, *, max_records: int = 1000
+    ) -> AsyncIterator[list[StoredRecord]]:
+        """See ``Bus.follow``."""
+        await self._resolve_patiently(topic, partition)
+        reader = Reader(self._settings, topic, partition)
+        self._followers.add(reader)
+        try:
+            async for records in reader.follow(offset, max_records):
+                yield records
+        finally:
+            self._followers.discard(reader)
+            await reader.close()
+
+    async def _resolve_patiently(self, topic: str, partition: int) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                async with Available(self._topics):
+                    return await self._topics.resolve(topic, partition)
+            except BusUnavailable:
+                await asyncio.sleep(backoff.next())
+
+    async def offsets(self, topic: str, partition: int) -> tuple[int, int]:
+        """See ``Bus.offsets``."""
+        async with Available(self._topics):
+            reader = await self._reader(topic, partition)
+            try:
+                return await reader.offsets()
+            except (KafkaError, OSError, TimeoutError):
+                await reader.close()
+                raise
+
+    def consume(
+        self,
+        group: str,
+        topics: Sequence[str],
+        *,
+        max_records: int = 500,
+        lease: float = 10.0,
+        start: StartPosition | None = None,
+    ) -> GroupConsumer:
+        """See ``Bus.consume``."""
+
+        async def prepare() -> None:
+            for topic in topics:
+                async with Available(self._topics):
+                    await self._topics.partitions(topic)
+            await self.ensure_topics(Topic(redrive_topic(group)))
+
+        consumer = KafkaConsumer(
+            self._settings,
+            group,
+            [*topics, redrive_topic(group)],
+            max_records=max_records,
+            lease=lease,
+            start=start,
+            prepare=prepare,
+            closed=self._consumers.discard,
+        )
+        self._consumers.add(consumer)
+        return consumer
+
+    async def trim(self, topic: str, partition: int, before_offset: int) -> None:
+        """See ``Bus.trim``."""
+        earliest, following = await self.offsets(topic, partition)
+        if before_offset > earliest:
+            async with Available(self._topics):
+                await self._topics.trim(topic, partition, min(before_offset, following))
+
+    async def dead_letter(self, record: StoredRecord, *, group: str, reason: str) -> DeadLetter:
+        """See ``Bus.dead_letter``."""
+        letter = to_record(record, reason)
+        identity = await (await self._letters_of(group)).append(letter)
+        self.dead_letter_count += 1
+        count_dead_letter(group, record.topic)
+        return to_letter(group, identity, letter)
+
+    async def _letters_of(self, group: str) -> Appender:
+        if group not in self._letters:
+            await self.ensure_topics(Topic(letters_topic(group)))
+            self._letters.setdefault(group, self.appender(letters_topic(group)))
+        return self._letters[group]
+
+    async def dead_letters(self, group: str, *, limit: int = 100) -> list[DeadLetter]:
+        """See ``Bus.dead_letters``."""
+        await self.ensure_topics(Topic(letters_topic(group)))
+        earliest, _ = await self.offsets(letters_topic(group), 0)
+
+        async def read(topic: str, offset: int) -> list[StoredRecord]:
+            return await self.read(topic, 0, offset)
+
+        return await open_letters(group, earliest, read, limit)
+
+    async def redrive(self, letter: DeadLetter, handler: Handler | None = None) -> None:
+        """See ``Bus.redrive``."""
+        if handler is not None:
+            await handler(letter.record)
+        else:
+            await self._append_once(redrive_topic(letter.group), redriven(letter))
+        await (await self._letters_of(letter.group)).append(mark_redriven(letter))
+
+    async def _append_once(self, topic: str, record: Record) -> None:
+        await self.ensure_topics(Topic(topic))
+        appender = self.appender(topic)
+        try:
+            await appender.append(record)
+        finally:
+            await appender.close()
+
+    async def healthy(self) -> bool:
+        """See ``Bus.healthy``."""
+        return not self._closed and not self.fatal.is_set() and await self._topics.answers()
+
+    async def close(self) -> None:
+        """See ``Bus.close``."""
+        if self._closed:
+            return
+        self._closed = True
+        for consumer in list(self._consumers):
+            await consumer.close()
+        await asyncio.gather(*(appender.close() for appender in list(self._appenders)))
+        for reader in [*self._readers.values(), *self._followers]:
+            await reader.close()
+        await self._topics.forget()

@@ -1,0 +1,163 @@
+"""Topics of the cluster: made, described, trimmed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    InvalidPartitionsError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from smartex_bus.errors import BusUnavailable, UnknownTopic
+from smartex_bus.kafka.records import RECORD_OVERHEAD
+from smartex_bus.records import Topic
+from smartex_bus.settings import KafkaSettings
+
+_READY_SECONDS = 15.0
+
+
+class Topics:
+    """Administration over one connection."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._admin: Any = None
+        self._lock = asyncio.Lock()
+        self._known: dict[str, int] = {}
+
+    async def admin(self) -> Any:
+        """The admin client, connected. ``KafkaConnectionError`` if no broker answers."""
+        async with self._lock:
+            if self._admin is None:
+                admin = AIOKafkaAdminClient(
+                    bootstrap_servers=self._settings.servers,
+                    client_id=self._settings.client_id,
+                    request_timeout_ms=int(self._settings.request_timeout * 1000),
+                )
+                try:
+                    await admin.start()
+                except BaseException:
+                    await admin.close()
+                    raise
+                self._admin = admin
+            return self._admin
+
+    async def forget(self) -> None:
+        """Drop the connection, so that the next call starts afresh with the brokers of the settings."""
+        async with self._lock:
+            admin, self._admin = self._admin, None
+        if admin is not None:
+            with contextlib.suppress(KafkaError, OSError):
+                await admin.close()
+
+    async def ensure(self, *topics: Topic) -> None:
+        """Create or widen the topics, and wait until their partitions have leaders."""
+        admin = await self.admin()
+        new = [
+            NewTopic(t.name, t.partitions, self._settings.replication, topic_configs=self._configs(t))
+            for t in topics
+        ]
+        answer = await admin.create_topics(new)
+        existing: set[str] = set()
+        for name, code, *message in answer.topic_errors:
+            error = for_code(code)
+            if error is TopicAlreadyExistsError:
+                existing.add(name)
+            elif code:
+                raise error(f"cannot create topic {name}: {message}")
+        await self._widen(admin, [t for t in topics if t.name in existing])
+        await self._wait_for_leaders(admin, topics)
+
+    def _configs(self, topic: Topic) -> dict[str, str]:
+        room = self._settings.max_append_bytes + 2 * RECORD_OVERHEAD
+        milliseconds = -1 if topic.retention is None else int(topic.retention.total_seconds() * 1000)
+        return {
+            "retention.ms": str(milliseconds),
+            "retention.bytes": "-1",
+            "max.message.bytes": str(room),
+            "min.insync.replicas": str(self._settings.min_insync),
+            "compression.type": "producer",
+        }
+
+    async def _widen(self, admin: Any, topics: Iterable[Topic]) -> None:
+        for topic in topics:
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=self._configs(topic))
+            await admin.alter_configs([resource])
+            partitions = await self._partitions(admin, topic.name)
+            if len(partitions) < topic.partitions:
+                with contextlib.suppress(InvalidPartitionsError):
+                    await admin.create_partitions({topic.name: NewPartitions(topic.partitions)})
+
+    async def _wait_for_leaders(self, admin: Any, topics: Iterable[Topic]) -> None:
+        async with asyncio.timeout(_READY_SECONDS):
+            for topic in topics:
+                self._known.pop(topic.name, None)
+                while True:
+                    partitions = await self._partitions(admin, topic.name)
+                    led = [p for p in partitions if p["leader"] >= 0]
+                    if len(led) >= topic.partitions:
+                        break
+                    await asyncio.sleep(0.05)
+
+    @staticmethod
+    async def _partitions(admin: Any, name: str) -> list[dict[str, Any]]:
+        (topic,) = await admin.describe_topics([name])
+        return [] if topic["error_code"] else list(topic["partitions"])
+
+    async def partitions(self, name: str) -> int:
+        """How many partitions a topic has. ``UnknownTopic`` if there is no such topic."""
+        if name not in self._known:
+            admin = await self.admin()
+            partitions = await self._partitions(admin, name)
+            if not partitions:
+                raise UnknownTopic(f"topic {name} does not exist: call ensure_topics")
+            self._known[name] = len(partitions)
+        return self._known[name]
+
+    async def resolve(self, name: str, partition: int) -> None:
+        """``UnknownTopic`` if the topic or its partition does not exist."""
+        partitions = await self.partitions(name)
+        if not 0 <= partition < partitions:
+            raise UnknownTopic(
+                f"topic {name} has no partition {partition}, only {partitions}: call ensure_topics"
+            )
+
+    async def trim(self, name: str, partition: int, before: int) -> None:
+        """Remove every record before the offset."""
+        admin = await self.admin()
+        await admin.delete_records({TopicPartition(name, partition): RecordsToDelete(before)})
+
+    async def answers(self) -> bool:
+        """Whether the cluster answers within two seconds."""
+        try:
+            async with asyncio.timeout(2.0):
+                return bool(await (await self.admin()).describe_cluster())
+        except (KafkaError, OSError, TimeoutError):
+            await self.forget()
+            return False
+
+
+class Available:
+    """Turns the driver's errors into ``BusUnavailable``, and makes the next call connect anew."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (KafkaError, OSError, TimeoutError)):
+            if isinstance(error, (KafkaConnectionError, OSError, TimeoutError)) or error.retriable:
+                await self._topics.forget()
+            raise BusUnavailable(f"Kafka does not do it at the moment, retry: {error!r}") from error
