@@ -6,10 +6,10 @@ import asyncio
 import ipaddress
 import json
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,7 +140,7 @@ class KeySet:
                 return
             try:
                 self._keys = parse_jwks(await asyncio.to_thread(self._read))
-            except (OSError, KeySetError, urllib.error.URLError) as error:
+            except (OSError, KeySetError, HTTPException) as error:
                 _log.warning(
                     "key set unreadable, keeping the keys at hand", why=str(error), held=len(self._keys)
                 )

@@ -1,9 +1,8 @@
 """The one layer between gRPC and the servicers: admission, auth, deadline, errors, metrics, traces.
 
 It is a single function around each handler, made once per method, because stacked interceptors cost more than
-an order. It also takes the place of gRPC's own table of methods: `grpc.aio` waits on one future per
-registered method for every RPC that arrives, so that a process with fifty methods would pay for all fifty
-each time.
+an order. The router also takes the place of gRPC's own table of methods: `grpc.aio` waits on one future per
+registered method for every RPC that arrives (about 0.3 µs each), and all services share one process.
 """
 
 from __future__ import annotations
