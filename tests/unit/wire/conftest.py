@@ -122,8 +122,9 @@ def build() -> Any:
 
 @pytest.fixture(scope="session")
 def every() -> Schema:
-    """A row of every type at numbers 1..14, and some at 16, 2047, 2048 and the largest; a header around the rows."""
+    """A row of every type, and of numbers 16, 2047, 2048 and the largest; a header around the rows."""
     row = list(enumerate(ALL_TYPES, start=1))
     row += [(16, F.TYPE_INT64), (2047, F.TYPE_UINT32), (2048, F.TYPE_INT32), (536_870_911, F.TYPE_BOOL)]
-    header = [(2, F.TYPE_UINT32), (3, F.TYPE_SFIXED64), (40, F.TYPE_ENUM), (5000, F.TYPE_SINT32)]
+    header: list[tuple[int, int]] = [(2, F.TYPE_UINT32), (3, F.TYPE_SFIXED64)]
+    header += [(40, F.TYPE_ENUM), (5000, F.TYPE_SINT32)]
     return make_schema(row, header, rows_number=17)

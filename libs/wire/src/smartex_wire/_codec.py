@@ -44,7 +44,7 @@ _scratch = _Scratch()
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """The raw kernels and their table, for compiled code that fuses steps (`_kernels` says what each promises)."""
+    """The raw kernels and their table, for compiled code that fuses steps."""
 
     program: np.ndarray[Any, np.dtype[np.uint64]]
     """The first argument of the kernels: what they must know of this message."""
@@ -147,9 +147,10 @@ class Codec:
     ) -> tuple[np.void, Rows]:
         """The header and the rows of a message.
 
-        Rows go to the start of `out` if it is given, else to a new array. WireError if the bytes are not a valid
-        message, or hold more rows than `max_rows` or `out` allow; `out` then holds rows that mean nothing. Set
-        `max_rows` for input of strangers: an empty row is 2 bytes on the wire, `row_dtype.itemsize` in memory.
+        Rows go to the start of `out` if it is given, else to a new array. WireError if the bytes are not a
+        valid message, or hold more rows than `max_rows` or `out` allow; `out` then holds rows that mean
+        nothing. Set `max_rows` for input of strangers: an empty row is 2 bytes on the wire,
+        `row_dtype.itemsize` in memory.
         """
         if max_rows is not None and max_rows < 0:
             raise ValueError(f"max_rows must not be negative, got {max_rows}")
@@ -180,8 +181,8 @@ class Codec:
     def decode_into(self, data: Buffer, out: Rows, at: int = 0, header: Rows | None = None) -> int:
         """Append the rows of a message to `out` from index `at` on; returns how many there were.
 
-        `header`, an array of one `header_dtype` (a slice of a longer one, say), takes the scalars. WireError as in
-        `decode`, with TOO_MANY_ROWS if `out` is full; rows before `at` are never touched.
+        `header`, an array of one `header_dtype` (a slice of a longer one, say), takes the scalars. WireError
+        as in `decode`, with TOO_MANY_ROWS if `out` is full; rows before `at` are never touched.
         """
         if not 0 <= at <= len(out):
             raise IndexError(f"at={at} is outside out, which has {len(out)} rows")
@@ -199,8 +200,8 @@ class Codec:
     def encode(self, rows: Rows, header: Header | None = None) -> bytes:
         """The message of these rows and header, as the runtime's deterministic serialization would be.
 
-        `header` is a mapping of names to values, or what `decode` gave. Ignored fields are absent. TypeError for
-        another dtype.
+        `header` is a mapping of names to values, or what `decode` gave. Ignored fields are absent. TypeError
+        for another dtype.
         """
         size = self.max_size(len(rows))
         buffer = _scratch.of(size)
@@ -261,7 +262,7 @@ class FlatCodec:
         return int(self.kernels.max_size(self.kernels.program, 1))
 
     def decode(self, data: Buffer, out: Rows | None = None) -> Rows:
-        """The message as an array of one row (`out`, if it is given). WireError if the bytes are not valid."""
+        """The message as an array of one row: `out`, if given. WireError if the bytes are not valid."""
         row = np.empty(1, self.row_dtype) if out is None else _writable(out, self.row_dtype, "out")
         if len(row) != 1:
             raise TypeError("out must be an array of one row")
@@ -290,8 +291,8 @@ def _descriptor(message: type[Message] | Descriptor) -> Descriptor:
 def codec(envelope: type[Message] | Descriptor, *, ignore: Collection[str] = ()) -> Codec:
     """A codec for an envelope: scalar fields and exactly one repeated field of a message of scalars.
 
-    Fields named in `ignore` are skipped on decode, unseen, and absent on encode. TypeError names a field that does
-    not fit.
+    Fields named in `ignore` are skipped on decode, unseen, and absent on encode. TypeError names a field
+    that does not fit.
     """
     return Codec(envelope_layout(_descriptor(envelope), ignore))
 

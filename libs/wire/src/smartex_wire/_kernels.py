@@ -1,8 +1,8 @@
 """The compiled kernels that a codec calls, and that other compiled code may call: arrays in, a number out.
 
-`program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8. Rows and headers are
-whole words long. A result is what the kernel promises if it is not negative; `reason_of` and `offset_of` take a
-failure apart.
+`program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8. Rows and headers
+are whole words long. A result is what the kernel promises if it is not negative; `reason_of` and `offset_of`
+take a failure apart.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _relative(step: Step, origin: Address) -> int:
 
 @kernel
 def decode(program: Words, src: Bytes, dst: Bytes, header: Bytes) -> int:
-    """Read an envelope: its rows into `dst` from the start, its scalars into `header` (nowhere, if that is empty).
+    """Read an envelope: rows into `dst` from the start, scalars into `header` (nowhere, if that is empty).
 
     Returns the number of rows, or a failure; `dst` then holds rows that mean nothing.
     """
@@ -168,7 +168,7 @@ def encode(program: Words, rows: Bytes, header: Bytes, out: Bytes) -> int:
 
 @kernel
 def encode_flat(program: Words, row: Bytes, out: Bytes) -> int:
-    """Write the row at the start of `row` as a flat message. Returns its length; -1 if `out` may lack the room."""
+    """Write the row at the start of `row` as a flat message. Its length, or -1 if `out` may lack the room."""
     if U64(len(row)) < program[_ROW_BYTES] or U64(len(out)) < program[_ROW_MAX]:
         return -1
     origin = U64(out.ctypes.data)

@@ -1,12 +1,14 @@
 """From a message descriptor to the dtypes of its arrays and the program that drives the kernels.
 
-A program is one flat uint64 array, so that a kernel call passes a single table whatever the message looks like,
-and one compiled kernel serves all messages. Its head (`Head` names the slots) says where its parts begin:
+A program is one flat uint64 array, so that a kernel call passes a single table whatever the message looks
+like, and one compiled kernel serves all messages. Its head (`Head` names the slots) says where its parts
+begin:
 
-- two *dispatch* tables, of the envelope and of the row: tag → operation, by index for tags below `DENSE_TAGS`;
+- two *dispatch* tables, of the envelope and of the row: tag → operation, by index for tags below
+  `DENSE_TAGS`;
 - for larger tags, a *sparse* list of (tag, operation) pairs behind each dispatch table, searched in order;
-- three *encode* lists of (operation, tag) pairs in order of field number: the envelope's fields before the rows,
-  the envelope's fields after the rows, the row's fields.
+- three *encode* lists of (operation, tag) pairs in order of field number: the envelope's fields before the
+  rows, the envelope's fields after the rows, the row's fields.
 
 An operation is `kind | byte offset << KIND_BITS`; zero means an unknown field.
 """
@@ -118,7 +120,7 @@ def envelope_layout(descriptor: Descriptor, ignore: Collection[str] = ()) -> Lay
             "list the others in ignore="
         )
     scalars = _in_order(field for field in rest if field is not rows[0])
-    return _layout(scalars, rows[0], _in_order(rows[0].message_type.fields))
+    return _layout(scalars, rows[0], _in_order(_message_of(rows[0]).fields))
 
 
 def flat_layout(descriptor: Descriptor) -> Layout:
@@ -130,12 +132,17 @@ def _in_order(fields: Iterable[FieldDescriptor]) -> list[FieldDescriptor]:
     return sorted(fields, key=lambda field: field.number)
 
 
+def _message_of(field: FieldDescriptor) -> Descriptor:
+    assert field.message_type is not None
+    return field.message_type
+
+
 def _is_map(field: FieldDescriptor) -> bool:
-    return field.message_type.GetOptions().map_entry
+    return bool(_message_of(field).GetOptions().map_entry)
 
 
 def _scalar(field: FieldDescriptor) -> _Scalar:
-    where = f"{field.containing_type.full_name}.{field.name}"
+    where = field.full_name
     if field.is_repeated:
         raise TypeError(
             f"{where} is repeated: only scalar fields map to an array (an envelope may ignore it)"
@@ -148,7 +155,7 @@ def _scalar(field: FieldDescriptor) -> _Scalar:
         raise TypeError(
             f"{where} tracks presence (optional, oneof or proto2): an array cannot tell unset from zero"
         )
-    if field.type == _F.TYPE_ENUM and field.enum_type.is_closed:
+    if field.enum_type is not None and field.enum_type.is_closed:
         raise TypeError(f"{where} is a closed enum: only open enums (proto3) are supported")
     return _SCALARS[field.type]
 

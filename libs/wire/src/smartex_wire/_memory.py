@@ -1,8 +1,8 @@
 """Loads and stores at addresses, for kernels that know their bounds.
 
-Arrays passed between compiled functions are reference counted at every call, with atomic operations: for one field
-that costs ten times the reading. Addresses are plain integers. Loads and stores need no alignment; values come and go
-as uint64. Under NUMBA_DISABLE_JIT=1 the same functions work through ctypes.
+Arrays passed between compiled functions are reference counted at every call, with atomic operations: for one
+field that costs ten times the reading. Addresses are plain integers. Loads and stores need no alignment;
+values come and go as uint64. Under NUMBA_DISABLE_JIT=1 the same functions work through ctypes.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def _sources() -> str:
 
 
 _SOURCES = _sources()
-_INTERPRETED = bool(config.DISABLE_JIT)
+_INTERPRETED = bool(vars(config)["DISABLE_JIT"])
 
 
 def kernel(function: Function) -> Function:
     """Compile at the first call, or take the result from the disk.
 
-    Numba renews a cached function when its own file changes, but not when the file of a function that it calls does.
-    So what says that a cached result is fresh is all sources of the package.
+    Numba renews a cached function when its own file changes, but not when the file of a function that it
+    calls does. So what says that a cached result is fresh is all sources of the package.
     """
     if _INTERPRETED:
         return function
@@ -54,7 +54,7 @@ def kernel(function: Function) -> Function:
 _C_TYPES: dict[int, Any] = {8: ctypes.c_uint8, 32: ctypes.c_uint32, 64: ctypes.c_uint64}
 
 
-def _interpreted(bits: int) -> tuple[Callable[[int], Any], Callable[[int, int], None]]:
+def _interpreted(bits: int) -> tuple[Callable[[int], int], Callable[[int, int], None]]:
     """A load and a store for the interpreter."""
     cell = _C_TYPES[bits]
 
@@ -67,7 +67,7 @@ def _interpreted(bits: int) -> tuple[Callable[[int], Any], Callable[[int, int], 
     return peek, poke
 
 
-def _compiled(bits: int) -> tuple[Callable[[int], Any], Callable[[int, int], None]]:
+def _compiled(bits: int) -> tuple[Callable[[int], int], Callable[[int, int], None]]:
     """A load and a store that become one machine instruction each."""
     word, cell = ir.IntType(64), ir.IntType(bits)
 

@@ -1,11 +1,12 @@
 """Reading protobuf fields from memory: tags, values, unknown fields, rows.
 
-Positions are addresses. How a reader stays inside its buffer: a byte is read only after its address was compared
-with `stop`, and a length is compared with what is left (never added first).
+Positions are addresses. How a reader stays inside its buffer: a byte is read only after its address was
+compared with `stop`, and a length is compared with what is left (never added first).
 
 Everything is uint64, constants included: Numba and NumPy turn a mix with int64 into float64.
 
-A `Step` is an int64: the position behind what was read, or a failure, `~(position << 8 | reason)`, below zero.
+A `Step` is an int64: the position behind what was read, or a failure, `~(position << 8 | reason)`, below
+zero.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def _skip_value(wire_type: int, position: Address, stop: Address) -> Step:
 
 @kernel
 def _skip_group(number: int, position: Address, stop: Address, depth: int) -> Step:
-    """Behind a group whose start tag ends at `position`; open groups in it wait on a stack of their numbers."""
+    """Behind a group whose start tag ends at `position`; the numbers of open groups wait on a stack."""
     open_groups = np.empty(DEPTH, np.uint64)
     level = depth
     open_groups[level] = number

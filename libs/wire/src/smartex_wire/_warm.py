@@ -12,7 +12,8 @@ from ._codec import codec, flat_codec
 def warm_up() -> None:
     """Compile every kernel, or load it from the cache: some seconds the first time, well under one later.
 
-    The kernels are the same for all messages, so one call serves all codecs. Without it, the first message pays.
+    The kernels are the same for all messages, so one call serves all codecs. Without it, the first message
+    pays.
     """
     rows, row = _sample()
     envelope = codec(rows)

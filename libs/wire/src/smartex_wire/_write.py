@@ -1,4 +1,4 @@
-"""Writing protobuf fields to memory, in order of field number and without zeros: the runtime's deterministic form.
+"""Writing protobuf fields to memory, by field number and without zeros: the runtime's deterministic form.
 
 Positions are addresses; a writer returns the one behind what it wrote. The caller has made sure of the room.
 Everything is uint64, for the reason told in `_read`.
