@@ -27,7 +27,8 @@ from smartex_chassis.errors import (
 from smartex_chassis.issuer import LocalIssuer
 from smartex_chassis.keys import KeySet
 from smartex_chassis.main import Service, run_all, run_loop, run_service
-from smartex_chassis.server import ChassisServer, ServiceModule, serve
+from smartex_chassis.server import ChassisServer, ServiceModule
+from smartex_chassis.serving import serve
 from smartex_chassis.settings import (
     ChassisSettings,
     Seconds,

@@ -14,7 +14,8 @@ import structlog
 
 from smartex_chassis import logging, telemetry
 from smartex_chassis.errors import StartupError
-from smartex_chassis.server import ChassisServer, ServiceModule, serve
+from smartex_chassis.server import ChassisServer, ServiceModule
+from smartex_chassis.serving import serve
 from smartex_chassis.settings import ChassisSettings, Settings, describe_settings, load, unknown_variables
 
 _log = structlog.get_logger("smartex.main")

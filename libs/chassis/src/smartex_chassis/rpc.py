@@ -8,113 +8,34 @@ registered method for every RPC that arrives (about 0.3 µs each), and all servi
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
 
 from smartex_chassis import telemetry
 from smartex_chassis.auth import PUBLIC, SCOPES, Principal, TokenVerifier, bearer_token
 from smartex_chassis.call import Call, set_current
 from smartex_chassis.errors import (
     DeadlineExceeded,
-    InvalidInput,
-    Overloaded,
     PermissionDenied,
     SmartexError,
     StartupError,
     Unauthenticated,
-    Unavailable,
-    Unimplemented,
     to_status,
 )
+from smartex_chassis.gate import Gate, Meters
+from smartex_chassis.handlers import Answer, as_writer, checked, polite, reading
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Answer = Callable[[Any, Any], Awaitable[Any]]
 
 _STATUS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TRACE_KEYS = frozenset({"traceparent", "tracestate"})
 _NO_PARENT: Mapping[str, str] = {}
-
-_seconds = telemetry.histogram(
-    "smartex_rpc_duration_seconds",
-    "Time from a request's arrival to its answer",
-    ("method",),
-    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 5, 30),
-)
-_finished = telemetry.counter(
-    "smartex_rpc_finished_total", "RPCs finished, by status code", ("method", "code")
-)
-_active = telemetry.gauge("smartex_rpc_active_calls", "RPCs being served now", ("method",))
-
-
-class _Meters:
-    """The metric children of one method, looked up once instead of on every call."""
-
-    def __init__(self, method: str) -> None:
-        self._method = method
-        self.active = _active.labels(method)
-        self._seconds = _seconds.labels(method)
-        self._codes: dict[grpc.StatusCode, Any] = {}
-
-    def finish(self, code: grpc.StatusCode, seconds: float) -> None:
-        counted = self._codes.get(code)
-        if counted is None:
-            counted = self._codes[code] = _finished.labels(self._method, code.name)
-        counted.inc()
-        self._seconds.observe(seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one process takes on: RPCs at a time, and seconds for a unary RPC that came without a deadline."""
-
-    concurrent_rpcs: int
-    default_deadline: float
-
-
-class Gate:
-    """Whether calls are let in, and which are in flight; shared by all methods of a server."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.open = False
-        self.drain = asyncio.Event()
-        self.calls: set[Call] = set()
-
-    def admit(self) -> None:
-        """Raise `Unavailable` before the start and in the drain, `Overloaded` when calls are too many."""
-        if not self.open:
-            raise Unavailable(
-                "the server is starting; try again", reason="STARTING", retry_after=timedelta(seconds=1)
-            )
-        if self.drain.is_set():
-            raise draining()
-        if len(self.calls) > self.limits.concurrent_rpcs:
-            raise Overloaded("too many calls at a time; try again", reason="TOO_MANY_RPCS")
-
-    def end_streams(self, streaming: Mapping[str, bool]) -> None:
-        """Bring the streams that are still open to an end."""
-        for call in list(self.calls):
-            if streaming.get(call.method, False):
-                call.end(draining())
-
-
-def draining() -> Unavailable:
-    """Return what callers are told while the server drains."""
-    return Unavailable(
-        "the server is shutting down; call again, another one will answer",
-        reason="DRAINING",
-        retry_after=timedelta(seconds=1),
-    )
 
 
 class _Registrable(Protocol):
@@ -189,7 +110,7 @@ class _Guard:
         self._scope = scope
         self._verifier = verifier
         self._gate = gate
-        self._meters = _Meters(method)
+        self._meters = Meters(method)
         self._streaming = False
 
     def wrap(self, handler: Any) -> Any:
@@ -198,17 +119,17 @@ class _Guard:
         read, write = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming:
             # gRPC reads the stream's messages, inside the handler; an error there passes through `_serve`.
-            lazily = None if read is None else _polite(read)
+            lazily = None if read is None else polite(read)
             if handler.response_streaming:
-                serve = self._around(_as_writer(_checked(self._method, handler.stream_stream)))
+                serve = self._around(as_writer(checked(self._method, handler.stream_stream)))
                 return grpc.stream_stream_rpc_method_handler(serve, lazily, write)
-            serve = self._around(_checked(self._method, handler.stream_unary))
+            serve = self._around(checked(self._method, handler.stream_unary))
             return grpc.stream_unary_rpc_method_handler(serve, lazily, write)
         # The single request is read here, after auth, where an error can be mapped.
         if handler.response_streaming:
-            serve = self._around(_reading(read, _as_writer(_checked(self._method, handler.unary_stream))))
+            serve = self._around(reading(read, as_writer(checked(self._method, handler.unary_stream))))
             return grpc.unary_stream_rpc_method_handler(serve, None, write)
-        serve = self._around(_reading(read, _checked(self._method, handler.unary_unary)))
+        serve = self._around(reading(read, checked(self._method, handler.unary_unary)))
         return grpc.unary_unary_rpc_method_handler(serve, None, write)
 
     def _around(self, inner: Answer) -> Answer:
@@ -329,57 +250,3 @@ def _code_of(context: Context, *, otherwise: grpc.StatusCode) -> grpc.StatusCode
     if not code:
         return otherwise
     return code if isinstance(code, grpc.StatusCode) else _CODES.get(code, grpc.StatusCode.UNKNOWN)
-
-
-def _polite(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def reading(raw: bytes) -> Any:
-        try:
-            return read(raw)
-        except (DecodeError, ValueError) as error:
-            raise InvalidInput(
-                "the bytes are not a message of this RPC; use the published contract",
-                reason="MESSAGE_MALFORMED",
-            ) from error
-
-    return reading
-
-
-def _reading(read: Callable[[bytes], Any] | None, answer: Answer) -> Answer:
-    """Return `answer` made to take the raw request."""
-    if read is None:
-        return answer
-    polite = _polite(read)
-
-    async def read_and_answer(raw: Any, context: Any) -> Any:
-        return await answer(polite(raw), context)
-
-    return read_and_answer
-
-
-def _checked(method: str, handler: Any) -> Any:
-    if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
-        return handler
-    if getattr(handler, "__module__", "").endswith("_pb2_grpc"):
-        # A servicer that leaves out a method has the generated one, which is not async and only raises.
-        return _not_implemented
-    raise StartupError(
-        f"the handler of {method} is not async: make it `async def`", reason="HANDLER_NOT_ASYNC"
-    )
-
-
-async def _not_implemented(_request: Any, _context: Any) -> Any:
-    raise Unimplemented("this server does not have this RPC yet", reason="NOT_IMPLEMENTED")
-
-
-def _as_writer(handler: Any) -> Answer:
-    """Return a handler of a response stream in its one form: a coroutine that writes."""
-    if not inspect.isasyncgenfunction(handler):
-        return handler  # type: ignore[no-any-return]
-
-    async def write_all(request: Any, context: Any) -> None:
-        responses: AsyncGenerator[Any, None] = handler(request, context)
-        async with aclosing(responses):
-            async for response in responses:
-                await context.write(response)
-
-    return write_all

@@ -1,0 +1,88 @@
+"""Which calls are let in, which are in flight, and what is measured of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import grpc
+
+from smartex_chassis import telemetry
+from smartex_chassis.call import Call
+from smartex_chassis.errors import Overloaded, Unavailable
+
+_seconds = telemetry.histogram(
+    "smartex_rpc_duration_seconds",
+    "Time from a request's arrival to its answer",
+    ("method",),
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 5, 30),
+)
+_finished = telemetry.counter(
+    "smartex_rpc_finished_total", "RPCs finished, by status code", ("method", "code")
+)
+_active = telemetry.gauge("smartex_rpc_active_calls", "RPCs being served now", ("method",))
+
+
+class Meters:
+    """The metric children of one method, looked up once instead of on every call."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.active = _active.labels(method)
+        self._seconds = _seconds.labels(method)
+        self._codes: dict[grpc.StatusCode, Any] = {}
+
+    def finish(self, code: grpc.StatusCode, seconds: float) -> None:
+        """Count a call that ended with `code` after `seconds`."""
+        counted = self._codes.get(code)
+        if counted is None:
+            counted = self._codes[code] = _finished.labels(self._method, code.name)
+        counted.inc()
+        self._seconds.observe(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process takes on: RPCs at a time, and seconds for a unary RPC that came without a deadline."""
+
+    concurrent_rpcs: int
+    default_deadline: float
+
+
+class Gate:
+    """Whether calls are let in, and which are in flight; shared by all methods of a server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.open = False
+        self.drain = asyncio.Event()
+        self.calls: set[Call] = set()
+
+    def admit(self) -> None:
+        """Raise `Unavailable` before the start and in the drain, `Overloaded` when calls are too many."""
+        if not self.open:
+            raise Unavailable(
+                "the server is starting; try again", reason="STARTING", retry_after=timedelta(seconds=1)
+            )
+        if self.drain.is_set():
+            raise draining()
+        if len(self.calls) > self.limits.concurrent_rpcs:
+            raise Overloaded("too many calls at a time; try again", reason="TOO_MANY_RPCS")
+
+    def end_streams(self, streaming: Mapping[str, bool]) -> None:
+        """Bring the streams that are still open to an end."""
+        for call in list(self.calls):
+            if streaming.get(call.method, False):
+                call.end(draining())
+
+
+def draining() -> Unavailable:
+    """Return what callers are told while the server drains."""
+    return Unavailable(
+        "the server is shutting down; call again, another one will answer",
+        reason="DRAINING",
+        retry_after=timedelta(seconds=1),
+    )
