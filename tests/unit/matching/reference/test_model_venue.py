@@ -1,7 +1,9 @@
 """Worked cases by hand: instruments, balances, sessions and days in the reference model."""
 
+from dataclasses import fields
+
 import pytest
-from reference.records import Settings
+from reference.records import Command, Event, Settings
 from reference.scenario import SECOND, SHARE, Scenario, kinds, trades
 from reference.words import (
     EventKind,
@@ -43,6 +45,12 @@ def test_words_are_those_of_the_contract(words: type[Kind]) -> None:
     settlements = {"T0": "SETTLEMENT_T0", "T1": "SETTLEMENT_T1"}
     ours = {settlements.get(word.name, f"{prefix}_{word.name}"): int(word) for word in words}
     assert ours | {f"{prefix}_UNSPECIFIED": 0} == expected
+
+
+@pytest.mark.parametrize("record", [Command, Event])
+def test_records_have_the_fields_of_the_contract(record: type[Command] | type[Event]) -> None:
+    contract = log_pb2.DESCRIPTOR.message_types_by_name[record.__name__]
+    assert [item.name for item in fields(record)] == [field.name for field in contract.fields]
 
 
 def test_daily_limits_are_rounded_to_the_nearest_tick() -> None:
