@@ -17,8 +17,8 @@ class Market(ChassisSettings):
     """A service's settings."""
 
     section: ClassVar[str] = "market"
-    shards: int = Field(1, ge=1, description="shards of this market")
-    pin: SecretStr = Field(SecretStr("q7q7q7"), min_length=4, description="the pin")
+    shards: int = Field(default=1, ge=1, description="shards of this market")
+    pin: SecretStr = Field(default=SecretStr("q7q7q7"), min_length=4, description="the pin")
 
 
 class Needy(Settings):

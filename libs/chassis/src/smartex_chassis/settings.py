@@ -80,52 +80,67 @@ class Settings(BaseSettings):
 class ChassisSettings(Settings):
     """What every service can be told about serving."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 or :: for every interface")
-    port: int = Field(7400, ge=0, le=65535, description="gRPC port; 0 takes any free one")
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; 0.0.0.0 or :: for every interface"
+    )
+    port: int = Field(default=7400, ge=0, le=65535, description="gRPC port; 0 takes any free one")
     metrics_port: int | None = Field(
-        7401, ge=0, le=65535, description="port of /metrics, /livez and /readyz; 0 takes any free one"
+        default=7401, ge=0, le=65535, description="port of /metrics, /livez and /readyz; 0 takes any free one"
     )
-    tls_cert_file: Path | None = Field(None, description="PEM certificate chain of this server; turns TLS on")
-    tls_key_file: Path | None = Field(None, description="PEM private key of the certificate")
+    tls_cert_file: Path | None = Field(
+        default=None, description="PEM certificate chain of this server; turns TLS on"
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM private key of the certificate")
     tls_client_ca_file: Path | None = Field(
-        None, description="PEM certificates that clients' certificates must come from; turns mutual TLS on"
+        default=None,
+        description="PEM certificates that clients' certificates must come from; turns mutual TLS on",
     )
-    jwks: str | None = Field(None, description="key set that tokens are checked with: a file or an https URL")
-    issuer: str = Field("smartex-local", min_length=1, description="the `iss` that tokens must have")
-    audience: str = Field("smartex", min_length=1, description="the `aud` that tokens must have")
-    reflection: bool = Field(True, description="let clients such as grpcurl list the services")
-    max_message_bytes: int = Field(4 * 2**20, ge=1024, description="largest message taken or sent, in bytes")
-    max_concurrent_rpcs: int = Field(10_000, ge=1, description="RPCs and streams served at a time")
+    jwks: str | None = Field(
+        default=None, description="key set that tokens are checked with: a file or an https URL"
+    )
+    issuer: str = Field(default="smartex-local", min_length=1, description="the `iss` that tokens must have")
+    audience: str = Field(default="smartex", min_length=1, description="the `aud` that tokens must have")
+    reflection: bool = Field(default=True, description="let clients such as grpcurl list the services")
+    max_message_bytes: int = Field(
+        default=4 * 2**20, ge=1024, description="largest message taken or sent, in bytes"
+    )
+    max_concurrent_rpcs: int = Field(default=10_000, ge=1, description="RPCs and streams served at a time")
     max_connection_age: Seconds | None = Field(
-        None,
+        default=None,
         description="close connections after this time, to spread clients over pods, in seconds",
     )
     default_deadline: Seconds = Field(
-        timedelta(seconds=10),
+        default=timedelta(seconds=10),
         description="time a unary RPC without a deadline may take, in seconds",
     )
     drain_timeout: Seconds = Field(
-        timedelta(seconds=20),
+        default=timedelta(seconds=20),
         description="time in-flight RPCs get to finish on SIGTERM, in seconds",
     )
     stream_drain: Seconds = Field(
-        timedelta(seconds=2),
+        default=timedelta(seconds=2),
         description="time open streams get to end by themselves on SIGTERM, in seconds",
     )
     stop_timeout: Seconds = Field(
-        timedelta(seconds=20),
+        default=timedelta(seconds=20),
         description="time each module gets to stop after the drain, in seconds",
     )
     event_loop: Literal["auto", "asyncio", "uvloop"] = Field(
-        "auto", description="event loop; auto takes uvloop where it is installed"
+        default="auto", description="event loop; auto takes uvloop where it is installed"
     )
-    log_format: Literal["auto", "json", "pretty"] = Field("auto", description="auto is pretty on a terminal")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    log_format: Literal["auto", "json", "pretty"] = Field(
+        default="auto", description="auto is pretty on a terminal"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least level logged"
+    )
     otlp_endpoint: str | None = Field(
-        None, description="OTLP collector for traces, such as http://localhost:4317"
+        default=None, description="OTLP collector for traces, such as http://localhost:4317"
     )
-    trace_console: bool = Field(False, description="print spans to the terminal")
-    trace_ratio: float = Field(1.0, ge=0, le=1, description="share of the traces begun here that is recorded")
+    trace_console: bool = Field(default=False, description="print spans to the terminal")
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="share of the traces begun here that is recorded"
+    )
 
     @field_validator("jwks")
     @classmethod
