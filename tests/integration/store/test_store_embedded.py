@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -184,8 +185,10 @@ async def test_a_server_started_by_hand_is_respected(data: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         command[-1] = f"port={probe.getsockname()[1]}"
-    who = {"user": run_as.uid, "group": run_as.gid, "extra_groups": []} if run_as.switches else {}
-    by_hand = subprocess.Popen(command, cwd=cwd, stderr=subprocess.DEVNULL, **who)  # type: ignore[call-overload]
+    who: dict[str, Any] = (
+        {"user": run_as.uid, "group": run_as.gid, "extra_groups": []} if run_as.switches else {}
+    )
+    by_hand = subprocess.Popen(command, cwd=cwd, stderr=subprocess.DEVNULL, **who)
     try:
         while not (cwd / "postmaster.pid").exists():
             await asyncio.sleep(0.02)

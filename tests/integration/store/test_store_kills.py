@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC110, ASYNC240 - a blocked loop hurts nobody here
+# ruff: noqa: ASYNC110 - a blocked loop hurts nobody here
 import asyncio
 import os
 import shutil
@@ -31,6 +31,10 @@ async def rows(url: str) -> list[int]:
         return [row["x"] for row in await db.fetch("SELECT x FROM t ORDER BY x")]
 
 
+def socket_folder(url: str) -> Path:
+    return Path(url.partition("host=")[2].partition("&")[0])
+
+
 async def forever(operation: Callable[[], Awaitable[object]]) -> None:
     while True:
         await operation()
@@ -41,7 +45,7 @@ async def test_no_server_outlives_a_killed_program(
 ) -> None:
     running = program(data).ready()
     assert running.server_pid in servers()
-    socket_dir = Path(running.url.partition("host=")[2].partition("&")[0])
+    socket_dir = socket_folder(running.url)
     assert socket_dir.is_dir()
     running.kill()
     until(lambda: not servers(), "the server is gone")
@@ -72,10 +76,12 @@ async def test_what_was_acknowledged_survives_the_kill_of_everything(
         except ProcessLookupError:
             continue
     running.process.wait()
+    assert socket_folder(running.url).exists()
     async with EmbeddedPostgres(data) as server:
         found = await rows(server.url)
     assert found == list(range(len(found)))
     assert len(found) > acknowledged
+    assert not socket_folder(running.url).exists()
 
 
 async def test_the_server_stops_when_its_guardian_is_killed(
@@ -101,8 +107,9 @@ async def test_a_crashed_server_comes_back_at_the_same_url(data: Path, victim: s
         await db.execute("CREATE TABLE t (x int)")
         for number in range(3):
             await db.execute("INSERT INTO t VALUES ($1)", number)
-            pid = server.pid if victim == "server" else await db.fetchval("SELECT pg_backend_pid()")
-            os.kill(pid, signal.SIGKILL)
+            session: int = await db.fetchval("SELECT pg_backend_pid()")
+            assert server.pid is not None
+            os.kill(server.pid if victim == "server" else session, signal.SIGKILL)
             with pytest.raises(DatabaseUnavailable):
                 await forever(lambda: db.fetch("SELECT 1"))  # until the kill is noticed
             found = await db.fetch_retrying("SELECT x FROM t ORDER BY x")
