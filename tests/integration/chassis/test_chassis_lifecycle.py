@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from smartex_chassis import ChassisServer, PortInUse, StartupError, drain_started, serve, time_remaining
@@ -73,6 +74,14 @@ async def test_a_port_taken_by_another_kind_of_program_and_the_metrics_port(venu
 async def test_an_address_that_is_not_ours_is_told(venue: Any) -> None:
     with pytest.raises(StartupError, match="SMARTEX_HOST"):
         await ChassisServer((venue.echo.module(),), venue.settings(host="192.0.2.1")).start()
+
+
+async def test_serving_others_in_the_clear_is_warned_of(venue: Any) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await venue.start()
+        assert not [log for log in logs if log["log_level"] == "warning"]
+        await venue.start(host="0.0.0.0")
+    assert any("SMARTEX_TLS_CERT_FILE" in log["event"] for log in logs)
 
 
 async def test_modules_start_in_order_and_stop_in_reverse(venue: Any) -> None:

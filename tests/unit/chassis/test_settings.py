@@ -137,6 +137,11 @@ def test_times_are_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_none_takes_a_value_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTEX_METRICS_PORT", "none")
+    assert load(ChassisSettings).metrics_port is None
+
+
 def test_half_of_tls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "some.pem"
     file.write_text("x")

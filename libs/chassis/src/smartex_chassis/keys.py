@@ -77,11 +77,12 @@ def check_location(location: str) -> None:
     url = urlsplit(location)
     if url.scheme not in ("http", "https"):
         return
-    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise ValueError("keys must come over https (http only from this machine)")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether the host is this machine itself, going by its name."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from smartex_chassis.auth import PUBLIC, TokenVerifier
 from smartex_chassis.errors import StartupError
 from smartex_chassis.gate import Gate, Limits
-from smartex_chassis.keys import KeySet
+from smartex_chassis.keys import KeySet, is_loopback
 from smartex_chassis.metrics_http import MetricsServer
 from smartex_chassis.ports import listen
 from smartex_chassis.rpc import Router
@@ -121,6 +121,8 @@ class ChassisServer:
         self._run("grpc", self._server.wait_for_termination())
         await self._set_health()
         self._health_task = asyncio.create_task(self._follow_health(), name="health")
+        if self._settings.tls_cert_file is None and not is_loopback(self._settings.host):
+            _log.warning("tokens travel in the clear: set SMARTEX_TLS_CERT_FILE, or let a mesh encrypt")
         _log.info("serving", host=self._settings.host, port=self.port, metrics_port=self.metrics_port)
 
     async def drain(self) -> None:

@@ -56,13 +56,15 @@ class Settings(BaseSettings):
     """The base of every settings class.
 
     A field `port` is set by `SMARTEX_PORT`, or by `port` in the TOML file that `SMARTEX_CONFIG` names; the
-    environment wins. A class with a `section` also reads the TOML table of that name, which wins over the top
-    of the file. Use `load` to build one.
+    environment wins; `none` in it means no value. A class with a `section` also reads the TOML table of
+    that name, which wins over the top of the file. Use `load` to build one.
     """
 
     section: ClassVar[str] = ""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_parse_none_str="none", frozen=True, extra="forbid", validate_default=True
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -85,7 +87,10 @@ class ChassisSettings(Settings):
     )
     port: int = Field(default=7400, ge=0, le=65535, description="gRPC port; 0 takes any free one")
     metrics_port: int | None = Field(
-        default=7401, ge=0, le=65535, description="port of /metrics, /livez and /readyz; 0 takes any free one"
+        default=7401,
+        ge=0,
+        le=65535,
+        description="port of /metrics, /livez and /readyz; 0 takes any free one, none has no such port",
     )
     tls_cert_file: Path | None = Field(
         default=None, description="PEM certificate chain of this server; turns TLS on"
