@@ -66,12 +66,13 @@ class Profile:
     spread: float = 3  # of prices around the touch, in steps
     calm: float = 1  # how much rarer than usual the venue's own commands are
     depth: float = 1  # how much richer the accounts and how much rarer the cancels
+    patience: float = 0  # share of orders that are priced away from the other side
 
 
 PROFILES = (
     Profile(
         "small venue, small window",
-        Settings(64, 24, max_accounts=6, max_instruments=5, max_sessions=3, skew_ns=2 * MILLISECOND),
+        Settings(64, 10, max_accounts=6, max_instruments=5, max_sessions=3, skew_ns=2 * MILLISECOND),
         accounts=4,
         instruments=2,
         frame_sizes=(1, 1, 2, 3, 8, 20),
@@ -93,6 +94,7 @@ PROFILES = (
         spread=12,
         calm=10,
         depth=30,
+        patience=0.6,
     ),
     Profile(
         "wide prices",
@@ -101,6 +103,19 @@ PROFILES = (
         instruments=4,
         frame_sizes=(1, 10, 60),
         wide_prices=True,
+    ),
+    Profile(
+        "thousands of levels",
+        Settings(8192, 16384, max_accounts=64, max_instruments=4, max_sessions=8, skew_ns=10 * MILLISECOND),
+        accounts=20,
+        instruments=1,
+        frame_sizes=(100, 256),
+        wide_prices=True,
+        broken_share=0.01,
+        spread=1500,
+        calm=40,
+        depth=300,
+        patience=0.8,
     ),
     Profile(
         "window of one",
@@ -212,7 +227,10 @@ class Flow:
 
     def break_field(self, command: Command) -> None:
         """Set one field to something that it should rather not be."""
-        name = self.random.choice([item.name for item in fields(Command)])
+        names = [item.name for item in fields(Command)]
+        if self.random.random() < 0.7:
+            names = [name for name in names if getattr(command, name)]
+        name = self.random.choice(names)
         if name in BYTE_FIELDS:
             value = self.random.choice((0, 1, 2, 3, 4, 5, 6, 7, 27, 255))
         elif name in UINT32_FIELDS:
@@ -272,7 +290,7 @@ class Flow:
         command.quantity_lots = self.quantity(instrument, account, command.side)
         self.set_lifetime(command)
         if command.order_type == OrderType.LIMIT:
-            command.price_ticks = self.price(instrument)
+            command.price_ticks = self.price(instrument, command.side)
         own_sessions = [i for i, it in self.market.sessions.items() if it.account_id == account]
         if own_sessions and random.random() < 0.4:
             command.session_id = random.choice(own_sessions)
@@ -292,7 +310,7 @@ class Flow:
             unit = max(self.profile.settings.skew_ns, MILLISECOND)
             command.expire_time_ns = self.time_ns + random.choice((1, unit, 5 * unit, 20 * unit, 100 * unit))
 
-    def price(self, instrument: Instrument) -> int:
+    def price(self, instrument: Instrument, side: int) -> int:
         """Near the middle, mostly on a step; now and then at or beyond the day's limits."""
         random, rules = self.random, instrument.rules
         middle = instrument.reference_price
@@ -306,7 +324,10 @@ class Flow:
         step = max([step for first, step in rules.bands if first <= middle], default=1)
         if random.random() < 0.02:
             return middle + random.randint(-5, 5)
-        return max(1, middle // step + round(random.gauss(0, self.profile.spread))) * step
+        steps = round(random.gauss(0, self.profile.spread))
+        if random.random() < self.profile.patience:
+            steps = -abs(steps) if side == Side.BUY else abs(steps)
+        return max(1, middle // step + steps) * step
 
     def quantity(self, instrument: Instrument, account: int, side: int) -> int:
         random, rules = self.random, instrument.rules
@@ -346,7 +367,7 @@ class Flow:
         random = self.random
         instrument = self.market.instruments[order.instrument_id]
         if random.random() < 0.5:
-            command.price_ticks = self.price(instrument)
+            command.price_ticks = self.price(instrument, order.side)
         what = random.random()
         if what < 0.3:
             command.quantity_lots = self.quantity(instrument, order.account_id, order.side)
@@ -398,7 +419,7 @@ class Flow:
                     kind=kind, account_id=account, instrument_id=number, side=side, request_id=request_id
                 )
             case Kind.SESSION_OPEN | Kind.SESSION_BEAT:
-                grace = random.choice((10**8 - 1, 10**8, 2 * 10**8, 10**9))
+                grace = random.choice((10**8 - 1, 10**8, 2 * 10**8, 10**9, 2**63 - 1))
                 session = random.randint(1, self.profile.settings.max_sessions + 2)
                 return Command(
                     kind=kind,
