@@ -16,6 +16,7 @@ import structlog
 from .cluster import DATABASE, Cluster
 from .errors import ServerStartFailed, StoreError
 from .folder import DataFolder
+from .retry import typed
 
 _log = structlog.get_logger("smartex.store")
 _T = TypeVar("_T")
@@ -214,12 +215,21 @@ async def _finish(work: Callable[[], _T]) -> _T:
 
 async def _ensure_database(url: str) -> None:
     try:
-        connection = await asyncpg.connect(url)
+        with typed():
+            connection = await asyncpg.connect(url)
+            await connection.close()
     except asyncpg.InvalidCatalogNameError:
-        connection = await asyncpg.connect(url, database="postgres")
-        await connection.execute(f"CREATE DATABASE {DATABASE}")
+        await _create_database(url)
     except asyncpg.InvalidPasswordError as error:
         raise ServerStartFailed(
             "the password in postgres.password is not that of the cluster: restore the file from a backup"
         ) from error
-    await connection.close()
+
+
+async def _create_database(url: str) -> None:
+    with typed():
+        connection = await asyncpg.connect(url, database="postgres")
+        try:
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await connection.close()
