@@ -13,7 +13,6 @@ not split it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import Any
 
@@ -24,6 +23,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartiti
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import AppendUnknown
 from smartex_bus.kafka.records import RECORD_OVERHEAD, fill
+from smartex_bus.kafka.stopping import stop_quietly
 from smartex_bus.kafka.topics import Topics
 from smartex_bus.records import Record
 from smartex_bus.settings import KafkaSettings
@@ -99,7 +99,7 @@ class KafkaWriter:
         try:
             await producer.start()
         except BaseException:
-            await _abandon(producer)
+            await stop_quietly(producer)
             raise
         self._producer = producer
         return producer
@@ -111,19 +111,4 @@ class KafkaWriter:
         """Close the producer without waiting for a broker that is away."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            await _abandon(producer)
-
-
-async def _abandon(producer: Any) -> None:
-    """Stop a producer; after an unknown outcome its flush would wait for ever, so only briefly."""
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
-        async with asyncio.timeout(1.0):
-            await producer.stop()
-            return
-    # ``stop`` was cut off in its flush: end the task and the connections that it did not come to.
-    sender = producer._sender
-    task = sender.sender_task if sender is not None else None
-    if task is not None and not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1.0)
-    await producer.client.close()
+            await stop_quietly(producer)

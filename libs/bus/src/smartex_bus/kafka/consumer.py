@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from smartex_bus.api import GroupConsumer, StartPosition
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusUnavailable, LeaseLost, OffsetTrimmed
 from smartex_bus.kafka.records import RECORD_OVERHEAD, stored
+from smartex_bus.kafka.stopping import stop_quietly
 from smartex_bus.records import GroupBatch
 from smartex_bus.settings import KafkaSettings
 
@@ -84,7 +84,7 @@ class KafkaConsumer(GroupConsumer):
         try:
             await consumer.start()
         except BaseException:
-            await consumer.stop()
+            await stop_quietly(consumer)
             raise
         self._consumer = consumer
         consumer.subscribe(self._topics, listener=_Listener(self))
@@ -160,9 +160,7 @@ class KafkaConsumer(GroupConsumer):
         self._closed = True
         self.revoked()
         if self._consumer is not None:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(5.0):
-                    await self._consumer.stop()
+            await stop_quietly(self._consumer)
         self._on_closed(self)
 
 

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusUnavailable, OffsetTrimmed
 from smartex_bus.kafka.records import RECORD_OVERHEAD, stored
+from smartex_bus.kafka.stopping import stop_quietly
 from smartex_bus.records import StoredRecord
 from smartex_bus.settings import KafkaSettings
 
@@ -42,7 +43,7 @@ class Reader:
                 auto_offset_reset="none",
                 # A fetch that finds nothing is answered as soon as something is appended.
                 fetch_min_bytes=1,
-                fetch_max_wait_ms=_POLL_MS,
+                fetch_max_wait_ms=min(_POLL_MS, int(self._settings.request_timeout * 500)),
                 max_partition_fetch_bytes=min(room, 8 << 20),
                 request_timeout_ms=int(self._settings.request_timeout * 1000),
                 retry_backoff_ms=50,
@@ -50,7 +51,7 @@ class Reader:
             try:
                 await consumer.start()
             except BaseException:
-                await consumer.stop()
+                await stop_quietly(consumer)
                 raise
             consumer.assign([self._place])
             self._consumer = consumer
@@ -129,8 +130,7 @@ class Reader:
         """Close the connections."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            with contextlib.suppress(KafkaError, OSError):
-                await consumer.stop()
+            await stop_quietly(consumer)
 
 
 def _within(raw: list[Any], max_bytes: int) -> list[StoredRecord]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import structlog
-from smartex_store import migrate
+from smartex_store import DatabaseUnavailable, migrate
 
 from smartex_bus.api import (
     MAX_PENDING_BYTES,
@@ -58,7 +58,6 @@ class PostgresBus(Bus):
     @classmethod
     async def open(cls, settings: PostgresSettings) -> PostgresBus:
         """Connect and bring the schema ``bus`` up to date. ``BusUnavailable`` if the server is away."""
-        await migrate(settings.url, schema="bus", folder=MIGRATIONS)
         try:
             pool = await asyncpg.create_pool(
                 settings.url,
@@ -70,6 +69,13 @@ class PostgresBus(Bus):
             )
         except LOST as error:
             raise BusUnavailable(f"the database of the bus is away, retry: {error!r}") from error
+        try:
+            await migrate(settings.url, schema="bus", folder=MIGRATIONS)
+        except BaseException as error:
+            pool.terminate()
+            if isinstance(error, DatabaseUnavailable):
+                raise BusUnavailable(f"the database of the bus went away, retry: {error}") from error
+            raise
         return cls(settings, pool)
 
     async def ensure_topics(self, *topics: Topic) -> None:

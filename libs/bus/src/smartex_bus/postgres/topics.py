@@ -67,7 +67,7 @@ class Topics:
         topic_id, partitions = await self.describe(name)
         if partition is not None and not 0 <= partition < partitions:
             raise UnknownTopic(
-                f"topic {name} has {partitions} partitions, not {partition}: call ensure_topics"
+                f"topic {name} has no partition {partition}, only {partitions}: call ensure_topics"
             )
         return topic_id
 
