@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import structlog
 from smartex_bus import BusError, GroupBatch, open_bus
 
 
@@ -33,4 +34,6 @@ async def main(url: str, group: str, topic: str, lease: float) -> None:
 
 
 if __name__ == "__main__":
+    # Standard output is for the answers.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])))

@@ -14,6 +14,7 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalStateError,
     KafkaError,
+    NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     UnknownMemberIdError,
 )
@@ -103,6 +104,9 @@ class KafkaConsumer(GroupConsumer):
                 raise await self._trimmed(error) from error
             except ConsumerStoppedError:
                 break
+            except NoOffsetForPartitionError:
+                # The fetcher was faster than ``assigned``, which is finding out the positions.
+                await asyncio.sleep(0.01)
             except (KafkaError, BusUnavailable, OSError, TimeoutError) as error:
                 _log.warning("consumer waits for Kafka", group=self._group, error=repr(error))
                 await asyncio.sleep(backoff.next())
@@ -122,14 +126,19 @@ class KafkaConsumer(GroupConsumer):
 
     async def assigned(self, places: Iterable[TopicPartition]) -> None:
         """The group gave these partitions to this member: set where each starts."""
-        for place in places:
-            position = None if self._start is None else await self._start(place.topic, place.partition)
-            if position is None:
-                position = await self._consumer.committed(place)
-            if position is None:
-                position = (await self._consumer.beginning_offsets([place]))[place]
+        starts = {place: await self._start_of(place) for place in places}
+        # No await from here on: what is fetched before the seek is dropped, what comes after it is not.
+        for place, position in starts.items():
             self._consumer.seek(place, position)
-        self._held = frozenset((place.topic, place.partition) for place in places)
+        self._held = frozenset((place.topic, place.partition) for place in starts)
+
+    async def _start_of(self, place: TopicPartition) -> int:
+        position = None if self._start is None else await self._start(place.topic, place.partition)
+        if position is None:
+            position = await self._consumer.committed(place)
+        if position is None:
+            position = (await self._consumer.beginning_offsets([place]))[place]
+        return int(position)
 
     def revoked(self) -> None:
         """A rebalance begins: what was fetched and not handed out belongs to whoever comes next."""

@@ -125,7 +125,7 @@ class KafkaBus(Bus):
     ) -> AsyncIterator[list[StoredRecord]]:
         """See ``Bus.follow``."""
         await self._resolve_patiently(topic, partition)
-        reader = Reader(self._settings, topic, partition)
+        reader = Reader(self._settings, topic, partition, wait_ms=500)
         self._followers.add(reader)
         try:
             async for records in reader.follow(offset, max_records):

@@ -23,11 +23,12 @@ _POLL_MS = 500
 
 
 class Reader:
-    """A consumer assigned to one partition."""
+    """A consumer assigned to one partition. ``wait_ms``: how long a fetch waits at the broker for records."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, partition: int) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, partition: int, *, wait_ms: int = 20) -> None:
         self._settings = settings
         self._place = TopicPartition(topic, partition)
+        self._wait_ms = wait_ms
         self._consumer: Any = None
         self._position = -1
         self._lock = asyncio.Lock()
@@ -43,7 +44,7 @@ class Reader:
                 auto_offset_reset="none",
                 # A fetch that finds nothing is answered as soon as something is appended.
                 fetch_min_bytes=1,
-                fetch_max_wait_ms=min(_POLL_MS, int(self._settings.request_timeout * 500)),
+                fetch_max_wait_ms=min(self._wait_ms, int(self._settings.request_timeout * 500)),
                 max_partition_fetch_bytes=min(room, 8 << 20),
                 request_timeout_ms=int(self._settings.request_timeout * 1000),
                 retry_backoff_ms=50,
@@ -54,6 +55,9 @@ class Reader:
                 await stop_quietly(consumer)
                 raise
             consumer.assign([self._place])
+            # At once, or the fetcher would ask for a committed position, which nobody has.
+            consumer.seek(self._place, 0)
+            consumer.pause(self._place)
             self._consumer = consumer
             self._position = -1
         return self._consumer
@@ -78,10 +82,7 @@ class Reader:
             if offset >= following:
                 return []
             self._seek(offset)
-            async with asyncio.timeout(self._settings.request_timeout):
-                raw: list[Any] = []
-                while not raw:
-                    raw = await self._fetch(max_records)
+            raw = await self._fetch_some(max_records)
             records = _within(raw, max_bytes)
             self._position = raw[-1].offset + 1
             return records
@@ -91,6 +92,18 @@ class Reader:
         if self._position != offset:
             self._consumer.seek(self._place, offset)
             self._position = offset
+
+    async def _fetch_some(self, max_records: int) -> list[Any]:
+        """At least one record; the caller knows that there is one."""
+        self._consumer.resume(self._place)
+        try:
+            async with asyncio.timeout(self._settings.request_timeout):
+                while not (raw := await self._fetch(max_records)):
+                    pass
+                return raw
+        finally:
+            # A reader that nobody asks must not poll the broker.
+            self._consumer.pause(self._place)
 
     async def _fetch(self, max_records: int) -> list[Any]:
         fetched = await self._consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=max_records)
@@ -103,6 +116,7 @@ class Reader:
             try:
                 await self._open()
                 self._seek(offset)
+                self._consumer.resume(self._place)
                 raw = await self._fetch(max_records)
             except OffsetOutOfRangeError:
                 await self._check_kept(offset)
