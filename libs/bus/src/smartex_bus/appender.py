@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -158,21 +159,26 @@ class GroupCommitAppender(Appender):
         """Every pending outcome becomes unknown: what waited behind the failed group must not pass it."""
         cause = error if isinstance(error, BusError) else AppendUnknown(f"{self._name}: {error!r}")
         self._poison = cause
-        self._fail_pending(
-            lambda: cause if not isinstance(cause, AppendUnknown) else AppendUnknown(*cause.args),
-        )
+        self._fail_in_flight(cause)
+        self._fail_queued(cause)
         self._on_fatal(cause)
 
-    def _fail_pending(self, make: Callable[[], BusError]) -> None:
-        entries = [*self._in_flight, *self._queue]
-        self._in_flight = []
-        self._queue.clear()
+    def _fail_in_flight(self, error: BusError) -> None:
+        entries, self._in_flight = self._in_flight, []
         for entry in entries:
-            self._forget(entry)
-            if not entry.future.done():
-                entry.future.set_exception(make())
-                # Nobody may be waiting any more; an unread exception would only be noise.
-                entry.future.exception()
+            self._fail(entry, error)
+
+    def _fail_queued(self, error: BusError) -> None:
+        while self._queue:
+            self._fail(self._queue.popleft(), error)
+
+    def _fail(self, entry: _Entry, error: BusError) -> None:
+        self._forget(entry)
+        if not entry.future.done():
+            # Every waiter gets an error of its own, or their tracebacks would grow into one another.
+            entry.future.set_exception(copy.copy(error))
+            # Nobody may be waiting any more; an unread exception would only be noise.
+            entry.future.exception()
 
     async def close(self, drain: bool = True, *, within: float = 10.0) -> None:
         """See ``Appender.close``."""
@@ -182,12 +188,6 @@ class GroupCommitAppender(Appender):
             await asyncio.wait([self._task], timeout=within)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        sent = bool(self._in_flight)
-        self._fail_pending(
-            lambda: (
-                AppendUnknown(f"{self._name}: closed while an append was under way")
-                if sent
-                else BusClosed(f"{self._name}: the appender was closed before the append")
-            )
-        )
+        self._fail_in_flight(AppendUnknown(f"{self._name}: closed while the append was under way"))
+        self._fail_queued(BusClosed(f"{self._name}: closed before the append"))
         await self._on_close()

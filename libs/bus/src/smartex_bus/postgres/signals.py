@@ -49,6 +49,11 @@ class Tail:
         self._event = event or asyncio.Event()
         self._look = True
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of values kept for the follower."""
+        return self._bytes
+
     def tell(self) -> None:
         """There may be more in the database."""
         self._look = True

@@ -1,0 +1,210 @@
+"""What needs no server: headers, trace context, backoff, assignment, letters, the tail, URLs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from smartex_bus import (
+    DeadLetter,
+    Final,
+    KafkaSettings,
+    OffsetTrimmed,
+    Overloaded,
+    PostgresSettings,
+    Record,
+    Retryable,
+    StoredRecord,
+    batch_links,
+    extract_trace,
+    inject_trace,
+    open_bus,
+    origin,
+)
+from smartex_bus.backoff import Backoff
+from smartex_bus.headers import decode_headers, encode_headers
+from smartex_bus.kafka.dead_letters import mark_redriven, open_letters, to_letter, to_record
+from smartex_bus.letters import redriven
+from smartex_bus.opening import settings_of
+from smartex_bus.postgres.groups import assign
+from smartex_bus.postgres.signals import Tail
+
+HEADERS = st.dictionaries(st.text(max_size=40), st.binary(max_size=300), max_size=6)
+
+
+@given(HEADERS)
+def test_headers_survive(headers: dict[str, bytes]) -> None:
+    assert dict(decode_headers(encode_headers(headers))) == headers
+
+
+@given(HEADERS.filter(bool), st.data())
+def test_headers_cut_short_are_refused_or_fewer(headers: dict[str, bytes], data: st.DataObject) -> None:
+    encoded = encode_headers(headers)
+    assert encoded is not None
+    cut = data.draw(st.integers(0, len(encoded) - 1))
+    try:
+        decoded = decode_headers(encoded[:cut])
+    except ValueError:
+        return
+    assert len(decoded) < len(headers)
+    assert decoded.items() <= headers.items()
+
+
+def test_no_headers_take_no_bytes() -> None:
+    assert encode_headers({}) is None
+    assert dict(decode_headers(None)) == {}
+    with pytest.raises(ValueError, match="255 bytes"):
+        encode_headers({"x" * 256: b""})
+
+
+def stored(offset: int, headers: dict[str, bytes] | None = None, topic: str = "t") -> StoredRecord:
+    return StoredRecord(topic, 0, offset, b"v%d" % offset, b"k", headers or {}, 5)
+
+
+def test_trace_context_survives() -> None:
+    assert inject_trace({"a": b"b"}) == {"a": b"b"}
+    span = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
+    with trace.use_span(NonRecordingSpan(span)):
+        headers = inject_trace()
+    found = trace.get_current_span(extract_trace(headers)).get_span_context()
+    assert (found.trace_id, found.span_id) == (1, 2)
+    links = batch_links(
+        [stored(0, headers), stored(1), stored(2, headers), stored(3, {"traceparent": b"junk"})]
+    )
+    assert [link.context.span_id for link in links] == [2]
+    assert batch_links([stored(0, headers)], limit=0) == []
+
+
+def test_backoff_doubles_with_jitter_up_to_its_limit() -> None:
+    backoff = Backoff(0.1, 1.0, random.Random(1))
+    waits = [backoff.next() for _ in range(100)]
+    for wait, full in zip(waits, [0.1, 0.2, 0.4, 0.8] + [1.0] * 96, strict=True):
+        assert full / 2 <= wait <= full
+    backoff.reset()
+    assert backoff.next() <= 0.1
+
+
+@given(
+    st.dictionaries(st.integers(1, 5), st.integers(1, 8), min_size=1, max_size=4),
+    st.integers(1, 6),
+    st.randoms(use_true_random=False),
+)
+def test_partitions_are_spread_evenly(
+    partitions: dict[int, int], members: int, chance: random.Random
+) -> None:
+    places = [(topic, p) for topic, count in partitions.items() for p in range(count)]
+    table = {uuid.UUID(int=chance.getrandbits(128)): list(partitions) for _ in range(members)}
+    owners = assign(places, table)
+    assert set(owners) == set(places)
+    shuffled = list(table.items())
+    chance.shuffle(shuffled)
+    assert assign(reversed(places), dict(shuffled)) == owners
+    for topic, count in partitions.items():
+        held = [sum(1 for (t, _), o in owners.items() if t == topic and o == member) for member in table]
+        assert max(held) - min(held) <= 1
+        assert sum(held) == count
+
+
+def test_members_get_only_what_they_want() -> None:
+    one, two = uuid.UUID(int=1), uuid.UUID(int=2)
+    assert assign([(1, 0), (2, 0), (3, 0)], {one: [1], two: [2]}) == {(1, 0): one, (2, 0): two}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), max_size=30), st.integers(1, 4))
+def test_the_tail_gives_consecutive_records_or_nothing(groups: list[tuple[int, int]], most: int) -> None:
+    """Other processes append between the groups of this one; what was not handed over must be read."""
+
+    async def run() -> None:
+        tail = Tail("t", 0)
+        end = 0
+        for gap, count in groups:
+            end += gap
+            tail.hand_over(end, [Record(b"%d" % (end + i)) for i in range(count)], 1)
+            end += count
+        position = 0
+        while position < end:
+            records = tail.take(position, most)
+            if not records:
+                assert tail.must_look()
+                tail.tell()
+                position += 1
+                continue
+            assert len(records) <= most
+            assert [r.offset for r in records] == list(range(position, position + len(records)))
+            assert [int(r.value) for r in records] == [r.offset for r in records]
+            position += len(records)
+
+    asyncio.run(run())
+
+
+async def test_the_tail_is_bounded() -> None:
+    tail = Tail("t", 0)
+    tail.must_look()
+    for i in range(1000):
+        tail.hand_over(i, [Record(bytes(1 << 16))], 1)
+        assert tail.held_bytes <= 8 << 20
+    assert tail.must_look()
+
+
+async def test_the_tail_wakes_its_follower() -> None:
+    tail = Tail("t", 0)
+    assert tail.must_look()
+    assert not tail.must_look()
+    waiting = asyncio.create_task(tail.wait(3600))
+    await asyncio.sleep(0)
+    tail.hand_over(0, [Record(b"0")], 1)
+    await waiting
+    assert not tail.must_look()
+    assert [r.value for r in tail.take(0, 10)] == [b"0"]
+    await tail.wait(0.001)
+
+
+def test_letters_as_records() -> None:
+    record = stored(7, {"a": b"1"})
+    letter = to_letter("g", 3, to_record(record, "cannot parse"))
+    assert (letter.id, letter.group, letter.reason, letter.record) == (3, "g", "cannot parse", record)
+    again = redriven(letter)
+    assert again.value == record.value
+    back = StoredRecord("g.redrive", 0, 0, again.value, again.key, again.headers, 9)
+    assert origin(back) == ("t", 0, 7)
+    assert origin(record) == ("t", 0, 7)
+    # A letter of a redriven record still tells where it was first.
+    second = redriven(DeadLetter(4, "g", "again", 1, back))
+    assert origin(StoredRecord("g.redrive", 0, 1, b"", b"", second.headers, 9)) == ("t", 0, 7)
+
+
+async def test_open_letters_forget_what_was_redriven() -> None:
+    letters = [to_record(stored(i), f"reason {i}") for i in range(3)]
+    first = to_letter("g", 0, letters[0])
+    log = [*letters, mark_redriven(first), to_record(stored(1), "newer")]
+
+    async def read(topic: str, offset: int) -> list[StoredRecord]:
+        assert topic == "g.dead-letters"
+        page = enumerate(log[offset : offset + 2], offset)
+        return [StoredRecord(topic, 0, at, r.value, r.key, r.headers, 1) for at, r in page]
+
+    found = await open_letters("g", 0, read, 10)
+    assert [(letter.id, letter.reason) for letter in found] == [(2, "reason 2"), (4, "newer")]
+    assert await open_letters("g", 0, read, 1) == found[:1]
+
+
+async def test_urls() -> None:
+    assert settings_of("postgresql://h/db") == PostgresSettings("postgresql://h/db")
+    assert settings_of("kafka://a:1,b:2") == KafkaSettings("a:1,b:2")
+    for url in ("redis://x", "kafka://", "nonsense"):
+        with pytest.raises(ValueError, match="a bus is"):
+            await open_bus(url)
+    assert "secret" not in repr(PostgresSettings("postgresql://user:secret@h/db"))
+
+
+def test_errors_say_what_to_do() -> None:
+    error = OffsetTrimmed("t", 1, 5, 9)
+    assert "restart from 9" in str(error)
+    assert isinstance(error, Final)
+    assert issubclass(Overloaded, Retryable)
