@@ -1,0 +1,19 @@
+"""The rows of the event log."""
+
+from __future__ import annotations
+
+import numpy as np
+import smartex_wire
+from smartex.matching.v1.log_pb2 import EventBatch
+
+from matching.marketdata.sources import Rows
+
+EVENTS = smartex_wire.codec(EventBatch)
+"""Bytes of a record of the event log ⇄ its rows."""
+EVENT = EVENTS.row_dtype
+"""One event; the dtype is that of the core."""
+
+
+def empty(count: int) -> Rows:
+    """So many events of no kind."""
+    return np.zeros(count, EVENT)
