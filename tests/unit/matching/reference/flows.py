@@ -10,6 +10,7 @@ from random import Random
 
 from reference.definitions import broken_definition, next_definition, sound_definition
 from reference.model import Model
+from reference.money import available_lots, free_cash
 from reference.records import Command, Definition, Event, Settings
 from reference.state import Instrument, Order
 from reference.words import Kind, OrderType, Prevention, Side, State, TimeInForce
@@ -367,7 +368,8 @@ class Flow:
         random = self.random
         instrument = self.market.instruments[order.instrument_id]
         if random.random() < 0.5:
-            command.price_ticks = self.price(instrument, order.side)
+            old_or_new = (order.price, self.price(instrument, order.side))
+            command.price_ticks = random.choices(old_or_new, (1, 4))[0]
         what = random.random()
         if what < 0.3:
             command.quantity_lots = self.quantity(instrument, order.account_id, order.side)
@@ -398,6 +400,10 @@ class Flow:
         else:
             command.currency_id = rules.currency_id
             command.amount_micros = lots * rules.reference_price_ticks * rules.tick_value
+        if kind in (Kind.WITHDRAW_CASH, Kind.WITHDRAW_SHARES) and random.random() < 0.3:
+            beyond = random.randint(0, 1)
+            command.amount_micros = free_cash(self.market, command.account_id, rules.currency_id) + beyond
+            command.quantity_lots = available_lots(self.market, command.account_id, number) + beyond
         if random.random() < 0.03:
             command.account_id = random.choice((0, 100, 101, 102, 103))
         if random.random() < 0.03:
