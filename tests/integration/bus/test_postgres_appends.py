@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from smartex_bus import Bus, Record, Topic, open_bus
+from smartex_bus import Bus, Record, StoredRecord, Topic, open_bus
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -99,7 +99,7 @@ async def test_cut_connections(bus: Bus, connection: Any, topic: str) -> None:
         )
     stop.set()
     await asyncio.gather(*writers)
-    records = []
+    records: list[StoredRecord] = []
     while more := await bus.read(topic, 0, len(records)):
         records += more
     assert {record.offset: record.value for record in records} == given

@@ -130,7 +130,7 @@ async def test_bounds(log: Log) -> None:
     with pytest.raises(Overloaded, match="bytes wait: retry"):
         appender.append_nowait(record(2, 1))
     log.gate.set()
-    assert await asyncio.gather(first, second) == [0, 1]
+    assert list(await asyncio.gather(first, second)) == [0, 1]
     assert await appender.append(record(2)) == 2
     await appender.close()
 
