@@ -235,6 +235,31 @@ async def test_unknown_topics(bus: Bus, topic: str) -> None:
     assert await bus.offsets(topic, 2) == (0, 0)
 
 
+async def test_a_closed_bus_says_so(new_bus: OpenBus, topic: str) -> None:
+    bus = await new_bus()
+    await bus.ensure_topics(Topic(topic))
+    appender = bus.appender(topic)
+    following = [asyncio.create_task(follow_until(bus, topic, 0, 99)) for _ in range(2)]
+    await appender.append(Record(b"0"))
+    consumer = bus.consume("g-" + topic, [topic])
+    assert (await anext(consumer)).records[0].value == b"0"
+    waiting = asyncio.ensure_future(anext(consumer, None))
+    await asyncio.sleep(0.1)
+    await bus.close()
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*following, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [BusClosed, BusClosed]
+        assert await waiting is None
+    with pytest.raises(BusClosed):
+        bus.appender(topic)
+    with pytest.raises(BusClosed):
+        appender.append_nowait(Record(b"1"))
+    with pytest.raises(BusClosed):
+        await bus.read(topic, 0, 0)
+    assert not await bus.healthy()
+    await bus.close()
+
+
 async def test_bounds_and_closing(bus: Bus, topic: str) -> None:
     await bus.ensure_topics(Topic(topic))
     appender = bus.appender(topic, max_pending_records=10)

@@ -72,8 +72,7 @@ class KafkaBus(Bus):
         max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> Appender:
         """See ``Bus.appender``. The appender has a producer of its own."""
-        if self._closed:
-            raise BusClosed("the bus is closed")
+        self._check_open()
 
         async def closed() -> None:
             self._appenders.discard(appender)
@@ -87,6 +86,10 @@ class KafkaBus(Bus):
         )
         self._appenders.add(appender)
         return appender
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BusClosed("the bus is closed: open another")
 
     def _fail(self, error: BusError) -> None:
         _log.error("an append failed for good, leave the process", error=str(error))
@@ -112,6 +115,7 @@ class KafkaBus(Bus):
         max_bytes: int = MAX_READ_BYTES,
     ) -> list[StoredRecord]:
         """See ``Bus.read``."""
+        self._check_open()
         async with Available(self._topics):
             reader = await self._reader(topic, partition)
             try:
@@ -130,6 +134,7 @@ class KafkaBus(Bus):
         try:
             async for records in reader.follow(offset, max_records):
                 yield records
+            raise BusClosed("the bus is closed: open another")
         finally:
             self._followers.discard(reader)
             await reader.close()
@@ -243,5 +248,5 @@ class KafkaBus(Bus):
             await consumer.close()
         await asyncio.gather(*(appender.close() for appender in list(self._appenders)))
         for reader in [*self._readers.values(), *self._followers]:
-            await reader.close()
+            await reader.close(for_good=True)
         await self._topics.forget()

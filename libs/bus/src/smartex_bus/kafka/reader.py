@@ -31,6 +31,7 @@ class Reader:
         self._wait_ms = wait_ms
         self._consumer: Any = None
         self._position = -1
+        self._closed = False
         self._lock = asyncio.Lock()
 
     async def _open(self) -> Any:
@@ -110,9 +111,9 @@ class Reader:
         return list(fetched.get(self._place, ()))
 
     async def follow(self, offset: int, max_records: int) -> AsyncIterator[list[StoredRecord]]:
-        """Batches from ``offset`` on for ever."""
+        """Batches from ``offset`` on, until the reader is closed for good."""
         backoff = Backoff()
-        while True:
+        while not self._closed:
             try:
                 await self._open()
                 self._seek(offset)
@@ -140,8 +141,9 @@ class Reader:
             if offset < earliest:
                 raise OffsetTrimmed(self._place.topic, self._place.partition, offset, earliest)
 
-    async def close(self) -> None:
-        """Close the connections."""
+    async def close(self, *, for_good: bool = False) -> None:
+        """Close the connections; unless it is ``for_good``, the next read opens them again."""
+        self._closed = self._closed or for_good
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await stop_quietly(consumer)

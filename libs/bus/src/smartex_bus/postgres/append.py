@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
 _log = structlog.get_logger(__name__)
+_PRODUCER_IDLE_NS = 24 * 3600 * 10**9
 _APPEND = "select bus.append($1, $2, $3, $4, $5, $6, $7, $8)"
 
 Appended = Callable[[int, int, list[Record], int], None]
@@ -51,11 +52,17 @@ class LogWriter:
         self._topic_id = -1
         self._producer_id = -1
         self._batch = 0
+        self._last_ns = 0
+        self._began: float | None = None
+        self._watchdog: asyncio.Task[None] | None = None
 
     async def write(self, records: list[Record]) -> int:
         """Make the records durable; waits as long as the server is away. Returns the first offset."""
-        self._batch += 1
         now = time.time_ns()
+        if now - self._last_ns > _PRODUCER_IDLE_NS:
+            self._renew_producer()
+        self._last_ns = now
+        self._batch += 1
         values = [record.value for record in records]
         keys = [record.key or None for record in records] if any(r.key for r in records) else None
         headers = [encode_headers(r.headers) for r in records] if any(r.headers for r in records) else None
@@ -67,6 +74,7 @@ class LogWriter:
         backoff = Backoff()
         while True:
             try:
+                self._began = time.monotonic()
                 statement = self._statement or await self._prepare()
                 first: int = await statement.fetchval(
                     self._topic_id,
@@ -77,9 +85,10 @@ class LogWriter:
                     values,
                     keys,
                     headers,
-                    timeout=self._settings.append_timeout,
                 )
             except LOST as error:
+                if isinstance(error, ValueError):  # what the driver cannot encode will not get better
+                    raise
                 self._give_up_connection()
                 _log.warning("append waits for the database", error=repr(error), batch=self._batch)
                 await asyncio.sleep(backoff.next())
@@ -87,8 +96,18 @@ class LogWriter:
                 raise AppendUnknown(f"the database refused an append: {error}") from error
             else:
                 return first
+            finally:
+                self._began = None
+
+    def _renew_producer(self) -> None:
+        """An idle producer may have been cleared away. Between two groups no outcome is open: start anew."""
+        self._producer_id = -1
+        self._batch = 0
+        self._statement = None
 
     async def _prepare(self) -> PreparedStatement[asyncpg.Record]:
+        if self._watchdog is None:
+            self._watchdog = asyncio.get_running_loop().create_task(self._watch(), name="bus append watchdog")
         if self._topic_id < 0:
             self._topic_id = await self._resolve()
         if self._connection is None:
@@ -99,6 +118,15 @@ class LogWriter:
         self._statement = await self._connection.prepare(_APPEND)
         return self._statement
 
+    async def _watch(self) -> None:
+        """Cut a connection that does not answer; the driver's own timeout would slow every append by a tenth."""
+        limit = self._settings.append_timeout
+        while True:
+            await asyncio.sleep(limit / 4)
+            if self._began is not None and time.monotonic() - self._began > limit:
+                _log.warning("an append was not answered in time", seconds=limit)
+                self._give_up_connection()
+
     def _give_up_connection(self) -> None:
         self._statement = None
         if self._connection is not None:
@@ -107,6 +135,9 @@ class LogWriter:
 
     async def close(self) -> None:
         """Forget the producer and close the connection."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            await asyncio.gather(self._watchdog, return_exceptions=True)
         if self._connection is None:
             return
         try:

@@ -92,8 +92,7 @@ class PostgresBus(Bus):
         max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> Appender:
         """See ``Bus.appender``. The appender holds one connection of its own."""
-        if self._closed:
-            raise BusClosed("the bus is closed")
+        self._check_open()
 
         def appended(topic_id: int, first: int, records: list[Record], time_ns: int) -> None:
             self._signals.appended((topic_id, partition), first, records, time_ns)
@@ -111,6 +110,10 @@ class PostgresBus(Bus):
         self._appenders.add(appender)
         return appender
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BusClosed("the bus is closed: open another")
+
     def _fail(self, error: BusError) -> None:
         _log.error("an append failed for good, leave the process", error=str(error))
         self.fatal_error = self.fatal_error or error
@@ -126,6 +129,7 @@ class PostgresBus(Bus):
         max_bytes: int = MAX_READ_BYTES,
     ) -> list[StoredRecord]:
         """See ``Bus.read``."""
+        self._check_open()
         async with _Available():
             return await self._topics.read(topic, partition, offset, max_records, max_bytes)
 
@@ -141,6 +145,7 @@ class PostgresBus(Bus):
             while True:
                 records = tail.take(offset, max_records)
                 if not records and tail.must_look():
+                    self._check_open()
                     try:
                         records = await self.read(topic, partition, offset, max_records=max_records)
                         backoff.reset()
@@ -206,6 +211,7 @@ class PostgresBus(Bus):
             await asyncio.sleep(self._settings.retention_interval)
             try:
                 await self._topics.expire()
+                await self._topics.forget_producers()
             except FAILED as error:
                 _log.warning("retention waits for the database", error=repr(error))
 

@@ -227,3 +227,5 @@ class Signals:
         """Stop listening."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        # Followers have to look, and learn that the bus is closed.
+        self._tell_all()

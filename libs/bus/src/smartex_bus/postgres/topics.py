@@ -12,6 +12,7 @@ from smartex_bus.headers import decode_headers
 from smartex_bus.records import StoredRecord, Topic
 
 _DELETE_CHUNK = 5_000
+_PRODUCER_KEPT_NS = 7 * 24 * 3600 * 10**9
 
 # The running total stops the scan's output at max_bytes without fetching the values beyond it.
 _READ = """
@@ -131,6 +132,11 @@ class Topics:
                 return
             end = min(row["first_offset"], lowest + _DELETE_CHUNK)
             await self._pool.execute(delete, topic_id, partition, end)
+
+    async def forget_producers(self) -> None:
+        """Remove what crashed appenders left; a live one starts anew after a day without appends."""
+        before = time.time_ns() - _PRODUCER_KEPT_NS
+        await self._pool.execute("delete from bus.producer where time_ns < $1", before)
 
     async def expire(self) -> None:
         """Trim every partition whose topic has a retention; harmless if several processes do it at once."""
