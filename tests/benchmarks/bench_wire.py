@@ -1,8 +1,8 @@
 """Wire: bytes ⇄ arrays by the kernels, against the protobuf runtime with a loop over fields, in the same run.
 
-The messages are batches of orders (about 22 bytes each) and of reports (about 24), with fields as sparse as real
-ones. The peer does what a service without kernels would: parse, then copy field by field into the array; or build
-messages from the array's rows, then serialize.
+The messages are batches of orders (about 22 bytes each) and of reports (about 24), with fields as sparse as
+real ones. The peer does what a service without kernels would: parse, then copy field by field into the array;
+or build messages from the array's rows, then serialize.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _kernels_alone(
 
 
 def run() -> list[dict[str, Any]]:
-    """Microseconds of the product and of the protobuf runtime; the ratio is how many times faster the product is."""
+    """Microseconds of the product and of the protobuf runtime; the ratio is how many times faster it is."""
     smartex_wire.warm_up()
     return _measure("order", ORDER, 1) + _measure("report", REPORT, 2)
 
