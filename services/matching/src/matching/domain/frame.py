@@ -1,0 +1,101 @@
+"""The flow of a frame: everything that the market does begins here."""
+
+from __future__ import annotations
+
+from .balances import move_balance
+from .changing import amend, cancel, mass_cancel
+from .compiled import I64, entry, inner, prefetch
+from .days import clock, roll_day
+from .events import refuse_command
+from .idempotency import ORDERS, REQUESTS, WORDS, bucket_of, id_hash
+from .instruments import define, set_reference_price, set_trading_state
+from .placing import place
+from .sessions import beat, open_session
+from .state import INSTRUMENT, bucket_word_at, command_at, definition_at, head
+from .words import (
+    AMEND,
+    CANCEL,
+    CHECKPOINT,
+    CLOCK,
+    DEPOSIT_CASH,
+    INVALID_COMMAND,
+    MASS_CANCEL,
+    PLACE,
+    REPLACE,
+    ROLL_DAY,
+    SESSION_BEAT,
+    SESSION_OPEN,
+    SET_REFERENCE_PRICE,
+    SET_TRADING_STATE,
+    WITHDRAW_SHARES,
+)
+
+_DEFINITION_BYTES = INSTRUMENT.itemsize
+_AHEAD = 12
+"""Commands between asking for a cache line and needing it: long enough for memory to answer, short enough to stay cached."""
+
+
+@entry
+def apply_frame(
+    b: int, commands: int, count: int, definitions: int, definition_count: int, time_ns: int, events: int
+) -> int:
+    """Apply a frame; how many events it brought about. Arrays are given by their addresses."""
+    h = head(b)
+    h.now = max(h.now, time_ns)
+    h.events_address = events
+    h.events = 0
+    h.command_index = 0
+    for index in range(definition_count):
+        define(b, definitions + index * _DEFINITION_BYTES, definition_at(definitions, index))
+        h.command_index += 1
+    for index in range(min(_AHEAD, count)):
+        _ask_for_ids(b, commands, I64(index))
+    for index in range(count):
+        if index + _AHEAD < count:
+            _ask_for_ids(b, commands, I64(index + _AHEAD))
+        _apply(b, commands, I64(index))
+        h.command_index += 1
+    h.sequence += h.events
+    return I64(h.events)
+
+
+@inner
+def _apply(b: int, commands: int, index: int) -> None:
+    command = command_at(commands, index)
+    kind = command.kind
+    if kind == PLACE:
+        place(b, command)
+    elif kind == CANCEL:
+        cancel(b, command)
+    elif kind == AMEND or kind == REPLACE:
+        amend(b, command)
+    elif kind == MASS_CANCEL:
+        mass_cancel(b, command)
+    elif kind == CLOCK:
+        clock(b)
+    elif kind == SESSION_OPEN:
+        open_session(b, command)
+    elif kind == SESSION_BEAT:
+        beat(b, command)
+    elif kind == SET_TRADING_STATE:
+        set_trading_state(b, command)
+    elif kind == SET_REFERENCE_PRICE:
+        set_reference_price(b, command)
+    elif kind == ROLL_DAY:
+        roll_day(b, command)
+    elif DEPOSIT_CASH <= kind <= WITHDRAW_SHARES:
+        move_balance(b, command)
+    elif kind != CHECKPOINT:
+        refuse_command(b, command, INVALID_COMMAND, 0, 0)
+
+
+@inner
+def _ask_for_ids(b: int, commands: int, index: int) -> None:
+    """Have the bucket of a coming command's id brought into cache: without it, each id waits for memory."""
+    command = command_at(commands, index)
+    account_id = I64(command.account_id)
+    if command.kind == AMEND or command.kind == REPLACE:
+        hashed = id_hash(REQUESTS, account_id, I64(command.request_id))
+        prefetch(bucket_word_at(b, bucket_of(b, hashed) * WORDS))
+    hashed = id_hash(ORDERS, account_id, I64(command.client_order_id))
+    prefetch(bucket_word_at(b, bucket_of(b, hashed) * WORDS))
