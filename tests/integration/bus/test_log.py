@@ -224,7 +224,7 @@ async def test_retention_by_time(bus: Bus, topic: str) -> None:
     assert await appender.append(Record(b"later")) == 50
 
 
-async def test_unknown_topics(bus: Bus, topic: str) -> None:
+async def test_unknown_topics(bus: Bus, new_bus: OpenBus, topic: str) -> None:
     with pytest.raises(UnknownTopic, match="ensure_topics"):
         await bus.read(topic, 0, 0)
     await bus.ensure_topics(Topic(topic, 2))
@@ -233,6 +233,11 @@ async def test_unknown_topics(bus: Bus, topic: str) -> None:
     await bus.ensure_topics(Topic(topic, 3), Topic(topic + "-b"))
     await bus.ensure_topics(Topic(topic, 1))
     assert await bus.offsets(topic, 2) == (0, 0)
+    # A bus that has known the topic narrower finds out.
+    other = await new_bus()
+    assert await other.offsets(topic, 2) == (0, 0)
+    await bus.ensure_topics(Topic(topic, 5))
+    assert await other.offsets(topic, 4) == (0, 0)
 
 
 async def test_a_closed_bus_says_so(new_bus: OpenBus, topic: str) -> None:

@@ -106,6 +106,7 @@ class Topics:
                     partitions = await self._partitions(admin, topic.name)
                     led = [p for p in partitions if p["leader"] >= 0]
                     if len(led) >= topic.partitions:
+                        self._known[topic.name] = len(partitions)
                         break
                     await asyncio.sleep(0.05)
 
@@ -117,16 +118,24 @@ class Topics:
     async def partitions(self, name: str) -> int:
         """How many partitions a topic has. ``UnknownTopic`` if there is no such topic."""
         if name not in self._known:
-            admin = await self.admin()
-            partitions = await self._partitions(admin, name)
-            if not partitions:
-                raise UnknownTopic(f"topic {name} does not exist: call ensure_topics")
-            self._known[name] = len(partitions)
+            self._known[name] = await self._look_up(name)
         return self._known[name]
+
+    async def _look_up(self, name: str) -> int:
+        # A topic made a moment ago is not known to every broker yet.
+        for wait in (0.05, 0.15, 0.3, 0.5, 0.0):
+            partitions = await self._partitions(await self.admin(), name)
+            if partitions:
+                return len(partitions)
+            await asyncio.sleep(wait)
+        raise UnknownTopic(f"topic {name} does not exist: call ensure_topics")
 
     async def resolve(self, name: str, partition: int) -> None:
         """``UnknownTopic`` if the topic or its partition does not exist."""
         partitions = await self.partitions(name)
+        if partition >= partitions:  # another process may have widened the topic
+            self._known.pop(name)
+            partitions = await self.partitions(name)
         if not 0 <= partition < partitions:
             raise UnknownTopic(
                 f"topic {name} has no partition {partition}, only {partitions}: call ensure_topics"

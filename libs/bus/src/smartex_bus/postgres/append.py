@@ -119,7 +119,7 @@ class LogWriter:
         return self._statement
 
     async def _watch(self) -> None:
-        """Cut a connection that does not answer; the driver's own timeout would slow every append by a tenth."""
+        """Cut a connection that does not answer; the driver's own timeout would slow every append."""
         limit = self._settings.append_timeout
         while True:
             await asyncio.sleep(limit / 4)

@@ -66,6 +66,9 @@ class Topics:
     async def resolve(self, name: str, partition: int | None = None) -> int:
         """The id of a topic. ``UnknownTopic`` if it, or the partition, does not exist."""
         topic_id, partitions = await self.describe(name)
+        if partition is not None and partition >= partitions:  # another process may have widened the topic
+            self._known.pop(name)
+            topic_id, partitions = await self.describe(name)
         if partition is not None and not 0 <= partition < partitions:
             raise UnknownTopic(
                 f"topic {name} has no partition {partition}, only {partitions}: call ensure_topics"
