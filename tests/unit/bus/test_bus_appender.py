@@ -157,12 +157,14 @@ async def test_a_failed_write_poisons_everything_behind_it(log: Log, appender: G
     assert log.records == [record(0)]
 
 
-async def test_a_typed_error_reaches_the_caller(log: Log, appender: GroupCommitAppender) -> None:
+async def test_an_unknown_topic_is_no_unknown_outcome(log: Log, appender: GroupCommitAppender) -> None:
     log.error = UnknownTopic("no such topic")
-    with pytest.raises(UnknownTopic):
+    with pytest.raises(UnknownTopic, match="no such topic"):
         await appender.append(record(0))
-    with pytest.raises(AppenderPoisoned, match="no such topic"):
-        await appender.append(record(0))
+    log.error = None
+    assert await appender.append(record(1)) == 0
+    assert log.fatal == []
+    assert appender.pending == 0
 
 
 async def test_a_caller_that_gives_up_changes_nothing(log: Log, appender: GroupCommitAppender) -> None:

@@ -16,11 +16,15 @@ from smartex_bus.errors import (
     BusError,
     Overloaded,
     RecordTooLarge,
+    UnknownTopic,
 )
 from smartex_bus.records import Record
 
 Write = Callable[[list[Record]], Awaitable[int]]
-"""Makes a group durable and returns its first offset. Raises only what cannot be retried."""
+"""Makes a group durable and returns its first offset; retries by itself what can be retried.
+
+``UnknownTopic``: nothing was appended. Any other error: the outcome is unknown.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,10 @@ class GroupCommitAppender(Appender):
             self._in_flight = self._take()
             try:
                 first = await self._write([r for entry in self._in_flight for r in entry.records])
+            except UnknownTopic as error:
+                # Known not to be in the log, so nothing is at stake: the caller may make the topic and retry.
+                self._fail_in_flight(error)
+                continue
             except Exception as error:
                 self._fail_for_good(error)
                 return

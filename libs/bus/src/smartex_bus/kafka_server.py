@@ -225,15 +225,21 @@ class KafkaServer:
         """Wait until this node answers and knows of so many live brokers."""
         try:
             async with asyncio.timeout(self._ready_within):
-                while not await self._answers(brokers):
-                    if self._guard is None or self._guard.returncode is not None:
-                        raise ServerFailed(f"Kafka ended while starting: {self._last_lines()}")
-                    await asyncio.sleep(0.1)
+                await self._until_ready(brokers)
         except TimeoutError:
             await self.kill()
             raise ServerFailed(
                 f"Kafka did not answer within {self._ready_within:.0f} s: {self._last_lines()}"
             ) from None
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def _until_ready(self, brokers: int) -> None:
+        while not await self._answers(brokers):
+            if self._guard is None or self._guard.returncode is not None:
+                raise ServerFailed(f"Kafka ended while starting: {self._last_lines()}")
+            await asyncio.sleep(0.1)
 
     async def _answers(self, brokers: int) -> bool:
         from aiokafka import AIOKafkaClient

@@ -57,7 +57,11 @@ class LogWriter:
         self._watchdog: asyncio.Task[None] | None = None
 
     async def write(self, records: list[Record]) -> int:
-        """Make the records durable; waits as long as the server is away. Returns the first offset."""
+        """Make the records durable; waits as long as the server is away. Returns the first offset.
+
+        ``UnknownTopic``: nothing was appended. ``AppendUnknown``: the database refused the batch.
+        """
+        await self._find_topic()
         now = time.time_ns()
         if now - self._last_ns > _PRODUCER_IDLE_NS:
             self._renew_producer()
@@ -69,6 +73,15 @@ class LogWriter:
         first = await self._retry(now, values, keys, headers)
         self._appended(self._topic_id, first, records, now)
         return first
+
+    async def _find_topic(self) -> None:
+        backoff = Backoff()
+        while self._topic_id < 0:
+            try:
+                self._topic_id = await self._resolve()
+            except LOST as error:
+                _log.warning("append waits for the database", error=repr(error))
+                await asyncio.sleep(backoff.next())
 
     async def _retry(self, now: int, values: list[bytes], keys: Any, headers: Any) -> int:
         backoff = Backoff()
@@ -108,8 +121,6 @@ class LogWriter:
     async def _prepare(self) -> PreparedStatement[asyncpg.Record]:
         if self._watchdog is None:
             self._watchdog = asyncio.get_running_loop().create_task(self._watch(), name="bus append watchdog")
-        if self._topic_id < 0:
-            self._topic_id = await self._resolve()
         if self._connection is None:
             self._connection = await connect(self._settings, "append")
         if self._producer_id < 0:
