@@ -31,7 +31,6 @@ from matching.history.times import nanoseconds, stamp
 
 SERVICE = "smartex.matching.v1.OrderQueryService"
 SCOPES = {f"/{SERVICE}/{name}": "read" for name in ("GetOrder", "ListOrders", "ListFills")}
-_LARGEST_CURRENCY = 64
 
 
 class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
@@ -80,8 +79,6 @@ class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
         scope = ("orders", account, wanted)
         key = read_token(scope, request.page_token)
         sequence = await self._position(request.min_sequence)
-        if _impossible(request.instrument_id):
-            return ListOrdersResponse(sequence=sequence)
         found = await self._queries.orders(account, wanted, key[0] if key else None, size + 1)
         page = found[:size]
         return ListOrdersResponse(
@@ -154,14 +151,10 @@ class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
 
     def _in_currency(self, code: str) -> tuple[Sequence[int], Sequence[int]]:
         """Numbers of the currency and of the instruments that trade in it."""
-        currencies = [
-            number for number in range(_LARGEST_CURRENCY) if self._catalogue.currency_code(number) == code
-        ]
-        if not currencies:
+        number = self._catalogue.currency_id(code)
+        if number is None:
             raise InvalidInput(f"{code[:16]!r} is no currency of this venue", field="currency_code")
-        return currencies, [
-            each.instrument_id for each in self._catalogue.all() if each.currency_code == code
-        ]
+        return [number], [each.instrument_id for each in self._catalogue.all() if each.currency_code == code]
 
     def _code(self, instrument_id: int) -> str:
         instrument = self._catalogue.get(instrument_id)
@@ -229,7 +222,7 @@ class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
         if not row["is_cash"]:
             return entry
         if instrument < 0:  # plain cash: the number of its currency, see _LEDGER
-            entry.cash.CopyFrom(money(self._catalogue.currency_code(-instrument - 1) or "", int(row["cash"])))
+            entry.cash.CopyFrom(money(self._catalogue.currency_code(-instrument - 1), int(row["cash"])))
         elif row["kind"] == 3:
             entry.cash.CopyFrom(self._scaled(instrument, row["cash"]))
         else:

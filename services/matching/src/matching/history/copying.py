@@ -17,23 +17,23 @@ from matching.marketdata.sources import Rows
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
 _WIDTH = {"bigint": 8, "integer": 4, "smallint": 2, "boolean": 1}
-_TYPE = {"bigint": ">i8", "integer": ">i4", "smallint": ">i2", "boolean": "u1"}
+_TYPE = {"bigint": "i8", "integer": "i4", "smallint": "i2", "boolean": "u1"}
 
 
 def _layout(columns: str) -> np.dtype[Any]:
     """The dtype of a COPY row of `name:type` columns."""
-    fields: list[tuple[str, str]] = [("_fields", ">i2")]
+    fields: list[tuple[str, str]] = [("_fields", "i2")]
     for column in columns.split():
         name, _, kind = column.partition(":")
         kind = kind or "bigint"
-        fields += [(f"{name}_length", ">i4"), (name, _TYPE[kind])]
+        fields += [(f"{name}_length", "i4"), (name, _TYPE[kind])]
     return np.dtype(fields)
 
 
 ORDER = _layout(
     "created_sequence order_id client_order_id create_time_ns update_time_ns expire_time_ns sequence "
     "price_ticks quantity_lots leaves_lots executed_lots executed_value fees_micros account_id "
-    "instrument_id:integer shard:integer side:smallint order_type:smallint time_in_force:smallint "
+    "instrument_id shard:integer side:smallint order_type:smallint time_in_force:smallint "
     "status:smallint reason:smallint open:boolean"
 )
 CHANGE = _layout(
@@ -66,7 +66,7 @@ def payload(rows: Rows) -> BytesIO:
     rows["_fields"] = len(names)
     for name in names:
         rows[f"{name}_length"] = rows.dtype[name].itemsize
-    return BytesIO(_HEADER + rows.tobytes() + _TRAILER)
+    return BytesIO(_HEADER + rows.astype(rows.dtype.newbyteorder(">")).tobytes() + _TRAILER)
 
 
 def definition(dtype: np.dtype[Any]) -> str:

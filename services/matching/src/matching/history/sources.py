@@ -17,5 +17,8 @@ class Catalogue(Protocol):
     def get(self, instrument_id: int) -> Instrument | None:
         """One instrument, or None."""
 
-    def currency_code(self, currency_id: int) -> str | None:
-        """The code of a currency, or None."""
+    def currency_id(self, code: str) -> int | None:
+        """The number of a currency, or None."""
+
+    def currency_code(self, currency_id: int) -> str:
+        """The code of a currency; IndexError if there is none."""

@@ -262,7 +262,8 @@ class Ring:
         if self.head <= len(self.rows):
             return sequence >= self.start_sequence
         # The frame of the oldest row may have lost its beginning: only what follows it is whole.
-        return sequence >= int(self.rows[self._whole() % len(self.rows)]["frame"]) - 1
+        whole = self._whole()
+        return whole < self.head and sequence >= int(self.rows[whole % len(self.rows)]["frame"]) - 1
 
     def after(self, sequence: int) -> Rows:
         """Rows of the frames that have a row with a higher sequence, as far as they are kept whole."""
@@ -274,10 +275,10 @@ class Ring:
         return self.slice(begin, self.head)
 
     def _whole(self) -> int:
-        """Position of the first row whose frame is kept from its beginning."""
+        """Position of the first row whose frame is surely kept whole; `head` if there is none."""
         at, size = self.tail, len(self.rows)
         frame = int(self.rows[at % size]["frame"])
-        while at < self.head - 1 and int(self.rows[at % size]["frame"]) == frame:
+        while at < self.head and int(self.rows[at % size]["frame"]) == frame:
             at += 1
         return at
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 import structlog
-from smartex.matching.v1.market_data_pb2 import Channel
+from smartex.matching.v1.market_data_pb2 import BookSnapshot, Channel
 from smartex_chassis import Overloaded, counter, gauge
 
 from matching.marketdata import messages
@@ -97,7 +97,7 @@ class Feed:
             self._changed[instrument_id] = None
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._tell)
+            asyncio.get_running_loop().call_soon(self.tell)
 
     # -- life
 
@@ -125,7 +125,7 @@ class Feed:
     ) -> StreamSubscriber:
         """A subscription to L3 or trades, from where it left off or else from snapshots."""
         self._check_room()
-        self._tell()  # what is told from here on is after the snapshot
+        self.tell()  # what is told from here on is after the snapshot
         subscriber = StreamSubscriber(
             channel,
             wanted,
@@ -139,6 +139,8 @@ class Feed:
         else:
             for instrument_id in self._ids(wanted):
                 self._begin(subscriber, instrument_id)
+            # Tells the reader that it has all snapshots: from here on it can resume.
+            subscriber.start((messages.heartbeat(self.sequence, self.time_ns),))
         self._enter(subscriber)
         return subscriber
 
@@ -190,7 +192,7 @@ class Feed:
 
     def open_board(self, instrument_id: int, seconds: int, position: int, past: list[Bar]) -> None:
         """Begin to follow candles with what the history tells up to `position`, and what traded since."""
-        self._tell()  # what is told from here on is not among the kept trades
+        self.tell()  # what is told from here on is not among the kept trades
         rows = self.trades_after(instrument_id, position)
         board = self._new_board(instrument_id, seconds)
         board.add(joined(past, bars(rows, seconds) if rows is not None else ()))
@@ -294,7 +296,7 @@ class Feed:
     def _followers_of(self, instrument_id: int) -> Iterable[Subscriber]:
         return chain(self._followers.get(instrument_id, ()), self._followers.get(None, ()))
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Note for every subscriber what changed since the last time."""
         self._scheduled = False
         changed, self._changed = self._changed, {}
@@ -345,13 +347,28 @@ class Feed:
         for subscriber in self._followers_of(instrument_id):
             if subscriber.channel != channel or not isinstance(subscriber, StreamSubscriber):
                 continue
-            if subscriber.resumed_at == 0 and instrument_id not in subscriber.floors:
-                self._begin(subscriber, instrument_id)  # an instrument that is newer than the subscription
+            if subscriber.wanted is None and instrument_id not in subscriber.floors:
+                # An instrument that is newer than the subscription: its book began empty.
+                subscriber.floors[instrument_id] = 0
+                subscriber.start((self._empty_book(part),))
             subscriber.push(instrument_id, sequence, data)
             if subscriber.cut.done():
                 _cuts.labels(_name(channel)).inc()
             else:
                 self.ask(subscriber)
+
+    def _empty_book(self, part: Rows) -> bytes:
+        """The snapshot of an instrument before its first message."""
+        instrument_id = int(part[0]["instrument_id"])
+        row = self.market().instrument(instrument_id)
+        return messages.snapshot(
+            BookSnapshot(
+                instrument_id=instrument_id,
+                sequence=int(part[0]["previous"]),
+                trading_state=int(row["trading_state"]),  # type: ignore[arg-type]
+                market_time_ns=int(part[0]["time_ns"]),
+            )
+        )
 
     def _tell_candles(self, rows: Rows | None) -> None:
         if rows is None:

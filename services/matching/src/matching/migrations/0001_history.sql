@@ -26,7 +26,7 @@ CREATE TABLE orders (
     executed_value   bigint NOT NULL,              -- ticks × lots
     fees_micros      bigint NOT NULL,
     account_id       bigint NOT NULL,
-    instrument_id    integer NOT NULL,
+    instrument_id    bigint NOT NULL,              -- as sent: a rejected one may name any
     shard            integer NOT NULL,
     side             smallint NOT NULL,
     order_type       smallint NOT NULL,
