@@ -17,7 +17,8 @@ from reference.words import Kind, OrderType, Prevention, Side, State, TimeInForc
 
 MILLISECOND = 1_000_000
 START_NS = 1_700_000_000 * 10**9
-LARGEST_TOTAL = 4 * 10**18
+LARGEST_SUM = 4 * 10**18
+RICH_CURRENCY = 14  # no instrument trades in it
 INT64_EDGES = (-(2**63), -(2**62), -(10**18), -1, 0, 1, 2**31, 2**32, 2**40, 10**18, 2**62, 2**63 - 1)
 UINT32_EDGES = (0, 1, 65_535, 65_536, 2**31, 2**32 - 1)
 BYTE_FIELDS = frozenset(
@@ -238,11 +239,7 @@ class Flow:
             value = self.random.choice(UINT32_EDGES)
         else:
             value = self.random.choice(INT64_EDGES)
-        before = getattr(command, name)
         setattr(command, name, value)
-        largest = max(command.amount_micros, command.quantity_lots)
-        if LARGEST_TOTAL // 100 < largest <= LARGEST_TOTAL and command.account_id != 1:
-            setattr(command, name, before)  # two accounts of such wealth would not sum up in 64 bits
 
     def account(self) -> int:
         return self.random.choice(self.accounts)
@@ -408,8 +405,10 @@ class Flow:
             command.account_id = random.choice((0, 100, 101, 102, 103))
         if random.random() < 0.03:
             command.currency_id, command.instrument_id = random.choice((2, 15, 16, 200)), 77
-        if command.account_id == 1 and random.random() < 0.02:
-            command.amount_micros, command.currency_id = LARGEST_TOTAL - random.randint(0, 1), 15
+        if random.random() < 0.02:
+            room = LARGEST_SUM - self.market.cash_brought_in.get(RICH_CURRENCY, 0)
+            amount = random.choice((room // 2, room, room + 1))
+            command.amount_micros, command.currency_id = amount, RICH_CURRENCY
         return command
 
     def other(self, kind: Kind) -> Command:

@@ -9,7 +9,7 @@ from reference.state import Instrument, Market, Order, RefusedError, Session
 from reference.trading import cancel_resting
 from reference.words import EventKind, Kind, OddLots, Reason, Settlement, State, TimeInForce
 
-LARGEST_TOTAL = 4 * 10**18
+LARGEST_SUM = 4 * 10**18
 LARGEST_ORDER_VALUE = 10**18
 LARGEST_FEE_PPM = 100_000
 CURRENCIES = range(16)
@@ -169,8 +169,7 @@ def move_cash(market: Market, command: Command) -> Event:
     deposit = command.kind == Kind.DEPOSIT_CASH
     if currency not in CURRENCIES:
         raise RefusedError(Reason.UNKNOWN_CURRENCY)
-    known = market.cash.get((account_id, currency))
-    if amount <= 0 or (deposit and (known.total if known else 0) + amount > LARGEST_TOTAL):
+    if amount <= 0 or (deposit and market.cash_brought_in.get(currency, 0) + amount > LARGEST_SUM):
         raise RefusedError(Reason.INVALID_AMOUNT)
     if deposit:
         check_room(market, account_id)
@@ -198,8 +197,7 @@ def move_shares(market: Market, command: Command) -> Event:
     deposit = command.kind == Kind.DEPOSIT_SHARES
     if instrument_id not in market.instruments:
         raise RefusedError(Reason.UNKNOWN_INSTRUMENT)
-    known = market.holdings.get((account_id, instrument_id))
-    if lots <= 0 or (deposit and (known.total if known else 0) + lots > LARGEST_TOTAL):
+    if lots <= 0 or (deposit and market.shares_brought_in.get(instrument_id, 0) + lots > LARGEST_SUM):
         raise RefusedError(Reason.INVALID_AMOUNT)
     if deposit:
         check_room(market, account_id)
