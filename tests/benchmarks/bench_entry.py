@@ -1,0 +1,221 @@
+"""Durable order entry against a grpc.aio server that echoes the same bytes, both over loopback in the same run.
+
+Orders are real: they rest, trade and cancel, every trade streams fills to both sides, and an answer means that the
+command is durable. The rate counts commands whose outcome came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from order_load import REPORTS, OrderLoad
+from processes import Exchange, echo_server, exchange
+from smartex.matching.v1 import order_entry_pb2, types_pb2
+from venue_setup import ACCOUNTS, INSTRUMENT, open_market
+
+SECONDS = 4.0
+STREAMS = 4
+IN_FLIGHT = 8
+"""Batches that a stream sends ahead of their outcomes."""
+UNARY_CALLS = 2_000
+TRADE = "/smartex.matching.v1.OrderEntryService/Trade"
+PLACE = "/smartex.matching.v1.OrderEntryService/PlaceOrder"
+OUTCOMES = np.zeros(256, bool)
+OUTCOMES[
+    [
+        types_pb2.REPORT_KIND_ACCEPTED,
+        types_pb2.REPORT_KIND_REJECTED,
+        types_pb2.REPORT_KIND_CANCEL_REJECTED,
+    ]
+] = True
+OPTIONS = [("grpc.max_receive_message_length", 64 << 20), ("grpc.use_local_subchannel_pool", 1)]
+
+Row = dict[str, Any]
+
+
+def run() -> list[Row]:
+    """Measure batches of 100 and 1,000 on streams, and single calls."""
+    return asyncio.run(measure("postgresql")) + asyncio.run(measure("kafka"))
+
+
+async def measure(engine: str) -> list[Row]:
+    """All figures of one bus engine."""
+    rows: list[Row] = []
+    options = ["--kafka"] if engine == "kafka" else []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        venue = stack.enter_context(exchange(Path(folder, "data"), *options))
+        await open_market(venue)
+        echo = stack.enter_context(echo_server())
+        for batch in (100, 1000):
+            peer = statistics.median([await echo_rate(echo, batch) for _ in range(3)])
+            product = statistics.median([await entry_rate(venue, batch, trial) for trial in range(3)])
+            rows.append(
+                {
+                    "name": f"durable orders, batches of {batch}, {engine}",
+                    "value": product,
+                    "unit": "orders/s",
+                    "peer": peer,
+                    "ratio": product / peer,
+                }
+            )
+        rows += await unary(venue, echo, engine)
+    return rows
+
+
+async def echo_rate(url: str, batch: int) -> float:
+    """Commands a second through the echo server."""
+    loads = [OrderLoad(INSTRUMENT, batch, 900 + index) for index in range(STREAMS)]
+    async with grpc.aio.insecure_channel(url, options=OPTIONS) as channel:
+        method = channel.stream_stream("/bench.Echo/Stream")
+        return await rate([EchoStream(method, load, batch) for load in loads])
+
+
+async def entry_rate(venue: Exchange, batch: int, trial: int) -> float:
+    """Commands a second through the exchange."""
+    async with grpc.aio.insecure_channel(venue.url, options=OPTIONS) as channel:
+        method = channel.stream_stream(TRADE)
+        streams = [
+            EntryStream(
+                method,
+                OrderLoad(INSTRUMENT, batch, 1 + index + STREAMS * trial + 100 * batch),
+                batch,
+                venue.token("trade", account_id=account),
+            )
+            for index, account in enumerate(ACCOUNTS[:STREAMS])
+        ]
+        return await rate(streams)
+
+
+async def rate(streams: list[EchoStream]) -> float:
+    """Outcomes a second of all streams together, between the first second and the last."""
+    await asyncio.gather(*(stream.open() for stream in streams))
+    tasks = [asyncio.create_task(stream.work()) for stream in streams]
+    await asyncio.sleep(1.0)
+    before, began = sum(stream.done for stream in streams), time.perf_counter()
+    await asyncio.sleep(SECONDS)
+    after, ended = sum(stream.done for stream in streams), time.perf_counter()
+    for stream in streams:
+        stream.stop = True
+    await asyncio.gather(*tasks)
+    return (after - before) / (ended - began)
+
+
+class EchoStream:
+    """One stream that keeps batches in flight and counts the commands that came back."""
+
+    def __init__(self, method: Any, load: OrderLoad, batch: int, token: str = "") -> None:
+        self._method, self._load, self._batch = method, load, batch
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self.sent = self.done = 0
+        self.stop = False
+
+    async def open(self) -> None:
+        """Open the call."""
+        self._call = self._method(self._requests(), metadata=self._metadata)
+
+    async def work(self) -> None:
+        """Read what comes back until all is back."""
+        async for message in self._call:
+            self._count(message)
+            if self.stop and self.done >= self.sent:
+                break
+        self._call.cancel()
+
+    def _count(self, _message: bytes) -> None:
+        self.done += self._batch
+        self._room.release()
+
+    async def _requests(self) -> AsyncIterator[bytes]:
+        while not self.stop:
+            await self._room.acquire()
+            self.sent += self._batch
+            yield self._load.next()
+        await asyncio.sleep(3600)  # leave the stream open until the reader has all
+
+
+class EntryStream(EchoStream):
+    """A Trade stream: a batch is back when all its outcomes are."""
+
+    _back = 0
+
+    async def _requests(self) -> AsyncIterator[bytes]:
+        opening = order_entry_pb2.TradeOpen(window=100_000)
+        yield order_entry_pb2.TradeRequest(open=opening).SerializeToString()
+        async for request in super()._requests():
+            yield request
+
+    def _count(self, message: bytes) -> None:
+        _, reports = REPORTS.decode(message)
+        kinds = reports["kind"]
+        # A cancel that its owner asked for is an outcome; one of an IOC's rest is not.
+        asked = reports["reason"] == types_pb2.REASON_CANCELLED_BY_OWNER
+        outcomes = int(np.count_nonzero(OUTCOMES[kinds])) + int(np.count_nonzero(asked))
+        self.done += outcomes
+        self._back += outcomes
+        while self._back >= self._batch:
+            self._back -= self._batch
+            self._room.release()
+
+
+async def unary(venue: Exchange, echo: str, engine: str) -> list[Row]:
+    """Latency of PlaceOrder and of an echoed call of the same bytes, alternating."""
+    token = venue.token("trade", account_id=ACCOUNTS[0])
+    metadata = (("authorization", f"Bearer {token}"),)
+    async with (
+        grpc.aio.insecure_channel(venue.url, options=OPTIONS) as venue_channel,
+        grpc.aio.insecure_channel(echo, options=OPTIONS) as echo_channel,
+    ):
+        place = venue_channel.unary_unary(PLACE)
+        repeat = echo_channel.unary_unary("/bench.Echo/Unary")
+        product, peer = [], []
+        for index in range(UNARY_CALLS):
+            request = order(index)
+            product.append(await timed(place(request, metadata=metadata)))
+            peer.append(await timed(repeat(request)))
+    return [
+        {
+            "name": f"PlaceOrder {name}, {engine}",
+            "value": quantile(product, share),
+            "unit": "ms",
+            "peer": quantile(peer, share),
+            "ratio": quantile(product, share) / quantile(peer, share),
+        }
+        for name, share in (("p50", 0.50), ("p99", 0.99))
+    ]
+
+
+def order(index: int) -> bytes:
+    """One order that rests far from the market."""
+    return order_entry_pb2.PlaceOrderRequest(
+        client_order_id=(1 << 60) + index,
+        instrument_id=INSTRUMENT,
+        side=types_pb2.SIDE_BUY,
+        order_type=types_pb2.ORDER_TYPE_LIMIT,
+        time_in_force=types_pb2.TIME_IN_FORCE_GTC,
+        price_ticks=1 + index % 1000,
+        quantity_lots=100,
+        create_time_ns=time.time_ns(),
+    ).SerializeToString()
+
+
+async def timed(call: Any) -> float:
+    """Milliseconds until the answer."""
+    began = time.perf_counter()
+    await call
+    return (time.perf_counter() - began) * 1e3
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value that `share` of all do not exceed, the first tenth (warming up) left out."""
+    kept = sorted(values[len(values) // 10 :])
+    return kept[min(len(kept) - 1, int(len(kept) * share))]
