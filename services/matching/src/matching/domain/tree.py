@@ -37,10 +37,12 @@ def find_in_tree(b: int, root: int, height: int, key: int, flip: int) -> int:
 def insert_into_tree(b: int, root: int, height: int, key: int, flip: int, row: int) -> tuple[int, int, int]:
     """Add a key that is not there; the root, the height and the leaf."""
     while key >> (DIGIT * height) != 0:
-        above = _take_node(b)
-        if root != 0:
+        if root == 0:
+            root = _take_node(b)
+        elif node_at(b, root).bits != U64(0):  # an empty root serves at any height
+            above = _take_node(b)
             _adopt(b, above, 0 ^ flip, root)
-        root = above
+            root = above
         height += 1
     at = root
     shift = DIGIT * (height - 1)
