@@ -22,6 +22,22 @@ from reference.state import Instrument, Order
 
 T = TypeVar("T")
 LEVELS = 50
+ORDER_NAMES = [
+    "order_id",
+    "account_id",
+    "client_order_id",
+    "instrument_id",
+    "side",
+    "price_ticks",
+    "quantity_lots",
+    "leaves_lots",
+    "reserve",
+    "time_in_force",
+    "post_only",
+    "self_trade_prevention",
+    "expire_time_ns",
+    "session_id",
+]
 OUTCOMES_SHOWN = 6
 
 
@@ -92,13 +108,12 @@ class Twin:
             int(row[name]) for name in ("trading_state", "reference_price_ticks", "last_price_ticks")
         )
         yield f"instrument {number}", wanted, found
-        orders = [
-            (order.order_id, order.account_id, order.side, order.price, order.leaves)
-            for order in instrument.bids + instrument.asks
-        ]
-        rows = self.core.orders(number)
-        names = ("order_id", "account_id", "side", "price_ticks", "leaves_lots")
-        yield f"orders of {number}", orders, [tuple(int(row[name]) for name in names) for row in rows]
+        orders = [order_row(order) for order in instrument.bids + instrument.asks]
+        yield (
+            f"orders of {number}",
+            orders,
+            [tuple(row) for row in self.core.orders(number)[ORDER_NAMES].tolist()],
+        )
         bids, asks = self.core.book(number, LEVELS)
         yield f"bids of {number}", levels(instrument.bids), [tuple(map(int, row)) for row in bids.tolist()]
         yield f"asks of {number}", levels(instrument.asks), [tuple(map(int, row)) for row in asks.tolist()]
@@ -118,6 +133,26 @@ class Twin:
 
     def core_holdings(self, account: int) -> list[tuple[int, ...]]:
         return sorted(row for row in self.core.holdings(account).tolist() if row[1])
+
+
+def order_row(order: Order) -> tuple[int, ...]:
+    """An order as the core tells it: the values of `ORDER_NAMES`."""
+    return (
+        order.order_id,
+        order.account_id,
+        order.client_order_id,
+        order.instrument_id,
+        order.side,
+        order.price,
+        order.quantity,
+        order.leaves,
+        order.reserve,
+        order.time_in_force,
+        order.post_only,
+        order.self_trade_prevention,
+        order.expire_time_ns,
+        order.session_id,
+    )
 
 
 def levels(queue: Sequence[Order]) -> list[tuple[int, int, int]]:
