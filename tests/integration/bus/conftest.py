@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import uuid
@@ -42,9 +41,11 @@ class Postgres:
         self.settings: Settings = PostgresSettings(server.url, retention_interval=0.3, append_timeout=5.0)
 
     async def kill(self) -> None:
-        assert self._server.pid is not None
-        os.kill(self._server.pid, signal.SIGKILL)
+        processes = self._processes()
+        processes[0].kill()
         self.running = False
+        # The sessions end as soon as they notice; until then one may still answer.
+        await asyncio.to_thread(psutil.wait_procs, processes, timeout=10)
 
     async def start(self) -> None:
         await self._server.restart()

@@ -71,7 +71,7 @@ async def test_kill_9_under_load_loses_and_doubles_nothing(
     assert {record.offset: record.value for record in records} == given
     assert len({record.value for record in records}) == len(records)
     async with asyncio.timeout(30):
-        while len(followed) < len(records):  # noqa: ASYNC110
+        while len(followed) < len(records):
             await asyncio.sleep(0.05)
     follower.cancel()
     await asyncio.gather(follower, return_exceptions=True)
@@ -118,12 +118,12 @@ async def test_a_group_survives_a_restart(server: Any, bus: Bus, topic: str) -> 
     task = asyncio.create_task(work())
     await appender.append(*(Record(b"%d" % i) for i in range(10)))
     async with asyncio.timeout(60):
-        while len(seen) < 10:  # noqa: ASYNC110
+        while len(seen) < 10:
             await asyncio.sleep(0.02)
         await server.kill()
         await server.start()
         await appender.append(*(Record(b"%d" % i) for i in range(10, 20)))
-        while set(seen) != set(range(20)):  # noqa: ASYNC110
+        while set(seen) != set(range(20)):
             await asyncio.sleep(0.02)
     await consumer.close()
     await task

@@ -50,7 +50,7 @@ async def work(consumer: GroupConsumer, seen: list[StoredRecord]) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(45):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.02)
 
 

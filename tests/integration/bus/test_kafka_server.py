@@ -29,7 +29,7 @@ asyncio.run(main())
 
 async def gone(process: psutil.Process) -> None:
     async with asyncio.timeout(30):
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             await asyncio.sleep(0.05)
 
 
@@ -86,7 +86,7 @@ async def test_a_cluster_survives_the_loss_of_a_node(tmp_path: Path) -> None:
             await cluster.nodes[0].kill()
             before = len(given)
             async with asyncio.timeout(60):
-                while len(given) < before + 100:  # noqa: ASYNC110
+                while len(given) < before + 100:
                     await asyncio.sleep(0.05)
             stop.set()
             async with asyncio.timeout(60):

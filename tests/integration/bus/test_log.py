@@ -217,7 +217,7 @@ async def test_retention_by_time(bus: Bus, topic: str) -> None:
     appender = bus.appender(topic)
     await appender.append(*(Record(b"%d" % i) for i in range(50)))
     async with asyncio.timeout(60):
-        while (await bus.offsets(topic, 0))[0] < 50:  # noqa: ASYNC110
+        while (await bus.offsets(topic, 0))[0] < 50:
             await asyncio.sleep(0.2)
     with pytest.raises(OffsetTrimmed):
         await bus.read(topic, 0, 0)

@@ -71,6 +71,7 @@ class PostgresConsumer(GroupConsumer):
         self._handed: Place | None = None
         self._event = asyncio.Event()
         self._rebalance = asyncio.Event()
+        self._committing = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -217,7 +218,8 @@ class PostgresConsumer(GroupConsumer):
                     f"group {self._group} does not hold {name[0]}[{name[1]}] here any more: drop the batch"
                 )
             try:
-                kept = await self._tables.commit(held.place, held.epoch, next_offset)
+                async with self._committing:
+                    kept = await self._tables.commit(held.place, held.epoch, next_offset)
             except LOST as error:
                 raise BusUnavailable(f"the position was not stored, retry: {error!r}") from error
             if not kept:
@@ -239,7 +241,9 @@ class PostgresConsumer(GroupConsumer):
             self._drop(place)
         self._signals.unwatch_group(self._group, self._rebalance)
         if self._tables is not None:
+            # A commit under way comes first: leaving would refuse it.
             with contextlib.suppress(*FAILED):
-                await asyncio.wait_for(self._tables.leave(), 2.0)
+                async with asyncio.timeout(2.0), self._committing:
+                    await self._tables.leave()
             self._signals.group_changed(self._group)
         self._on_closed(self)

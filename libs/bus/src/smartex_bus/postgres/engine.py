@@ -61,7 +61,7 @@ class PostgresBus(Bus):
         try:
             pool = await asyncpg.create_pool(
                 settings.url,
-                min_size=1,
+                min_size=0,
                 max_size=settings.pool_size,
                 timeout=settings.connect_timeout,
                 command_timeout=30.0,
@@ -70,6 +70,8 @@ class PostgresBus(Bus):
         except LOST as error:
             raise BusUnavailable(f"the database of the bus is away, retry: {error!r}") from error
         try:
+            async with _Available():
+                await pool.fetchval("select true")
             await migrate(settings.url, schema="bus", folder=MIGRATIONS)
         except BaseException as error:
             pool.terminate()
