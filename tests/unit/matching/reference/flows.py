@@ -69,6 +69,7 @@ class Profile:
     calm: float = 1  # how much rarer than usual the venue's own commands are
     depth: float = 1  # how much richer the accounts and how much rarer the cancels
     patience: float = 0  # share of orders that are priced away from the other side
+    id_step: int = 1  # between ids that clients make up
 
 
 PROFILES = (
@@ -105,6 +106,7 @@ PROFILES = (
         instruments=4,
         frame_sizes=(1, 10, 60),
         wide_prices=True,
+        id_step=2**33,
     ),
     Profile(
         "thousands of levels",
@@ -120,8 +122,21 @@ PROFILES = (
         patience=0.8,
     ),
     Profile(
+        "many accounts",
+        Settings(4096, 2048, max_accounts=700, max_instruments=20, max_sessions=300, skew_ns=MILLISECOND),
+        accounts=500,
+        instruments=16,
+        frame_sizes=(10, 100),
+        calm=5,
+        depth=5,
+        patience=0.3,
+        id_step=2**20 + 1,
+    ),
+    Profile(
         "window of one",
-        Settings(1, 8, max_accounts=4, max_instruments=2, max_sessions=2, skew_ns=MILLISECOND),
+        Settings(
+            1, 8, max_accounts=4, max_instruments=2, max_holdings=10, max_sessions=2, skew_ns=MILLISECOND
+        ),
         accounts=3,
         instruments=1,
         frame_sizes=(1, 1, 1, 2),
@@ -248,7 +263,7 @@ class Flow:
         return self.random.choice(list(self.market.instruments))
 
     def number(self) -> int:
-        self.next_number += 1
+        self.next_number += self.profile.id_step
         return self.next_number
 
     def create_time(self) -> int:

@@ -39,6 +39,11 @@ def free_cash(market: Market, account_id: int, currency_id: int) -> int:
     return cash.total - cash.held if cash else 0
 
 
+def has_room_for_holding(market: Market) -> bool:
+    """Whether one more order may come to hold lots of something new."""
+    return len(market.holdings) + len(market.orders) < market.settings.max_holdings
+
+
 def check_reserve(
     market: Market, instrument: Instrument, account_id: int, side: int, price: int, lots: int, own: int = 0
 ) -> None:

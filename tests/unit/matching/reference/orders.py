@@ -1,7 +1,7 @@
 """Commands of owners: PLACE, CANCEL, AMEND, REPLACE and MASS_CANCEL (RULES.md §5 and §6)."""
 
 from reference.memory import amend_key, check_time, order_key, remember, repeat
-from reference.money import available_lots, book_reserve, check_reserve
+from reference.money import available_lots, book_reserve, check_reserve, has_room_for_holding
 from reference.prices import check_lots, check_price, post_only_price, protecting_price
 from reference.records import Command, Event
 from reference.state import Instrument, Market, Order, RefusedError
@@ -75,7 +75,7 @@ def check_place(market: Market, command: Command) -> int:
     check_lots(instrument.rules, command.side, command.quantity_lots, available)
     price = entry_price(instrument, command)
     check_reserve(market, instrument, command.account_id, command.side, price, command.quantity_lots)
-    if len(market.orders) >= market.settings.max_orders:
+    if len(market.orders) >= market.settings.max_orders or not has_room_for_holding(market):
         raise RefusedError(Reason.VENUE_FULL)
     return price
 

@@ -95,5 +95,6 @@ class Settings:
     max_orders: int = 4_194_304
     max_accounts: int = 65_536
     max_instruments: int = 4_096
+    max_holdings: int = 16_777_216
     max_sessions: int = 65_536
     skew_ns: int = 2_000_000_000

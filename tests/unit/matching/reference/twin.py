@@ -47,6 +47,7 @@ def core_settings(settings: Settings) -> CoreSettings:
         max_orders=settings.max_orders,
         max_accounts=settings.max_accounts,
         max_instruments=settings.max_instruments,
+        max_holdings=settings.max_holdings,
         max_sessions=settings.max_sessions,
         skew_ns=settings.skew_ns,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reference.memory import balance_key, check_time, remember, repeat
-from reference.money import available_lots, free_cash
+from reference.money import available_lots, free_cash, has_room_for_holding
 from reference.records import Command, Definition, Event
 from reference.state import Instrument, Market, Order, RefusedError, Session
 from reference.trading import cancel_resting
@@ -201,6 +201,8 @@ def move_shares(market: Market, command: Command) -> Event:
         raise RefusedError(Reason.INVALID_AMOUNT)
     if deposit:
         check_room(market, account_id)
+        if not has_room_for_holding(market):
+            raise RefusedError(Reason.LIMIT_REACHED)
         market.accounts.add(account_id)
     elif lots > available_lots(market, account_id, instrument_id):
         available = available_lots(market, account_id, instrument_id)
