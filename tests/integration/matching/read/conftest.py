@@ -3,17 +3,26 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import grpc
 import numpy as np
 import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
 from matching import history
 from matching.history import History, HistorySettings
+from matching.marketdata import MarketData
 from matching.marketdata.events import EVENTS
 from matching.marketdata.sources import Rows
+from smartex.matching.v1.market_data_pb2_grpc import MarketDataServiceStub
+from smartex.matching.v1.order_query_pb2_grpc import OrderQueryServiceStub
 from smartex_bus import Bus, Record, Topic, open_bus
+from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, ServiceModule
 from smartex_store import Database, EmbeddedPostgres
 
 UNIT = Path(__file__).parents[3] / "unit/matching"
@@ -87,3 +96,88 @@ def _of(url: str, name: str) -> str:
     """The URL with another database."""
     head, _, query = url.partition("?")
     return head.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
+
+
+class Served:
+    """The read side behind a real server, and callers with tokens."""
+
+    def __init__(self, stack: AsyncExitStack, issuer: LocalIssuer) -> None:
+        self._stack = stack
+        self._issuer = issuer
+        self.port = 0
+
+    async def start(self, past: History | None, data: MarketData) -> None:
+        """Serve both, or the market data alone."""
+
+        def register(server: Any) -> None:
+            data.register(server)
+            if past is not None:
+                past.register(server)
+
+        async def start() -> None:
+            await data.start()
+            if past is not None:
+                await past.start()
+
+        async def stop() -> None:
+            await data.stop()
+            if past is not None:
+                await past.stop()
+
+        scopes = {**data.scopes, **(past.scopes if past else {})}
+        module = ServiceModule("matching", register, scopes, start, stop)
+        settings = ChassisSettings(port=0, metrics_port=None, jwks=str(self._issuer.jwks_path))
+        server = ChassisServer((module,), settings)
+        await server.start()
+        self._stack.push_async_callback(server.drain)
+        self.port = server.port
+
+    async def caller(self, account: int | None = 1, scope: str = "read") -> "Caller":
+        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{self.port}"))
+        token = self._issuer.issue(subject="tester", account_id=account, scopes=[scope])
+        return Caller(channel, (("authorization", f"Bearer {token}"),))
+
+
+class Caller:
+    """Calls RPCs by name."""
+
+    def __init__(self, channel: Any, metadata: Any) -> None:
+        self._metadata = metadata
+        self._stubs = (MarketDataServiceStub(channel), OrderQueryServiceStub(channel))
+
+    def _method(self, name: str) -> Any:
+        return next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
+
+    async def ask(self, name: str, request: Any) -> Any:
+        return await self._method(name)(request, metadata=self._metadata, timeout=20)
+
+    def stream(self, request: Any) -> Any:
+        return self._method("Subscribe")(request, metadata=self._metadata)
+
+    async def refused(self, name: str, request: Any) -> tuple[str, str, list[str]]:
+        """Code, reason and fields of a refusal."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.ask(name, request)
+        return refusal(caught.value)
+
+
+def refusal(error: grpc.aio.AioRpcError) -> tuple[str, str, list[str]]:
+    trailing: dict[str, Any] = dict(error.trailing_metadata() or ())
+    status = Status.FromString(trailing["grpc-status-details-bin"])
+    info, bad = ErrorInfo(), BadRequest()
+    for detail in status.details:
+        detail.Unpack(info)
+        detail.Unpack(bad)
+    return error.code().name, info.reason, [each.field for each in bad.field_violations]
+
+
+@pytest.fixture
+def told() -> Any:
+    """What an error told its caller: code, reason, fields."""
+    return refusal
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with AsyncExitStack() as stack:
+        yield Served(stack, LocalIssuer(tmp_path / "keys"))

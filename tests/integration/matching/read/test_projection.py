@@ -49,12 +49,12 @@ async def check(place, flow: Flow) -> None:
         f"SELECT {', '.join(ORDER_COLUMNS)}, open FROM matching.orders ORDER BY created_sequence DESC"
     )
     expected = flow.plain.all()
-    assert len(found) == len(expected) > 100
+    assert len(found) == len(expected) > 20
     for row, order in zip(found, expected, strict=True):
         assert PlainOrder(**{name: row[name] for name in ORDER_COLUMNS}) == order
         assert row["open"] == (order.leaves_lots > 0)
     trades = await place.database.fetchval("SELECT count(*) FROM matching.trades")
-    assert 2 * trades == len(flow.plain.fills) > 20
+    assert 2 * trades == len(flow.plain.fills) > 2
     volumes = await place.database.fetch(
         "SELECT seconds, sum(volume_lots), sum(trade_count) FROM matching.candles GROUP BY seconds"
     )

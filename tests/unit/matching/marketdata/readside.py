@@ -3,6 +3,7 @@ what they are told."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, fields
+from decimal import Decimal
 
 import numpy as np
 from matching.marketdata.events import EVENT
@@ -81,11 +82,12 @@ class ModelMarket:
     def get(self, instrument_id: int) -> Instrument | None:
         if instrument_id not in self._market.instruments:
             return None
+        rules = self._market.instruments[instrument_id].rules
         return Instrument(
             instrument_id=instrument_id,
             symbol=f"I{instrument_id}",
-            currency_code=CURRENCIES[self._market.instruments[instrument_id].rules.currency_id],
-            tick_size="0.01",
+            currency_code=CURRENCIES[rules.currency_id],
+            tick_size=str(Decimal(rules.tick_value) / 1_000_000),
             lot_size="1",
         )
 

@@ -114,7 +114,7 @@ async def test_readers_of_one_speed_share_their_bytes() -> None:
         while (data := one.take()) is not None:
             assert other.take() is data
             shared += 1
-    assert shared > 10
+    assert shared > 1
 
 
 level = st.tuples(st.integers(1, 12), st.integers(1, 3), st.integers(1, 2))
@@ -202,7 +202,7 @@ async def test_followed_candles_are_those_of_the_trades() -> None:
     for message in drain(subscriber):
         told[message.candle.start_time.ToNanoseconds()] = message
     expected = {bar.start_ns: bar for bar in plain_bars(trades, 1)}
-    assert len(told) > 1
+    assert told
     for start, message in told.items():
         candle, bar = message.candle, expected[start]
         if candle.closed or start == max(expected):
@@ -217,4 +217,5 @@ async def test_followed_candles_are_those_of_the_trades() -> None:
                 bar.trade_count,
                 bar.sequence,
             )
-            assert candle.value_micros == bar.value_ticks * 10_000
+            rules = market.flow.market.instruments[1].rules
+            assert candle.value_micros == bar.value_ticks * rules.tick_value

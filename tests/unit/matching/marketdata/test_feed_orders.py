@@ -18,7 +18,7 @@ async def test_readers_know_the_book_whenever_they_join(seed: int, profile: int)
     readers = []
     for number, (first, time_ns, events) in enumerate(market.frames(2500)):
         feed.on_applied(number, first, time_ns, events)
-        if random.random() < 0.15 and len(readers) < 12:
+        if number % 9 == 2 and len(readers) < 12:
             readers.append((feed.subscribe_stream(L3, None, 0), OrderReader()))
         if random.random() < 0.2:
             feed.tell()
@@ -27,7 +27,7 @@ async def test_readers_know_the_book_whenever_they_join(seed: int, profile: int)
                 for instrument in market.all():
                     number = instrument.instrument_id
                     assert reader.in_priority(number) == market.order_tuples(number)
-    assert len(readers) > 2
+    assert readers
 
 
 @pytest.mark.parametrize("kept", [64, 1 << 16])

@@ -29,7 +29,7 @@ def page_size(asked: int) -> int:
 def make_token(scope: Sequence[object], first: int, second: int = 0) -> str:
     """A token for the rows after the key (first, second) of the list that `scope` describes."""
     body = _BODY.pack(first, second)
-    return base64.urlsafe_b64encode(body + _check(scope, body)).rstrip(b"=").decode()
+    return _text(body + _check(scope, body))
 
 
 def read_token(scope: Sequence[object], token: str) -> tuple[int, int] | None:
@@ -42,13 +42,17 @@ def read_token(scope: Sequence[object], token: str) -> tuple[int, int] | None:
         raw = b""
     body = raw[: _BODY.size]
     # The check keeps a token with its list; it is no secret, for rights never come from a token.
-    if len(raw) != _BODY.size + _CHECK_BYTES or raw[_BODY.size :] != _check(scope, body):
+    if _text(raw) != token or len(body) != _BODY.size or raw[_BODY.size :] != _check(scope, body):
         raise InvalidInput(
             "page_token is not of this list: send next_page_token unchanged, with the same filters",
             field="page_token",
         )
     first, second = _BODY.unpack(body)
     return first, second
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _check(scope: Sequence[object], body: bytes) -> bytes:

@@ -87,8 +87,8 @@ def resting(orders: Rows) -> Rows:
     out = np.zeros(len(orders), _order_updates.row_dtype)
     out["order_id"] = orders["order_id"]
     out["side"] = orders["side"]
-    out["price_ticks"] = orders[_name(orders, "price_ticks", "price")]
-    out["quantity_lots"] = orders[_name(orders, "leaves_lots", "leaves")]
+    out["price_ticks"] = orders["price_ticks"]
+    out["quantity_lots"] = orders["leaves_lots"]
     return out
 
 
@@ -96,17 +96,12 @@ def levels(rows: Rows) -> tuple[LevelTuple, ...]:
     """Rows of the core's levels as tuples."""
     return tuple(
         zip(
-            rows[_name(rows, "price_ticks", "price")].tolist(),
-            rows[_name(rows, "quantity_lots", "quantity")].tolist(),
-            rows[_name(rows, "order_count", "count")].tolist(),
+            rows["price_ticks"].tolist(),
+            rows["quantity_lots"].tolist(),
+            rows["order_count"].tolist(),
             strict=True,
         )
     )
-
-
-def _name(rows: Rows, *names: str) -> str:
-    known = rows.dtype.names or ()
-    return next(name for name in names if name in known)
 
 
 def with_orders(book: BookSnapshot, orders: Rows) -> bytes:

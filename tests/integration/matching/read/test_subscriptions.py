@@ -1,0 +1,203 @@
+"""Subscriptions over a real connection: snapshot and changes, heartbeats, slow readers, wrong requests."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from matching import marketdata
+from matching.marketdata import MarketData, MarketDataSettings
+from readside import ModelMarket, OrderReader
+from smartex.matching.v1.market_data_pb2 import (
+    Channel,
+    GetBookRequest,
+    ListInstrumentsRequest,
+    SubscribeRequest,
+)
+
+L1, L2, L3, TRADES, CANDLES = (
+    Channel.CHANNEL_L1,
+    Channel.CHANNEL_L2,
+    Channel.CHANNEL_L3,
+    Channel.CHANNEL_TRADES,
+    Channel.CHANNEL_CANDLES,
+)
+
+
+class Venue:
+    """The model's market behind the feed."""
+
+    def __init__(self, seed: int, **settings: Any) -> None:
+        self.flow = ModelMarket(seed, 1)
+        self.data: MarketData = marketdata.build(
+            market=lambda: self.flow, instruments=self.flow, settings=MarketDataSettings(**settings)
+        )
+        self.frames = enumerate(self.flow.frames(10**6))
+
+    async def go(self, frames: int) -> None:
+        for _ in range(frames):
+            number, (first, time_ns, events) = next(self.frames)
+            self.data.on_applied(number, first, time_ns, events)
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def venue(served: Any) -> Venue:
+    made = Venue(81)
+    await made.go(30)
+    await served.start(None, made.data)
+    return made
+
+
+async def test_a_reader_of_orders_follows_and_resumes(venue: Venue, served: Any) -> None:
+    caller = await served.caller()
+    reader = OrderReader()
+    for _ in range(4):
+        reader.resumed_at = reader.last
+        stream = caller.stream(SubscribeRequest(channel=L3, resume_sequence=reader.last))
+        running = asyncio.create_task(venue.go(40))
+        while not running.done() or reader.last < max(reader.sequences.values(), default=0):
+            reader.hear([await asyncio.wait_for(stream.read(), 20)])
+            if reader.complete and running.done():
+                break
+        await running
+        stream.cancel()
+    stream = caller.stream(SubscribeRequest(channel=L3, resume_sequence=reader.last))
+    reader.resumed_at = reader.last
+    await venue.go(5)
+    expected = {
+        instrument.instrument_id: venue.flow.order_tuples(instrument.instrument_id)
+        for instrument in venue.flow.all()
+    }
+    async with asyncio.timeout(20):
+        while {each: reader.in_priority(each) for each in expected} != expected:
+            reader.hear([await stream.read()])
+    stream.cancel()
+
+
+@pytest.mark.parametrize("channel", [L1, L2, TRADES, CANDLES])
+async def test_every_channel_begins_and_goes_on(venue: Venue, served: Any, channel: Any) -> None:
+    caller = await served.caller()
+    stream = caller.stream(SubscribeRequest(channel=channel, candle_seconds=1, interval_ms=5))
+    heard: set[str] = set()
+    wanted = {
+        L1: {"snapshot", "quote"},
+        L2: {"snapshot", "levels"},
+        TRADES: {"snapshot", "heartbeat", "trades"},
+        CANDLES: {"candle"},
+    }[channel]
+    async with asyncio.timeout(20):
+        while not wanted <= heard:
+            await venue.go(1)
+            reading = asyncio.ensure_future(stream.read())
+            while not reading.done():
+                await venue.go(1)
+                await asyncio.sleep(0.001)
+            heard.add((await reading).WhichOneof("payload"))
+    stream.cancel()
+
+
+async def test_the_book_of_a_request_is_the_book_of_the_core(venue: Venue, served: Any) -> None:
+    caller = await served.caller()
+    await venue.go(50)
+    for instrument in venue.flow.all():
+        number = instrument.instrument_id
+        book = (await caller.ask("GetBook", GetBookRequest(instrument_id=number, depth=3, orders=True))).book
+        assert book.sequence == venue.flow.sequence
+        bids, asks = venue.flow.book(number, 3)
+        for told, core in ((book.bids, bids), (book.asks, asks)):
+            assert [(row.price_ticks, row.quantity_lots, row.order_count) for row in told] == core.tolist()
+        assert [
+            (row.order_id, row.side, row.price_ticks, row.quantity_lots) for row in book.orders
+        ] == venue.flow.order_tuples(number)
+
+
+async def test_silence_is_broken_by_heartbeats(served: Any) -> None:
+    venue = Venue(82, heartbeat_seconds=0.1)
+    await venue.go(10)
+    await served.start(None, venue.data)
+    caller = await served.caller()
+    stream = caller.stream(SubscribeRequest(channel=L2))
+    beats = 0
+    async with asyncio.timeout(20):
+        while beats < 3:
+            message = await stream.read()
+            beats += message.WhichOneof("payload") == "heartbeat"
+    assert message.heartbeat.sequence == venue.flow.sequence
+    stream.cancel()
+
+
+async def test_who_does_not_read_is_cut_with_a_reason_and_resumes(served: Any, told: Any) -> None:
+    """The connection's own buffers take some megabytes; after that the queue fills and the reader is cut."""
+    venue = Venue(83, queue_messages=3)
+    await venue.go(20)
+    await served.start(None, venue.data)
+    caller = await served.caller()
+    stream = caller.stream(SubscribeRequest(channel=L3))
+    reader = OrderReader()
+    reader.hear([await stream.read()])
+    await asyncio.sleep(0.05)
+    # All in one go: the writer gets no turn in between.
+    for _ in range(200):
+        number, (first, time_ns, events) = next(venue.frames)
+        venue.data.on_applied(number, first, time_ns, events)
+        venue.data.feed.tell()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async with asyncio.timeout(20):
+            async for message in stream:
+                reader.hear([message])
+    assert told(caught.value) == ("RESOURCE_EXHAUSTED", "SLOW_CONSUMER", [])
+    assert venue.data.feed.subscriber_count == 0
+
+
+async def test_who_leaves_is_forgotten(venue: Venue, served: Any) -> None:
+    caller = await served.caller()
+    streams = [caller.stream(SubscribeRequest(channel=channel)) for channel in (L1, L2, L3, TRADES)]
+    for stream in streams:
+        await stream.read()
+    assert venue.data.feed.subscriber_count == 4
+    for stream in streams:
+        stream.cancel()
+    async with asyncio.timeout(20):
+        while venue.data.feed.subscriber_count:
+            await asyncio.sleep(0.01)
+
+
+WRONG: list[tuple[SubscribeRequest, str, str]] = [
+    (SubscribeRequest(), "INVALID_ARGUMENT", "channel"),
+    (SubscribeRequest(channel=77), "INVALID_ARGUMENT", "channel"),  # type: ignore[arg-type]
+    (SubscribeRequest(channel=L2, depth=-1), "INVALID_ARGUMENT", "depth"),
+    (SubscribeRequest(channel=L2, depth=1001), "INVALID_ARGUMENT", "depth"),
+    (SubscribeRequest(channel=L1, interval_ms=60_001), "INVALID_ARGUMENT", "interval_ms"),
+    (SubscribeRequest(channel=L1, interval_ms=-1), "INVALID_ARGUMENT", "interval_ms"),
+    (SubscribeRequest(channel=L3, resume_sequence=-1), "INVALID_ARGUMENT", "resume_sequence"),
+    (SubscribeRequest(channel=CANDLES), "INVALID_ARGUMENT", "candle_seconds"),
+    (SubscribeRequest(channel=L1, instrument_ids=[1, 0]), "INVALID_ARGUMENT", "instrument_ids[1]"),
+    (SubscribeRequest(channel=L1, instrument_ids=[1] * 1001), "INVALID_ARGUMENT", "instrument_ids"),
+]
+
+
+async def test_wrong_subscriptions_name_the_field(venue: Venue, served: Any, told: Any) -> None:
+    caller = await served.caller()
+    for request, code, field in WRONG:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(caller.stream(request).read(), 20)
+        assert told(caught.value) == (code, "INVALID_INPUT", [field]), request
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.stream(SubscribeRequest(channel=L1, instrument_ids=[65_000])).read()
+    assert told(caught.value)[:2] == ("NOT_FOUND", "INSTRUMENT_NOT_FOUND")
+
+
+async def test_instruments_are_listed_in_pages(venue: Venue, served: Any) -> None:
+    caller = await served.caller()
+    expected = [instrument.instrument_id for instrument in venue.flow.all()]
+    found, request = [], ListInstrumentsRequest(page_size=1)
+    while True:
+        answer = await caller.ask("ListInstruments", request)
+        found += [instrument.instrument_id for instrument in answer.instruments]
+        if not answer.next_page_token:
+            break
+        request.page_token = answer.next_page_token
+    assert found == expected
+    one = await caller.ask("ListInstruments", ListInstrumentsRequest(symbol="I1"))
+    assert [instrument.instrument_id for instrument in one.instruments] == [1]

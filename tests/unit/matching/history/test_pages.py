@@ -1,0 +1,82 @@
+"""Page tokens and amounts."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matching.history.money import decimal_text
+from matching.history.pages import make_token, page_size, read_token
+from matching.history.times import nanoseconds
+from smartex.matching.v1.order_query_pb2 import ListOrdersRequest
+from smartex_chassis import InvalidInput
+
+keys = st.integers(-(2**63), 2**63 - 1)
+scopes = st.lists(st.one_of(st.integers(), st.text(), st.none()), max_size=4)
+
+
+@given(scopes, keys, keys)
+def test_a_token_comes_back(scope: list[object], first: int, second: int) -> None:
+    assert read_token(scope, make_token(scope, first, second)) == (first, second)
+
+
+@given(scopes, scopes, keys)
+def test_a_token_of_another_list_is_refused(scope: list[object], other: list[object], first: int) -> None:
+    if scope != other:
+        with pytest.raises(InvalidInput) as caught:
+            read_token(other, make_token(scope, first))
+        assert caught.value.field_violations[0].field == "page_token"
+
+
+@given(scopes, keys, st.integers(0, 36), st.sampled_from("Aa0-_=+/ é\0"))
+def test_a_changed_token_is_refused(scope: list[object], first: int, at: int, letter: str) -> None:
+    token = make_token(scope, first)
+    changed = token[:at] + letter + token[at + 1 :]
+    if changed != token:
+        with pytest.raises(InvalidInput):
+            read_token(scope, changed)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_refused_with_a_typed_error(text: str) -> None:
+    if text:
+        with pytest.raises(InvalidInput):
+            read_token((), text)
+
+
+def test_no_token_is_the_first_page() -> None:
+    assert read_token(("x",), "") is None
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 100), (1, 1), (1000, 1000)])
+def test_page_sizes(asked: int, given: int) -> None:
+    assert page_size(asked) == given
+
+
+@pytest.mark.parametrize("asked", [-1, 1001, 2**31 - 1, -(2**31)])
+def test_wrong_page_sizes_name_the_field(asked: int) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        page_size(asked)
+    assert caught.value.field_violations[0].field == "page_size"
+
+
+@given(st.integers(-(10**20), 10**20))
+def test_amounts_are_exact(micros: int) -> None:
+    text = decimal_text(micros)
+    assert Decimal(text) * 1_000_000 == micros
+    assert "E" not in text
+    assert 2 <= len(text.partition(".")[2]) <= 6
+
+
+@given(st.integers(-(2**62), 2**62), st.integers(-(2**31), 2**31 - 1))
+def test_times_are_read_or_refused(seconds: int, nanos: int) -> None:
+    request = ListOrdersRequest()
+    request.start_time.seconds, request.start_time.nanos = seconds, nanos
+    total = seconds * 10**9 + nanos
+    if 0 <= nanos < 10**9 and 0 <= total < 2**63:
+        assert nanoseconds(request, "start_time") == total
+    else:
+        with pytest.raises(InvalidInput) as caught:
+            nanoseconds(request, "start_time")
+        assert caught.value.field_violations[0].field == "start_time"
+    assert nanoseconds(request, "end_time") is None
