@@ -139,7 +139,8 @@ def _tag_matches(typing_context: Any, address: Any, tag: Any) -> Any:
 
 
 def _interpreted_clear(row: Any) -> None:
-    row[()] = np.zeros((), row.dtype)[()]
+    for name in row.dtype.names:
+        row[name] = 0
 
 
 def _interpreted_prefetch(row: Any) -> None:
