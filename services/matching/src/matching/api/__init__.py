@@ -1,0 +1,1 @@
+"""The gRPC servicers: contract in, commands to the sequencer, contract out."""

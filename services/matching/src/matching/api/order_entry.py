@@ -1,0 +1,139 @@
+"""OrderEntryService: orders in, outcomes out."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import grpc
+import numpy as np
+from smartex.matching.v1 import order_entry_pb2 as pb
+from smartex.matching.v1.log_pb2 import (
+    COMMAND_KIND_AMEND,
+    COMMAND_KIND_CANCEL,
+    COMMAND_KIND_MASS_CANCEL,
+    COMMAND_KIND_PLACE,
+    COMMAND_KIND_REPLACE,
+)
+from smartex.matching.v1.types_pb2 import Report
+
+from matching.api.registration import register, unary
+from matching.api.trade_stream import TradeStreams
+from matching.api.validation import check_amend, check_mass_cancel, check_place, check_target, own_account
+from matching.domain import COMMAND
+from matching.frames import Rows, one_command
+from matching.limits import TokenBuckets
+from matching.replica import Applied
+from matching.reports import reports_of, to_message
+from matching.sequencer import Sequencer
+
+SERVICE: Final = "smartex.matching.v1.OrderEntryService"
+SCOPES: Final = {
+    f"/{SERVICE}/{name}": "trade"
+    for name in ("PlaceOrder", "CancelOrder", "AmendOrder", "MassCancel", "Trade")
+}
+_PLACE_FIELDS: Final = (
+    "client_order_id",
+    "instrument_id",
+    "side",
+    "order_type",
+    "time_in_force",
+    "price_ticks",
+    "quantity_lots",
+    "create_time_ns",
+    "post_only",
+    "self_trade_prevention",
+    "min_quantity_lots",
+    "expire_time_ns",
+)
+
+
+class OrderEntryApi:
+    """The unary RPCs, and the registration of all."""
+
+    def __init__(self, sequencer: Sequencer, buckets: TokenBuckets, streams: TradeStreams) -> None:
+        self._sequencer = sequencer
+        self._buckets = buckets
+        self._streams = streams
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the service; the stream takes and gives raw bytes."""
+        handlers = {
+            "PlaceOrder": unary(self.place_order, pb.PlaceOrderRequest),
+            "CancelOrder": unary(self.cancel_order, pb.CancelOrderRequest),
+            "AmendOrder": unary(self.amend_order, pb.AmendOrderRequest),
+            "MassCancel": unary(self.mass_cancel, pb.MassCancelRequest),
+            "Trade": grpc.stream_stream_rpc_method_handler(self._streams.trade),
+        }
+        register(server, SERVICE, handlers)
+
+    async def place_order(self, request: pb.PlaceOrderRequest, context: Any) -> pb.PlaceOrderResponse:
+        """See the contract."""
+        account_id = own_account()
+        check_place(request)
+        command = np.zeros(1, COMMAND)
+        row = command[0]
+        row["kind"], row["account_id"] = COMMAND_KIND_PLACE, account_id
+        for name in _PLACE_FIELDS:
+            row[name] = getattr(request, name)
+        reports = await self._reports(account_id, command)
+        outcome = reports[0]
+        return pb.PlaceOrderResponse(outcome=outcome, reports=_following(outcome, reports[1:]))
+
+    async def cancel_order(self, request: pb.CancelOrderRequest, context: Any) -> pb.CancelOrderResponse:
+        """See the contract."""
+        account_id = own_account()
+        check_target(request)
+        command = one_command(
+            kind=COMMAND_KIND_CANCEL,
+            account_id=account_id,
+            order_id=request.order_id,
+            client_order_id=request.client_order_id,
+            request_id=request.request_id,
+        )
+        return pb.CancelOrderResponse(outcome=(await self._reports(account_id, command))[0])
+
+    async def amend_order(self, request: pb.AmendOrderRequest, context: Any) -> pb.AmendOrderResponse:
+        """See the contract."""
+        account_id = own_account()
+        check_amend(request)
+        command = one_command(
+            kind=COMMAND_KIND_REPLACE if request.replace else COMMAND_KIND_AMEND,
+            account_id=account_id,
+            order_id=request.order_id,
+            client_order_id=request.client_order_id,
+            request_id=request.request_id,
+            price_ticks=request.price_ticks,
+            quantity_lots=request.quantity_lots,
+            create_time_ns=request.create_time_ns,
+        )
+        reports = await self._reports(account_id, command)
+        outcome = reports[0]
+        return pb.AmendOrderResponse(outcome=outcome, reports=_following(outcome, reports[1:]))
+
+    async def mass_cancel(self, request: pb.MassCancelRequest, context: Any) -> pb.MassCancelResponse:
+        """See the contract."""
+        account_id = own_account()
+        check_mass_cancel(request)
+        command = one_command(
+            kind=COMMAND_KIND_MASS_CANCEL,
+            account_id=account_id,
+            instrument_id=request.instrument_id,
+            side=int(request.side),
+            request_id=request.request_id,
+        )
+        return pb.MassCancelResponse(outcome=(await self._reports(account_id, command, last=True))[0])
+
+    async def _reports(self, account_id: int, command: Rows, *, last: bool = False) -> list[Report]:
+        """Send a command; its reports for the account, the outcome first (`last`: it alone)."""
+        self._buckets.take(account_id)
+        applied: Applied = await self._sequencer.submit(command)
+        first, events = applied.first_sequence, applied.events
+        if last:
+            first, events = first + len(events) - 1, events[-1:]
+        rows = reports_of(account_id, first, applied.time_ns, events)
+        return [to_message(row) for row in rows]
+
+
+def _following(outcome: Report, reports: list[Report]) -> list[Report]:
+    """What happened to the order itself: not to other orders of the account that it met."""
+    return [report for report in reports if report.order_id == outcome.order_id]

@@ -1,0 +1,104 @@
+"""Command frames and event batches: arrays ⇄ the bytes in the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import smartex_wire
+from smartex.matching.v1.log_pb2 import CommandFrame, EventBatch, InstrumentDefinition
+
+from matching.domain import COMMAND
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+
+VERSION: Final = 1
+MAX_COMMANDS: Final = 10_000
+"""Most commands of one frame."""
+EVENTS_PER_BATCH: Final = 8192
+"""Most events of one record of the event log. All pods split alike, so repeats are the same records."""
+
+COMMANDS_TOPIC: Final = "matching.commands.v1"
+EVENTS_TOPIC: Final = "matching.events.v1"
+CHECKPOINTS_TOPIC: Final = "matching.checkpoints.v1"
+
+COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",))
+EVENT_CODEC = smartex_wire.codec(EventBatch)
+NO_COMMANDS: Rows = np.zeros(0, COMMAND)
+
+
+class FrameError(Exception):
+    """A record of the command log that this software cannot read: it must not go on past it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One record of the command log. `time_ns`: clock of the pod that appended it."""
+
+    producer_id: int
+    frame_id: int
+    time_ns: int
+    commands: Rows
+    definitions: Sequence[InstrumentDefinition] = ()
+
+    def encode(self) -> bytes:
+        """The bytes of the record."""
+        header = {
+            "version": VERSION,
+            "producer_id": self.producer_id,
+            "frame_id": self.frame_id,
+            "time_ns": self.time_ns,
+            "definition_count": len(self.definitions),
+        }
+        encoded = COMMAND_CODEC.encode(self.commands, header)
+        if not self.definitions:
+            return encoded
+        # Bytes of messages put one behind the other are the bytes of the merged message.
+        return encoded + CommandFrame(definitions=self.definitions).SerializeToString()
+
+
+def decode_frame(value: bytes) -> Frame:
+    """Read a record of the command log; FrameError if it is not one of this version."""
+    try:
+        header, commands = COMMAND_CODEC.decode(value)
+    except smartex_wire.WireError as error:
+        raise FrameError(f"a record of the command log cannot be read: {error}") from error
+    if header["version"] != VERSION:
+        raise FrameError(f"a frame has version {header['version']}, this software reads {VERSION}: update it")
+    definitions: Sequence[InstrumentDefinition] = ()
+    if header["definition_count"]:
+        definitions = tuple(CommandFrame.FromString(value).definitions)
+    return Frame(
+        int(header["producer_id"]), int(header["frame_id"]), int(header["time_ns"]), commands, definitions
+    )
+
+
+def encode_events(
+    shard: int, offset: int, first_sequence: int, time_ns: int, events: Rows
+) -> Iterator[tuple[int, int, bytes]]:
+    """The records of a frame's events: (first sequence, number of events, bytes)."""
+    for start in range(0, len(events), EVENTS_PER_BATCH):
+        part = events[start : start + EVENTS_PER_BATCH]
+        header = {
+            "version": VERSION,
+            "shard": shard,
+            "offset": offset,
+            "first_sequence": first_sequence + start,
+            "time_ns": time_ns,
+        }
+        yield first_sequence + start, len(part), EVENT_CODEC.encode(part, header)
+
+
+def one_command(**fields: int) -> Rows:
+    """An array of one command with these fields."""
+    command = np.zeros(1, COMMAND)
+    for name, value in fields.items():
+        command[name] = value
+    return command
+
+
+def warm_up() -> None:
+    """Compile the kernels of the wire, or load them from the cache."""
+    smartex_wire.warm_up()

@@ -1,0 +1,163 @@
+"""Publishes the event log: one pod at a time, without a gap, at most with repeats.
+
+Every pod keeps the events that it does not know to be published yet; it learns that from the event log itself.
+The pod that holds the lease publishes them. One that takes over goes on from what the log says, so an earlier
+holder that wakes up can only repeat what was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections import deque
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import numpy as np
+import structlog
+from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
+from smartex_chassis import gauge
+
+from matching.frames import EVENT_CODEC, EVENTS_TOPIC, encode_events
+from matching.lease import Lease
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+
+_log = structlog.get_logger("matching.publisher")
+_unpublished_events = gauge(
+    "matching_unpublished_events", "Events that this pod does not know to be published"
+)
+_KEY = struct.Struct(">qq")
+_GROUP_RECORDS = 256
+_LOOK_BACK = 64
+_IDLE_SECONDS = 0.2
+
+
+async def published_sequence(bus: Bus, shard: int) -> int:
+    """The sequence up to which the event log goes, from its last records."""
+    earliest, end = await bus.offsets(EVENTS_TOPIC, shard)
+    # The very last record may be an old publisher's repeat; some of those before it are not.
+    offset, last = max(earliest, end - _LOOK_BACK), 0
+    while offset < end:
+        records = await bus.read(EVENTS_TOPIC, shard, offset, max_records=_LOOK_BACK)
+        if not records:
+            break
+        last = max(last, *map(last_sequence, records))
+        offset = records[-1].offset + 1
+    return last
+
+
+def last_sequence(record: StoredRecord) -> int:
+    """Sequence of the last event of a record of the event log."""
+    if len(record.key) == _KEY.size:
+        first, count = _KEY.unpack(record.key)
+        return int(first + count - 1)
+    header, events = EVENT_CODEC.decode(record.value)
+    return int(header["first_sequence"]) + len(events) - 1
+
+
+class Publisher:
+    """Keeps what is unpublished, and publishes it while this pod holds the lease."""
+
+    def __init__(self, bus: Bus, lease: Lease, shard: int) -> None:
+        self.published = 0
+        """Sequence up to which the event log is known to go."""
+        self.halted = False
+        self._bus = bus
+        self._lease = lease
+        self._shard = shard
+        self._kept: deque[tuple[int, int, int, Rows]] = deque()
+        self._last = 0
+        self._wake = asyncio.Event()
+        self._appender: Appender | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def leading(self) -> bool:
+        """Whether this pod publishes."""
+        return self._lease.held and not self.halted
+
+    def begin(self, published: int) -> None:
+        """Before the first frame: the event log goes up to this sequence."""
+        self.published = self._last = published
+
+    def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
+        """Keep what may have to be published."""
+        if len(events) and first_sequence + len(events) - 1 > self.published:
+            self._kept.append((offset, first_sequence, time_ns, events))
+            self._last = first_sequence + len(events) - 1
+            self._wake.set()
+
+    async def start(self) -> None:
+        """Begin."""
+        self._appender = self._bus.appender(EVENTS_TOPIC, self._shard)
+        self._tasks = [
+            asyncio.create_task(self._publish(), name="matching-publish"),
+            asyncio.create_task(self._learn(), name="matching-published"),
+        ]
+
+    async def flush(self, within: float = 5.0) -> None:
+        """Publish what is left, if this pod leads."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._kept and self.leading:
+                    await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """End."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._appender is not None:
+            await self._appender.close()
+
+    def _know(self, sequence: int) -> None:
+        self.published = max(self.published, sequence)
+        while self._kept and self._kept[0][1] + len(self._kept[0][3]) - 1 <= self.published:
+            self._kept.popleft()
+        _unpublished_events.set(max(0, self._last - self.published))
+
+    async def _learn(self) -> None:
+        """Follow the event log while another pod publishes."""
+        _, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
+        async with aclosing(self._bus.follow(EVENTS_TOPIC, self._shard, end)) as batches:  # type: ignore[type-var]
+            async for records in batches:
+                self._know(max(map(last_sequence, records)))
+
+    async def _publish(self) -> None:
+        leading = False
+        while True:
+            if not self.leading:
+                leading = False
+                await asyncio.sleep(_IDLE_SECONDS)
+                continue
+            try:
+                if not leading:
+                    self._know(await published_sequence(self._bus, self._shard))
+                    leading = True
+                if not self._kept:
+                    self._wake.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
+                    continue
+                await self._publish_some()
+            except BusError as error:
+                if self._bus.fatal.is_set():
+                    return
+                _log.warning("events wait for the log", error=str(error))
+                await asyncio.sleep(_IDLE_SECONDS)
+
+    async def _publish_some(self) -> None:
+        """Append the oldest kept events. What was appended stays kept until it is durable."""
+        assert self._appender is not None
+        records: list[Record] = []
+        last = self.published
+        for offset, first, time_ns, events in self._kept:
+            for part, count, value in encode_events(self._shard, offset, first, time_ns, events):
+                records.append(Record(value, key=_KEY.pack(part, count)))
+            last = first + len(events) - 1
+            if len(records) >= _GROUP_RECORDS or sum(map(Record.size, records)) > 4 << 20:
+                break
+        await self._appender.append(*records)
+        self._know(last)

@@ -1,0 +1,100 @@
+"""The events that a stream missed: from memory, and from the event log where memory does not go back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from smartex_bus import Bus, OffsetTrimmed
+from smartex_chassis import OutOfRange
+
+from matching.frames import EVENT_CODEC, EVENTS_TOPIC
+from matching.hub import Kept
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+
+_READ_RECORDS = 256
+_SEARCH_SLACK = 64
+
+
+class Past:
+    """Reads recent events again."""
+
+    def __init__(self, bus: Bus, shard: int) -> None:
+        self._bus = bus
+        self._shard = shard
+
+    async def events(
+        self, after: int, up_to: int, kept: Sequence[Kept]
+    ) -> AsyncIterator[tuple[int, int, Rows]]:
+        """Events with `after` < sequence ≤ `up_to`, in order and each once: (first sequence, time, events).
+
+        `kept` are those in memory. OutOfRange if the log does not go back far enough.
+        """
+        in_memory = kept[0][0] if kept else up_to + 1
+        if after + 1 < in_memory:
+            async for part in self._logged(after, min(up_to, in_memory - 1)):
+                yield part
+            after = min(up_to, in_memory - 1)
+        for first, time_ns, events in kept:
+            part = _between(first, events, after, up_to)
+            if part is not None:
+                yield part[0], time_ns, part[1]
+
+    async def _logged(self, after: int, up_to: int) -> AsyncIterator[tuple[int, int, Rows]]:
+        offset = await self._offset_of(after + 1)
+        while after < up_to:
+            try:
+                records = await self._bus.read(EVENTS_TOPIC, self._shard, offset, max_records=_READ_RECORDS)
+            except OffsetTrimmed as error:
+                raise _gone() from error
+            if not records:
+                raise _gone()
+            for record in records:
+                header, events = EVENT_CODEC.decode(record.value)
+                first = int(header["first_sequence"])
+                if first > after + 1:
+                    raise _gone()
+                part = _between(first, events, after, up_to)
+                if part is not None:
+                    after = part[0] + len(part[1]) - 1
+                    yield part[0], int(header["time_ns"]), part[1]
+            offset = records[-1].offset + 1
+
+    async def _offset_of(self, sequence: int) -> int:
+        """An offset from which on the log holds everything from `sequence` on."""
+        low, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
+        earliest, high = low, end
+        while low < high:
+            middle = (low + high) // 2
+            if await self._first_of(middle) <= sequence:
+                low = middle + 1
+            else:
+                high = middle
+        # A new publisher repeats a little, so sequences grow only nearly; go back until it surely began before.
+        offset = max(earliest, low - 1)
+        while offset > earliest and await self._first_of(offset) > sequence:
+            offset = max(earliest, offset - _SEARCH_SLACK)
+        return offset
+
+    async def _first_of(self, offset: int) -> int:
+        records = await self._bus.read(EVENTS_TOPIC, self._shard, offset, max_records=1)
+        if not records:
+            raise _gone()
+        header, _ = EVENT_CODEC.decode(records[0].value)
+        return int(header["first_sequence"])
+
+
+def _between(first: int, events: Rows, after: int, up_to: int) -> tuple[int, Rows] | None:
+    start = max(0, after + 1 - first)
+    end = min(len(events), up_to + 1 - first)
+    return (first + start, events[start:end]) if start < end else None
+
+
+def _gone() -> OutOfRange:
+    return OutOfRange(
+        "the reports after resume_sequence are no longer kept; ask OrderQueryService for the orders, then open "
+        "the stream with resume_sequence 0",
+        reason="RESUME_TOO_OLD",
+    )

@@ -1,0 +1,397 @@
+"""From commands to their place in the log and to what they brought about: the heart of a pod.
+
+    submit → join into a frame → append to the log → apply in offset order → tell listeners and submitters
+
+Commands that arrive while an append is under way share the next frame; none waits when the log is idle. Own
+frames are applied as soon as their append returns, if their offset is the next one; frames of other pods come
+from the tail of the log, and fill what lies before ours. So every pod applies every frame once, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import structlog
+from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK, InstrumentDefinition
+from smartex_bus import Appender, Bus, BusError, Record
+from smartex_bus import Overloaded as BusOverloaded
+from smartex_chassis import Overloaded, SmartexError, Unavailable, counter, gauge, histogram
+
+from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, NO_COMMANDS, Frame, FrameError, decode_frame
+from matching.replica import Applied, Replica
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+
+_log = structlog.get_logger("matching.sequencer")
+_commands_total = counter("matching_commands_total", "Commands appended by this pod")
+_frames_total = counter("matching_frames_total", "Frames applied, by who appended them", ("origin",))
+_own_frames, _other_frames = _frames_total.labels("own"), _frames_total.labels("other")
+_events_total = counter("matching_events_total", "Events of the applied frames")
+_append_seconds = histogram(
+    "matching_append_seconds", "From a frame's hand-over to the log until it is durable"
+)
+_apply_seconds = histogram(
+    "matching_apply_seconds",
+    "Time that the core takes for a frame",
+    buckets=(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25),
+)
+_queue_commands = gauge("matching_queue_commands", "Commands that wait for the log")
+
+_RETRY = timedelta(milliseconds=50)
+_TAIL_RECORDS = 64
+
+
+class Listener(Protocol):
+    """Told of every applied frame, in order, on the event loop."""
+
+    def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
+        """`events` may be kept and must not be changed."""
+
+
+class _Submission:
+    __slots__ = ("commands", "definitions", "future")
+
+    def __init__(
+        self, commands: Rows, definitions: Sequence[InstrumentDefinition], future: asyncio.Future[Applied]
+    ) -> None:
+        self.commands = commands
+        self.definitions = definitions
+        self.future = future
+
+
+class _Flight:
+    """A frame of this pod on its way to the log."""
+
+    __slots__ = ("began", "frame", "submissions")
+
+    def __init__(self, frame: Frame, submissions: list[_Submission], began: float) -> None:
+        self.frame = frame
+        self.submissions = submissions
+        self.began = began
+
+
+class Sequencer:
+    """Appends this pod's commands and applies everybody's."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        replica: Replica,
+        *,
+        shard: int = 0,
+        clock: Callable[[], int] = time.time_ns,
+        max_queue_commands: int = 200_000,
+    ) -> None:
+        self.replica = replica
+        self.listeners: list[Listener] = []
+        self.frame_hooks: list[Callable[[int, Frame], None]] = []
+        """Called after the listeners, with every applied frame itself."""
+        self.halt_reason = ""
+        self.last_clock_ns = 0
+        """When the last frame that held nothing but a clock command was applied, by this pod's clock."""
+        self._bus = bus
+        self._shard = shard
+        self._clock = clock
+        self._max_queue = max_queue_commands
+        self._producer_id = secrets.randbits(64)
+        self._frame_id = 0
+        self._waiting: deque[_Submission] = deque()
+        self._waiting_commands = 0
+        self._flight: _Flight | None = None
+        self._ahead: dict[int, _Flight] = {}
+        self._appender: Appender | None = None
+        self._tail: asyncio.Task[None] | None = None
+        self._failed: BaseException | None = None
+        self._fail_event = asyncio.Event()
+        self._stopping = False
+
+    # -- life
+
+    async def start(self) -> None:
+        """Take submissions and follow the log from the replica's next offset."""
+        self._appender = self._bus.appender(COMMANDS_TOPIC, self._shard)
+        self._tail = asyncio.create_task(self._follow(), name="matching-tail")
+
+    async def settle(self, within: float = 10.0) -> None:
+        """Take no more, and wait until what is on its way is applied."""
+        self._stopping = True
+        deadline = time.monotonic() + within
+        while (self._flight or self._waiting or self._ahead) and time.monotonic() < deadline:
+            if self._failed is not None:
+                break
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Let go of the log."""
+        await self.settle()
+        if self._tail is not None:
+            self._tail.cancel()
+            await asyncio.gather(self._tail, return_exceptions=True)
+        if self._appender is not None:
+            await self._appender.close()
+        self._fail_open(_unknown)
+
+    async def run(self) -> None:
+        """Wait until this pod has to leave, and raise why."""
+        fatal = asyncio.ensure_future(self._bus.fatal.wait())
+        failed = asyncio.ensure_future(self._fail_event.wait())
+        try:
+            await asyncio.wait({fatal, failed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            fatal.cancel()
+            failed.cancel()
+        raise self._failed or self._bus.fatal_error or RuntimeError("the log failed")
+
+    @property
+    def ready(self) -> bool:
+        """Whether submissions are taken."""
+        return not (self.halt_reason or self._failed or self._stopping) and self._appender is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the state may be wrong or behind, so that it must not be saved."""
+        return bool(self.halt_reason) or self._failed is not None
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait for the log."""
+        return self._waiting_commands
+
+    def halt(self, reason: str) -> None:
+        """Take and apply nothing more: the state of this pod is not to be trusted."""
+        if not self.halt_reason:
+            self.halt_reason = reason
+            _log.critical("halted", reason=reason, offset=self.replica.next_offset - 1)
+            self._fail_open(_unknown)
+            if self._tail is not None and self._tail is not _current_task():
+                self._tail.cancel()
+
+    # -- in
+
+    def submit(
+        self, commands: Rows, definitions: Sequence[InstrumentDefinition] = ()
+    ) -> asyncio.Future[Applied]:
+        """Hand commands (at most 10,000) over; the future gives their events once they are durable and applied.
+
+        Cancelling the future does not take the commands back. Raises Overloaded when too much waits,
+        Unavailable when this pod takes nothing. The future fails with Unavailable, reason OUTCOME_UNKNOWN,
+        if it cannot be told whether the commands are in the log.
+        """
+        self._check_open(len(commands))
+        future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Submission(commands, definitions, future))
+        self._waiting_commands += len(commands)
+        if self._flight is None:
+            self._send()
+        return future
+
+    async def submit_definition(self, definition: InstrumentDefinition) -> Applied:
+        """Hand a definition of an instrument over, as a frame of its own."""
+        return await self.submit(NO_COMMANDS, (definition,))
+
+    def _check_open(self, count: int) -> None:
+        if count > MAX_COMMANDS:
+            raise ValueError(f"at most {MAX_COMMANDS} commands at once, got {count}")
+        if self.halt_reason:
+            raise Unavailable(
+                "this pod has halted because its state disagreed; use another one", reason="STATE_DIVERGED"
+            )
+        if self._failed is not None or self._stopping or self._appender is None:
+            raise Unavailable(
+                "this pod takes no orders now; try another one, or again",
+                reason="NOT_SERVING",
+                retry_after=_RETRY,
+            )
+        if self._waiting_commands + count > self._max_queue:
+            raise Overloaded(
+                "too many commands wait for the log; send again a little later",
+                reason="QUEUE_FULL",
+                retry_after=_RETRY,
+            )
+
+    def _send(self) -> None:
+        """Join what waits into a frame and hand it to the log."""
+        submissions = self._take()
+        if not submissions:
+            return
+        assert self._appender is not None
+        self._frame_id += 1
+        first = submissions[0]
+        commands = (
+            first.commands
+            if len(submissions) == 1
+            else np.concatenate([submission.commands for submission in submissions])
+        )
+        frame = Frame(self._producer_id, self._frame_id, self._clock(), commands, first.definitions)
+        self._flight = flight = _Flight(frame, submissions, time.perf_counter())
+        _queue_commands.set(self._waiting_commands)
+        try:
+            appending = self._appender.append_nowait(Record(frame.encode()))
+        except (BusOverloaded, BusError) as error:
+            self._fail(error)
+            return
+        appending.add_done_callback(partial(self._acked, flight))
+
+    def _take(self) -> list[_Submission]:
+        """The submissions of the next frame: a definition goes alone, commands together up to the limit."""
+        taken: list[_Submission] = []
+        count = 0
+        while self._waiting:
+            submission = self._waiting[0]
+            count += len(submission.commands)
+            if taken and (count > MAX_COMMANDS or submission.definitions or taken[0].definitions):
+                break
+            taken.append(self._waiting.popleft())
+            self._waiting_commands -= len(submission.commands)
+        return taken
+
+    # -- out of the log
+
+    def _acked(self, flight: _Flight, appending: asyncio.Future[int]) -> None:
+        if self._failed is not None or self.halt_reason:
+            return
+        error = appending.exception() if not appending.cancelled() else asyncio.CancelledError()
+        if error is not None:
+            self._fail(error)
+            return
+        offset = appending.result()
+        _append_seconds.observe(time.perf_counter() - flight.began)
+        still_open = self._flight is flight
+        if still_open:
+            self._flight = None
+            # What gathered meanwhile goes out before this frame is applied, so that the log is never idle.
+            self._send()
+            self._ahead[offset] = flight
+        self._guarded(self._apply_ready)
+
+    async def _follow(self) -> None:
+        """Apply what other pods appended, as the log shows it."""
+        try:
+            tail = self._bus.follow(
+                COMMANDS_TOPIC, self._shard, self.replica.next_offset, max_records=_TAIL_RECORDS
+            )
+            async with aclosing(tail) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    for record in batch:
+                        if record.offset >= self.replica.next_offset:
+                            self._guarded(partial(self._seen, record.offset, record.value))
+                            if self.halt_reason or self._failed is not None:
+                                return
+                            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._fail(error)
+
+    def _seen(self, offset: int, value: bytes) -> None:
+        self._apply_ready()
+        if offset < self.replica.next_offset:
+            return
+        if offset > self.replica.next_offset:
+            raise FrameError(
+                f"the log goes from offset {self.replica.next_offset - 1} to {offset}: there is a gap"
+            )
+        frame = decode_frame(value)
+        flight = self._flight
+        if flight is not None and (frame.producer_id, frame.frame_id) == (
+            self._producer_id,
+            flight.frame.frame_id,
+        ):
+            # It is in the log although its append has not returned yet.
+            self._flight = None
+            self._send()
+            self._apply(offset, flight.frame, flight)
+        else:
+            self._apply(offset, frame, None)
+        self._apply_ready()
+
+    def _apply_ready(self) -> None:
+        while self._ahead and (flight := self._ahead.pop(self.replica.next_offset, None)) is not None:
+            self._apply(self.replica.next_offset, flight.frame, flight)
+
+    def _apply(self, offset: int, frame: Frame, flight: _Flight | None) -> None:
+        began = time.perf_counter()
+        applied = self.replica.apply(offset, frame)
+        _apply_seconds.observe(time.perf_counter() - began)
+        _events_total.inc(len(applied.events))
+        if len(frame.commands) == 1 and frame.commands[0]["kind"] == COMMAND_KIND_CLOCK:
+            self.last_clock_ns = self._clock()
+        for listener in self.listeners:
+            listener.on_applied(offset, applied.first_sequence, applied.time_ns, applied.events)
+        for hook in self.frame_hooks:
+            hook(offset, frame)
+        if flight is None:
+            _other_frames.inc()
+            return
+        _own_frames.inc()
+        _commands_total.inc(len(frame.commands))
+        _answer(flight.submissions, applied)
+
+    # -- failures
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run a step that must not fail half-way: a pod that could not apply a frame has to leave."""
+        try:
+            step()
+        except Exception as error:
+            _log.exception("a frame could not be applied", offset=self.replica.next_offset)
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failed is None:
+            self._failed = error
+            self._fail_open(_unknown)
+            self._fail_event.set()
+
+    def _fail_open(self, make: Callable[[], SmartexError]) -> None:
+        flights = [*self._ahead.values(), *([self._flight] if self._flight else [])]
+        submissions = [each for flight in flights for each in flight.submissions] + list(self._waiting)
+        self._ahead.clear()
+        self._waiting.clear()
+        self._waiting_commands = 0
+        self._flight = None
+        for submission in submissions:
+            if not submission.future.done():
+                submission.future.set_exception(make())
+                submission.future.exception()  # its caller may be gone; that is no news for the log
+
+
+def _answer(submissions: list[_Submission], applied: Applied) -> None:
+    """Give every submitter its own events; they lie in the order of the commands."""
+    if len(submissions) == 1:
+        if not submissions[0].future.done():
+            submissions[0].future.set_result(applied)
+        return
+    ends = np.cumsum([len(submission.commands) for submission in submissions])
+    places = np.searchsorted(applied.events["command_index"], ends)
+    start = 0
+    for submission, place in zip(submissions, places.tolist(), strict=True):
+        if not submission.future.done():
+            first = applied.first_sequence + start
+            part = applied.events[start:place]
+            submission.future.set_result(Applied(applied.offset, first, applied.time_ns, part))
+        start = place
+
+
+def _unknown() -> SmartexError:
+    return Unavailable(
+        "it is not known whether this took effect: send it again with the same id, which is safe",
+        reason="OUTCOME_UNKNOWN",
+        retry_after=timedelta(seconds=1),
+    )
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -1,0 +1,114 @@
+"""What the matching service can be told."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+from smartex_chassis import Settings, SettingsInvalid, read_secret
+
+from matching.domain import CoreSettings
+
+
+class MatchingSettings(Settings):
+    """Where this pod finds its log, and how much it takes on."""
+
+    section: ClassVar[str] = "matching"
+
+    shard: int = Field(default=0, ge=0, le=65_535, description="group of instruments that this pod serves")
+    pod: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=128,
+        description="name of this pod; unique",
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql:// URL of the history, and of the log unless bus_url is set"
+    )
+    database_url_file: Path | None = Field(default=None, description="file that holds database_url")
+    bus_url: SecretStr | None = Field(
+        default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
+    )
+    kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
+    matching_data: Path = Field(
+        default=Path("data/matching"), description="folder of this pod's snapshots; each pod has its own"
+    )
+    idempotency_window: int = Field(
+        default=4_194_304,
+        ge=1,
+        le=1 << 24,
+        description="outcomes remembered for repeats; the same on all pods",
+    )
+    max_orders: int = Field(
+        default=4_194_304, ge=1, le=1 << 24, description="open orders at most; the same on all pods"
+    )
+    max_accounts: int = Field(
+        default=1_048_576, ge=1, le=1 << 20, description="accounts at most; the same on all pods"
+    )
+    max_instruments: int = Field(
+        default=4096, ge=1, le=65_535, description="instruments at most; the same on all pods"
+    )
+    max_sessions: int = Field(
+        default=65_536, ge=1, le=1 << 20, description="sessions at most; the same on all pods"
+    )
+    check_conservation: bool = Field(
+        default=False, description="verify after every frame that cash and shares are conserved (slow)"
+    )
+    max_queue_commands: int = Field(
+        default=200_000, ge=1, description="commands that may wait for the log before RESOURCE_EXHAUSTED"
+    )
+    order_rate: float = Field(default=1_000_000, gt=0, description="commands per second and account")
+    order_burst: float = Field(default=1_000_000, ge=1, description="commands of an account at once")
+    stream_window: int = Field(
+        default=20_000,
+        ge=1,
+        le=100_000,
+        description="unanswered commands of a Trade stream that asks for none",
+    )
+    stream_queue_bytes: int = Field(
+        default=16 << 20, ge=1 << 10, description="unread bytes of reports before a Trade stream is cut"
+    )
+    max_streams_per_account: int = Field(
+        default=16, ge=1, description="Trade streams of one account at a time"
+    )
+    kept_events: int = Field(
+        default=200_000, ge=1, description="recent events in memory for streams that resume (168 bytes each)"
+    )
+    clock_interval_ms: int = Field(
+        default=250, ge=10, le=10_000, description="time between clock commands while something may fall due"
+    )
+    checkpoint_seconds: float = Field(
+        default=30, gt=0, description="time between checkpoints, at which all pods compare their states"
+    )
+    lease_seconds: float = Field(
+        default=3, ge=0.5, le=60, description="silence after which another pod publishes the event log"
+    )
+    snapshot_commands: int = Field(
+        default=5_000_000, ge=1000, description="commands between two snapshots (made beside the running pod)"
+    )
+    snapshots_kept: int = Field(default=3, ge=1, le=100, description="snapshots kept")
+
+    def database(self) -> str | None:
+        """The database's URL with its password, or None."""
+        if self.database_url_file is not None:
+            return read_secret(self.database_url_file).get_secret_value()
+        return self.database_url.get_secret_value() if self.database_url is not None else None
+
+    def bus(self) -> str:
+        """The log's URL; SettingsInvalid if there is none."""
+        url = self.bus_url.get_secret_value() if self.bus_url is not None else self.database()
+        if url is None:
+            raise SettingsInvalid(["no log: set SMARTEX_BUS_URL or SMARTEX_DATABASE_URL"])
+        return url
+
+    def core(self) -> CoreSettings:
+        """The sizes of the core."""
+        return CoreSettings(
+            window=self.idempotency_window,
+            max_orders=self.max_orders,
+            max_accounts=self.max_accounts,
+            max_instruments=self.max_instruments,
+            max_sessions=self.max_sessions,
+        )

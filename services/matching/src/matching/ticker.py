@@ -1,0 +1,77 @@
+"""Tells the market the time, so that what is due happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK
+from smartex.matching.v1.types_pb2 import TIME_IN_FORCE_GTD
+from smartex_chassis import Overloaded, Unavailable
+
+from matching.frames import one_command
+from matching.sequencer import Sequencer
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+
+_IDLE_NS = 1_000_000_000
+
+
+class Ticker:
+    """Appends a clock command every interval while an order or a session may end by time.
+
+    Otherwise once a second while anything happens, and none in a quiet market. It keeps still when another
+    pod's clock was just seen: a second one changes nothing.
+    """
+
+    def __init__(
+        self, sequencer: Sequencer, interval_ms: int, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._sequencer = sequencer
+        self._interval_ns = interval_ms * 1_000_000
+        self._clock = clock
+        self._may_expire = False
+        self._told_sequence = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
+        """Note orders that end by time."""
+        if not self._may_expire and len(events):
+            self._may_expire = bool((events["time_in_force"] == TIME_IN_FORCE_GTD).any())
+
+    async def start(self) -> None:
+        """Begin."""
+        core = self._sequencer.replica.core
+        # Which resting orders have an end is not asked of the core; after a start any of them might.
+        self._may_expire = core.open_order_count > 0
+        self._told_sequence = core.sequence
+        self._task = asyncio.create_task(self._run(), name="matching-clock")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_ns / 1e9)
+            if self._sequencer.ready and self._is_due():
+                # Too much waits, or the pod is leaving: the next round tries again.
+                with contextlib.suppress(Overloaded, Unavailable):
+                    applied = await self._sequencer.submit(one_command(kind=COMMAND_KIND_CLOCK))
+                    self._told_sequence = applied.first_sequence + len(applied.events) - 1
+
+    def _is_due(self) -> bool:
+        core = self._sequencer.replica.core
+        since = self._clock() - self._sequencer.last_clock_ns
+        if self._may_expire and core.open_order_count == 0:
+            self._may_expire = False
+        if self._may_expire or len(core.sessions()):
+            return since >= self._interval_ns // 2
+        return since >= _IDLE_NS and core.sequence != self._told_sequence

@@ -1,0 +1,274 @@
+"""The only place where the parts of this service meet."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import structlog
+from smartex_bus import Bus, KafkaSettings, Topic, open_bus
+from smartex_chassis import ServiceModule, load
+from smartex_store import Database
+
+from matching import domain, frames, history, lease, marketdata, reports
+from matching.api import account, order_entry, trade_commands, venue
+from matching.api.account import AccountApi
+from matching.api.order_entry import OrderEntryApi
+from matching.api.trade_stream import TradeStreams
+from matching.api.venue import Facts, VenueApi
+from matching.checkpoints import Checkpoints
+from matching.frames import CHECKPOINTS_TOPIC, COMMANDS_TOPIC, EVENTS_TOPIC
+from matching.hub import ReportHub
+from matching.lease import Lease
+from matching.limits import TokenBuckets
+from matching.publisher import Publisher, published_sequence
+from matching.recovery import replay, restore
+from matching.replica import Applied, LiveInstruments, Replica
+from matching.resume import Past
+from matching.sequencer import Sequencer
+from matching.sessions import Sessions
+from matching.settings import MatchingSettings
+from matching.snapshots import SnapshotFolder
+from matching.ticker import Ticker
+
+_log = structlog.get_logger("matching")
+Clock = Callable[[], int]
+
+
+class ServiceContext(Protocol):
+    """Where a host puts this service; any object with these attributes will do."""
+
+    database_url: str
+    bus_url: str
+    data_dir: Path
+    pod: str
+    clock: Clock
+
+
+async def build(context: ServiceContext | MatchingSettings) -> ServiceModule:
+    """The module of this service, for a host that says where things are, or from settings of its own."""
+    if isinstance(context, MatchingSettings):
+        return await build_pod(context)
+    settings = load(
+        MatchingSettings,
+        database_url=context.database_url,
+        bus_url=context.bus_url,
+        matching_data=Path(context.data_dir) / "matching",
+        pod=context.pod,
+    )
+    return await build_pod(settings, getattr(context, "clock", time.time_ns))
+
+
+async def build_pod(settings: MatchingSettings, clock: Clock = time.time_ns) -> ServiceModule:
+    """The module of one pod: log and database are open, recovery waits for `start`."""
+    return (await Pod.open(settings, clock)).module()
+
+
+def warm_up() -> None:
+    """Compile every kernel of the service, or load it from the cache: seconds, the first time."""
+    domain.warm_up()
+    frames.warm_up()
+    reports.warm_up()
+    trade_commands.warm_up()
+    marketdata.warm_up()
+
+
+class Pod:
+    """The parts of one pod. `open` makes them, `start` recovers the market and sets them going."""
+
+    def __init__(self, settings: MatchingSettings, clock: Clock, bus: Bus, database: Database | None) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._started = False
+        self._running = AsyncExitStack()
+        self.bus = bus
+        self.database = database
+        shard = settings.shard
+        self.snapshots = SnapshotFolder(settings.matching_data, shard, settings.snapshots_kept)
+        self.replica = Replica(domain.Core(settings.core(), check_conservation=settings.check_conservation))
+        self.instruments = LiveInstruments(self.replica)
+        self.sequencer = Sequencer(
+            bus, self.replica, shard=shard, clock=clock, max_queue_commands=settings.max_queue_commands
+        )
+        self.lease = Lease(database, shard, settings.pod, settings.lease_seconds)
+        self.publisher = Publisher(bus, self.lease, shard)
+        self.checkpoints = Checkpoints(
+            bus, self.sequencer, self.publisher, shard, settings.pod, settings.checkpoint_seconds
+        )
+        self.hub = ReportHub(
+            settings.kept_events, settings.max_streams_per_account, settings.stream_queue_bytes
+        )
+        self.sessions = Sessions(self.sequencer)
+        self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, clock)
+        self.history = (
+            history.build(
+                database=database, bus=bus, catalogue=self.instruments, shard=shard, holder=settings.pod
+            )
+            if database is not None
+            else None
+        )
+        self.market_data = marketdata.build(
+            market=lambda: self.replica.core,
+            instruments=self.instruments,
+            past=self.history.past if self.history else None,
+        )
+        self.sequencer.listeners += [
+            self.publisher,
+            self.hub,
+            self.market_data,
+            self.sessions,
+            self.ticker,
+        ]
+        self._start_time_ns = clock()
+
+    @classmethod
+    async def open(cls, settings: MatchingSettings, clock: Clock = time.time_ns) -> Pod:
+        """Open log and database, and bring their tables and topics up to date."""
+        async with AsyncExitStack() as undo:
+            database: Database | None = None
+            url = settings.database()
+            if url is not None:
+                database = await Database.connect(url, name=f"matching-{settings.pod}")
+                undo.push_async_callback(database.close)
+                await history.migrate(database)
+                await lease.prepare(database)
+            bus = await open_bus(_bus_settings(settings))
+            undo.push_async_callback(bus.close)
+            shards = settings.shard + 1
+            await bus.ensure_topics(
+                *(Topic(name, shards) for name in (COMMANDS_TOPIC, EVENTS_TOPIC, CHECKPOINTS_TOPIC))
+            )
+            pod = cls(settings, clock, bus, database)
+            pod._opened = undo.pop_all()
+        return pod
+
+    _opened: AsyncExitStack
+
+    def module(self) -> ServiceModule:
+        """The pod as a module of the chassis."""
+        scopes = {**order_entry.SCOPES, **account.SCOPES, **venue.SCOPES, **self.market_data.scopes}
+        if self.history is not None:
+            scopes |= self.history.scopes
+        return ServiceModule(
+            name="matching",
+            register=self._register,
+            scopes=scopes,
+            start=self.start,
+            stop=self.stop,
+            ready=self.ready,
+            run=self.sequencer.run,
+        )
+
+    def ready(self) -> bool:
+        """Whether orders are taken."""
+        return self._started and self.sequencer.ready
+
+    def _register(self, server: grpc.aio.Server) -> None:
+        settings = self.settings
+        buckets = TokenBuckets(settings.order_rate, settings.order_burst, time.monotonic)
+        streams = TradeStreams(
+            self.sequencer,
+            self.hub,
+            self.sessions,
+            buckets,
+            Past(self.bus, settings.shard),
+            settings.stream_window,
+        )
+        facts = Facts(
+            settings.pod, settings.shard, _engine(settings.bus()), self._start_time_ns, self._projected
+        )
+        OrderEntryApi(self.sequencer, buckets, streams).register(server)
+        ledger = self.history.api.list_ledger_entries if self.history is not None else None
+        AccountApi(self.sequencer, ledger).register(server)
+        VenueApi(facts, self.sequencer, self.publisher, self.checkpoints, self.instruments).register(server)
+        self.market_data.register(server)
+        if self.history is not None:
+            self.history.register(server)
+
+    async def _projected(self) -> int:
+        return await self.history.queries.position() if self.history is not None else 0
+
+    async def start(self) -> None:
+        """Recover the market and begin to serve. What was started is stopped again if a part fails."""
+        async with AsyncExitStack() as undo:
+            await asyncio.to_thread(warm_up)
+            await self._recover()
+            self.market_data.feed.attach(self.replica.core.sequence)
+            parts: list[Any] = [
+                self.sequencer,
+                self.lease,
+                self.publisher,
+                self.checkpoints,
+                self.sessions,
+                self.ticker,
+                self.market_data,
+            ]
+            parts += [self.history] if self.history is not None else []
+            for part in parts:
+                await part.start()
+                undo.push_async_callback(part.stop)
+            self._running = undo.pop_all()
+        self._started = True
+
+    async def _recover(self) -> None:
+        published = await published_sequence(self.bus, self.settings.shard)
+        self.publisher.begin(published)
+
+        def restored() -> Replica:
+            return restore(
+                self.snapshots,
+                self.settings.core(),
+                published,
+                check_conservation=self.settings.check_conservation,
+            )
+
+        def applied(part: Applied) -> None:
+            if self.replica.core.sequence > published:
+                # The core uses the memory of its events again.
+                self.publisher.on_applied(part.offset, part.first_sequence, part.time_ns, part.events.copy())
+
+        self.replica.become(await asyncio.to_thread(restored))
+        await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
+
+    async def stop(self) -> None:
+        """Publish what is left, stop everything in the reverse order, and save the state."""
+        was_running, self._started = self._started, False
+        try:
+            if was_running:
+                await self.sequencer.settle()
+                await self.publisher.flush()
+            await self._running.aclose()
+            if was_running and self._can_save():
+                await asyncio.to_thread(self.snapshots.save, self.replica)
+        finally:
+            await self._opened.aclose()
+
+    def _can_save(self) -> bool:
+        """A state that is whole, and of which everything is published."""
+        return (
+            not self.sequencer.broken
+            and self.replica.next_offset > 0
+            and self.publisher.published >= self.replica.core.sequence
+        )
+
+
+def _bus_settings(settings: MatchingSettings) -> str | KafkaSettings:
+    url = settings.bus()
+    if not url.startswith("kafka://"):
+        return url
+    copies = settings.kafka_replication
+    return KafkaSettings(
+        url.removeprefix("kafka://"),
+        replication=copies,
+        min_insync=copies // 2 + 1,
+        client_id=f"matching-{settings.pod}",
+    )
+
+
+def _engine(url: str) -> str:
+    return "kafka" if url.startswith("kafka://") else "postgresql"

@@ -1,0 +1,99 @@
+"""Orders through gRPC, on both engines."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from smartex.matching.v1 import order_entry_pb2 as pb
+from smartex.matching.v1 import types_pb2 as types
+
+
+async def test_place_trade_amend_cancel(venue, open_market) -> None:
+    async with venue.pod() as running:
+        await open_market(running)
+        alice, bob = running.trader(1), running.trader(2)
+
+        resting = await alice.place(types.SIDE_SELL, 1000, 10)
+        assert resting.outcome.kind == types.REPORT_KIND_ACCEPTED
+        assert resting.outcome.leaves_lots == 10
+
+        taken = await bob.place(types.SIDE_BUY, 1001, 4)
+        assert taken.outcome.kind == types.REPORT_KIND_ACCEPTED
+        (fill,) = taken.reports
+        assert (fill.kind, fill.price_ticks, fill.quantity_lots) == (types.REPORT_KIND_FILLED, 1000, 4)
+        assert fill.liquidity == types.LIQUIDITY_TAKER
+        assert fill.fee_micros == 4 * 1000 * 10_000 * 100 // 1_000_000
+
+        amended = await alice.entry.AmendOrder(
+            pb.AmendOrderRequest(
+                client_order_id=1, request_id=5, quantity_lots=8, create_time_ns=resting.outcome.event_time_ns
+            ),
+            metadata=alice.metadata,
+        )
+        assert amended.outcome.kind == types.REPORT_KIND_AMENDED
+        assert amended.outcome.kept_priority
+        assert amended.outcome.leaves_lots == 4
+
+        cancelled = await alice.entry.CancelOrder(
+            pb.CancelOrderRequest(client_order_id=1), metadata=alice.metadata
+        )
+        assert cancelled.outcome.kind == types.REPORT_KIND_CANCELLED
+        assert cancelled.outcome.quantity_lots == 4
+
+        account = await bob.get_account()
+        assert account.holdings[0].total_lots == 1_000_004
+        assert account.cash[0].total.amount == "999959.996"
+
+
+async def test_repeat_gives_the_first_outcome(venue, open_market) -> None:
+    async with venue.pod() as running:
+        await open_market(running)
+        alice = running.trader(1)
+        first = await alice.place(types.SIDE_BUY, 900, 5, client_order_id=77)
+        again = await alice.place(types.SIDE_BUY, 900, 5, client_order_id=77)
+        assert again.outcome.repeated
+        assert again.outcome.order_id == first.outcome.order_id
+        assert (await alice.get_account()).open_order_count == 1
+
+
+async def test_malformed_requests_leave_the_state_alone(venue, open_market) -> None:
+    async with venue.pod() as running:
+        operator = await open_market(running)
+        alice = running.trader(1)
+        before = await operator.state_hash()
+        for changes in (
+            {"client_order_id": 0},
+            {"instrument_id": 0},
+            {"side": 0},
+            {"side": 77},
+            {"order_type": 0},
+            {"time_in_force": 0},
+            {"price_ticks": -1},
+            {"quantity_lots": 0},
+            {"create_time_ns": 0},
+            {"min_quantity_lots": -5},
+            {"expire_time_ns": -5},
+            {"post_only": 9},
+            {"self_trade_prevention": 9},
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await alice.place(**({"side": 1, "price": 900, "lots": 1} | changes))
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT, changes
+            assert next(iter(changes)) in caught.value.details()
+        after = await operator.state_hash()
+        assert after.state_hash == before.state_hash
+        assert after.sequence == before.sequence
+
+
+async def test_a_restart_brings_everything_back(venue, open_market) -> None:
+    async with venue.pod("a") as running:
+        operator = await open_market(running)
+        await running.trader(1).place(types.SIDE_BUY, 900, 5)
+        before = await operator.state_hash()
+    assert list((venue.folder / "a").glob("*.snapshot"))
+    async with venue.pod("a") as running:
+        after = await running.operator().state_hash()
+        assert after.state_hash == before.state_hash
+        assert (await running.trader(1).get_account()).open_order_count == 1
+    async with venue.pod("new") as running:
+        assert (await running.operator().state_hash()).state_hash == before.state_hash
