@@ -127,27 +127,33 @@ async def test_silence_is_broken_by_heartbeats(served: Any) -> None:
     stream.cancel()
 
 
-async def test_who_does_not_read_is_cut_with_a_reason_and_resumes(served: Any, told: Any) -> None:
-    """The connection's own buffers take some megabytes; after that the queue fills and the reader is cut."""
-    venue = Venue(83, queue_messages=3)
+async def _read_to_the_end(stream: Any) -> int:
+    """Read until the stream fails; it does not end by itself."""
+    count = 0
+    while await stream.read() is not grpc.aio.EOF:
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("messages", [3, 2000])
+async def test_who_does_not_read_is_cut_with_a_reason(served: Any, told: Any, messages: int) -> None:
+    """Also while a write waits for the reader: the connection's own buffers are full long before."""
+    venue = Venue(83, queue_messages=messages)
     await venue.go(20)
     await served.start(None, venue.data)
     caller = await served.caller()
     stream = caller.stream(SubscribeRequest(channel=L3))
-    reader = OrderReader()
-    reader.hear([await stream.read()])
-    await asyncio.sleep(0.05)
-    # All in one go: the writer gets no turn in between.
-    for _ in range(200):
-        number, (first, time_ns, events) = next(venue.frames)
-        venue.data.on_applied(number, first, time_ns, events)
-        venue.data.feed.tell()
+    await stream.read()
+    events = max((next(venue.frames)[1][2] for _ in range(100)), key=len)
+    feed = venue.data.feed
+    async with asyncio.timeout(30):
+        while feed.subscriber_count:
+            for _ in range(20):
+                feed.on_applied(0, feed.sequence + 1, feed.time_ns, events)
+            await asyncio.sleep(0)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async with asyncio.timeout(20):
-            async for message in stream:
-                reader.hear([message])
+        await asyncio.wait_for(_read_to_the_end(stream), 20)
     assert told(caught.value) == ("RESOURCE_EXHAUSTED", "SLOW_CONSUMER", [])
-    assert venue.data.feed.subscriber_count == 0
 
 
 async def test_who_leaves_is_forgotten(venue: Venue, served: Any) -> None:
