@@ -161,7 +161,7 @@ def flows(draw: st.DrawFn) -> list[Frame]:
 
 
 @settings(
-    max_examples=5_000 if LONG else 400,
+    max_examples=5_000 if LONG else 250,
     derandomize=not LONG,
     database=None,
     deadline=None,

@@ -123,9 +123,9 @@ PROFILES = (
     ),
     Profile(
         "many accounts",
-        Settings(4096, 2048, max_accounts=700, max_instruments=20, max_sessions=300, skew_ns=MILLISECOND),
-        accounts=500,
-        instruments=16,
+        Settings(4096, 2048, max_accounts=230, max_instruments=20, max_sessions=300, skew_ns=MILLISECOND),
+        accounts=200,
+        instruments=8,
         frame_sizes=(10, 100),
         calm=5,
         depth=5,

@@ -203,16 +203,20 @@ def shrink(
     """Leave out whatever is not needed for `fails`, until nothing can go or the time is up."""
     end = time.monotonic() + seconds
     frames = shrink_list(frames, fails, end)
-    for number in range(len(frames)):
-        for name in ("commands", "definitions"):
-            before, after = frames[:number], frames[number + 1 :]
-            frame = frames[number]
-
-            def fails_with(items: Sequence[object]) -> bool:
-                return fails([*before, replace(frame, **{name: list(items)}), *after])  # noqa: B023
-
-            kept = shrink_list(getattr(frame, name), fails_with, end)
-            frames = [*before, replace(frame, **{name: list(kept)}), *after]
+    for number, frame in enumerate(frames):
+        before, after = frames[:number], frames[number + 1 :]
+        commands = shrink_list(
+            frame.commands,
+            lambda kept: fails([*before, replace(frame, commands=list(kept)), *after]),  # noqa: B023
+            end,
+        )
+        shorter = replace(frame, commands=list(commands))
+        definitions = shrink_list(
+            frame.definitions,
+            lambda kept: fails([*before, replace(shorter, definitions=list(kept)), *after]),  # noqa: B023
+            end,
+        )
+        frames = [*before, replace(shorter, definitions=list(definitions)), *after]
     return frames
 
 
@@ -238,5 +242,6 @@ def describe(frames: Sequence[Frame]) -> str:
     lines = []
     for number, frame in enumerate(frames):
         lines.append(f"frame {number} time_ns={frame.time_ns}")
-        lines += [f"  {changed_fields(item)}" for item in [*frame.definitions, *frame.commands]]
+        lines += [f"  {changed_fields(definition)}" for definition in frame.definitions]
+        lines += [f"  {changed_fields(command)}" for command in frame.commands]
     return "\n".join(lines)
