@@ -6,24 +6,30 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from . import conservation, queries, snapshot
+from .blocks import StateHash, counts_of, lasting_head, listed_instruments
 from .compiled import INTERPRETED
 from .frame import apply_frame
 from .state import (
     ACCOUNT,
+    CASH,
     COMMAND,
     EVENT,
     HEAD,
     INSTRUMENT,
+    INSTRUMENT_IDS,
+    RULES,
+    SESSION,
     CoreSettings,
     Memory,
     Pages,
 )
-from .words import SET_TRADING_STATE
+from .words import BUY, CURRENCIES, DEPOSIT_CASH, NONE, SELL, SET_TRADING_STATE
 
 Rows = np.ndarray[Any, np.dtype[np.void]]
-_FEW = 4096
-"""Commands that a frame may have without a closer look at how many events it may bring about."""
 _EVENTS_FOR_EACH = 4
+"""Events that one command may bring about without taking an order or session away."""
+_FEWEST_EVENTS = 1 << 16
 
 
 class Core:
@@ -33,51 +39,245 @@ class Core:
         """An empty venue. `check_conservation`: verify cash and shares after every frame (slow, for tests)."""
         self.settings = settings or CoreSettings()
         self.check_conservation = check_conservation
-        self._memory = Memory(self.settings)
-        self._base = self._memory.base
-        self._head = self._memory.table("head", HEAD, 1)
-        self._counters: dict[str, Any] = {name: self._head[name] for name in HEAD.names or ()}
-        self._live = self._counters["open_orders"]
-        self._events = Pages(EVENT, 1 << 20)
+        self._events = Pages(EVENT, _FEWEST_EVENTS)
         self.first_sequence = 1
         """Sequence of the first event of the last frame."""
+        self._use(Memory(self.settings))
+
+    def _use(self, memory: Memory) -> None:
+        self._memory = memory
+        self._base = memory.base
+        head = memory.table("head", HEAD, 1)
+        self._counters: dict[str, np.ndarray[Any, np.dtype[np.int64]]] = {
+            name: head[name] for name in HEAD.names or ()
+        }
+        self._hash = StateHash()
+
+    # Applying
 
     def apply(self, commands: Rows, time_ns: int, definitions: Rows | None = None) -> Rows:
         """Apply a frame: definitions first, then commands, in order.
 
-        `commands` are contiguous rows of COMMAND, `definitions` of INSTRUMENT. The events are rows of EVENT: a view that the
-        next call overwrites. ValueError if the arrays are of another type.
+        `commands` are contiguous rows of COMMAND, `definitions` of INSTRUMENT. The events are rows of EVENT: a view that
+        the next call overwrites. ValueError if the arrays are of another type.
         """
         count = _check_rows(commands, COMMAND)
-        definition_count = 0 if definitions is None else _check_rows(definitions, INSTRUMENT)
-        self._make_room(commands, count, definition_count)
-        self.first_sequence = int(self._counters["sequence"][0]) + 1
-        said = apply_frame(
+        defined = 0 if definitions is None else _check_rows(definitions, INSTRUMENT)
+        self._make_room(commands, count, defined)
+        self.first_sequence = self.sequence + 1
+        arguments = (
             self._base,
             commands.ctypes.data,
             count,
             0 if definitions is None else definitions.ctypes.data,
-            definition_count,
+            defined,
             time_ns,
             self._events.address,
         )
+        said = _interpret(arguments) if INTERPRETED else apply_frame(*arguments)
         if self.check_conservation:
             self.verify_conservation()
         return self._events.rows[:said]
 
-    def _make_room(self, commands: Rows, count: int, definition_count: int) -> None:
-        """Every event but a few of each command takes an order or a session away, so there can only be so many."""
-        most = _EVENTS_FOR_EACH * count + definition_count + int(self._live[0]) + int(self._counters["sessions"][0])
-        of_all = (commands["kind"] == SET_TRADING_STATE).sum() if count else 0
-        most += int(of_all) * int(self._counters["instruments"][0] + definition_count)
+    def _make_room(self, commands: Rows, count: int, defined: int) -> None:
+        """All events of a command but a few take an order or session away, so there can only be so many."""
+        most = _EVENTS_FOR_EACH * count + defined + self.open_order_count + self._counter("sessions")
+        if count and most + count * (self.instrument_count + defined) > self._events.count:
+            of_all = int(np.count_nonzero(commands["kind"] == SET_TRADING_STATE))
+            most += of_all * (self.instrument_count + defined)
         if most > self._events.count:
             self._events = Pages(EVENT, 2 * most)
 
+    # Counters
+
+    def _counter(self, name: str) -> int:
+        return int(self._counters[name][0])
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the last event, 0 before the first."""
+        return self._counter("sequence")
+
+    @property
+    def now(self) -> int:
+        """Time of the market in nanoseconds since the epoch."""
+        return self._counter("now")
+
+    @property
+    def trading_day(self) -> int:
+        """The day that runs, from 1."""
+        return self._counter("trading_day")
+
+    @property
+    def open_order_count(self) -> int:
+        """Orders that rest."""
+        return self._counter("open_orders")
+
+    @property
+    def account_count(self) -> int:
+        """Accounts that there are."""
+        return self._counter("accounts")
+
+    @property
+    def instrument_count(self) -> int:
+        """Instruments that are defined."""
+        return self._counter("instruments")
+
+    # Saving and comparing
+
+    def state_hash(self) -> str:
+        """Sixteen hexadecimal digits, the same on all that applied the same log with the same settings."""
+        return self._hash.of(self._memory)
+
+    def save(self, file: BinaryIO) -> None:
+        """Write the state to a binary file."""
+        snapshot.save(self._memory, self.settings, file)
+
+    @classmethod
+    def load(cls, file: BinaryIO, settings: CoreSettings | None = None, *, check_conservation: bool = False) -> Core:
+        """A core as it was saved. SnapshotError says why a file cannot be used."""
+        core = cls.__new__(cls)
+        core.settings = settings or CoreSettings()
+        core.check_conservation = check_conservation
+        core._events = Pages(EVENT, _FEWEST_EVENTS)
+        core._use(snapshot.load(file, core.settings))
+        core.first_sequence = core.sequence + 1
+        return core
+
     def verify_conservation(self) -> None:
-        pass
+        """ConservationError with the numbers if cash or shares do not add up, or holds are not what orders reserve."""
+        conservation.verify(self._memory)
+
+    # Accounts
+
+    def account_ids(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Ids of all accounts, in the order in which they came."""
+        ids: np.ndarray[Any, np.dtype[np.int64]] = self._memory.table("accounts", ACCOUNT, self.account_count)["account_id"]
+        return ids.copy()
+
+    def cash(self, account_id: int) -> list[tuple[int, int, int]]:
+        """(currency id, total, held) in micros of each currency that an account has; empty if there is no such account."""
+        account = self._find_account(account_id)
+        if account == NONE:
+            return []
+        rows = self._memory.table("cash", CASH, (account + 1) * CURRENCIES)[account * CURRENCIES :]
+        return [(i, int(row["total"]), int(row["held"])) for i, row in enumerate(rows) if row["total"]]
+
+    def holdings(self, account_id: int) -> Rows:
+        """What an account holds, by instrument: rows of HOLDING_ROW; empty if there is no such account."""
+        account = self._find_account(account_id)
+        if account == NONE:
+            return np.zeros(0, queries.HOLDING_ROW)
+        count = queries.list_holdings(self._base, account, 0, 0)
+        rows = queries.empty_rows(queries.HOLDING_ROW, count)
+        queries.list_holdings(self._base, account, rows.ctypes.data, count)
+        return rows[:count][rows[:count]["total"] != 0]
+
+    def account_orders(self, account_id: int) -> Rows:
+        """Open orders of an account by order id: rows of ORDER_ROW."""
+        account = self._find_account(account_id)
+        if account == NONE:
+            return np.zeros(0, queries.ORDER_ROW)
+        count = queries.list_account_orders(self._base, account, 0, 0)
+        rows = queries.empty_rows(queries.ORDER_ROW, count)
+        queries.list_account_orders(self._base, account, rows.ctypes.data, count)
+        return rows[:count]
+
+    def _find_account(self, account_id: int) -> int:
+        return int(queries.locate_account(self._base, account_id)) if 0 < account_id < 1 << 32 else NONE
+
+    # Books
+
+    def book(self, instrument_id: int, depth: int) -> tuple[Rows, Rows]:
+        """Bids and asks, best first: rows of LEVEL_ROW. KeyError if there is no such instrument."""
+        open_orders = int(self._rules(instrument_id)["open_orders"])
+        return (
+            self._levels(instrument_id, BUY, min(depth, open_orders)),
+            self._levels(instrument_id, SELL, min(depth, open_orders)),
+        )
+
+    def _levels(self, instrument_id: int, side: int, depth: int) -> Rows:
+        rows = queries.empty_rows(queries.LEVEL_ROW, depth)
+        return rows[: queries.list_levels(self._base, instrument_id, side, depth, rows.ctypes.data)]
+
+    def orders(self, instrument_id: int) -> Rows:
+        """Open orders, bids first, each side in priority: rows of ORDER_ROW. KeyError if there is no such instrument."""
+        rows = queries.empty_rows(queries.ORDER_ROW, int(self._rules(instrument_id)["open_orders"]))
+        return rows[: queries.list_orders(self._base, instrument_id, rows.ctypes.data)]
+
+    def order(self, order_id: int) -> np.void | None:
+        """An open order: a row of ORDER_ROW, or None."""
+        rows = queries.empty_rows(queries.ORDER_ROW, 1)
+        known = queries.describe_order(self._base, order_id, rows.ctypes.data)
+        return rows[0] if known else None
+
+    def instrument_ids(self) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Ids of all instruments, ascending."""
+        return listed_instruments(self._memory, counts_of(lasting_head(self._memory))).copy()
+
+    def instrument(self, instrument_id: int) -> np.void:
+        """An instrument as it stands: a row of INSTRUMENT_STATE. KeyError if there is no such instrument."""
+        rules = self._rules(instrument_id)
+        row = np.zeros((), queries.INSTRUMENT_STATE)
+        row["instrument_id"] = instrument_id
+        renamed = {
+            "reference_price_ticks": "reference_price",
+            "last_price_ticks": "last_price",
+            "lower_limit_ticks": "lower_limit",
+            "upper_limit_ticks": "upper_limit",
+        }
+        for name in (queries.INSTRUMENT_STATE.names or ())[1:]:
+            row[name] = rules[renamed.get(name, name)]
+        state: np.void = row[()]
+        return state
+
+    def _rules(self, instrument_id: int) -> np.void:
+        if not 0 < instrument_id < INSTRUMENT_IDS:
+            raise KeyError(instrument_id)
+        rules: np.void = self._memory.table("rules", RULES, instrument_id + 1)[instrument_id]
+        if not rules["defined"]:
+            raise KeyError(instrument_id)
+        return rules
+
+    def sessions(self) -> Rows:
+        """Open sessions by number: rows of SESSION_ROW."""
+        open_ones = self._memory.table("sessions", SESSION, self._counter("sessions"))
+        rows = np.zeros(len(open_ones), queries.SESSION_ROW)
+        for name, source in zip(queries.SESSION_ROW.names or (), SESSION.names or (), strict=True):
+            rows[name] = open_ones[source]
+        return rows
+
+
+def _interpret(arguments: tuple[Any, ...]) -> int:
+    """Run the kernel under the interpreter: NumPy's integers in, and no warnings of hashes that wrap around."""
+    with np.errstate(over="ignore"):
+        return apply_frame(*(np.int64(argument) for argument in arguments))  # type: ignore[arg-type]
 
 
 def _check_rows(rows: Rows, dtype: np.dtype[np.void]) -> int:
     if rows.dtype != dtype or rows.ndim != 1 or not rows.flags.c_contiguous:
-        raise ValueError(f"rows must be a contiguous array of {dtype.names}, not {rows.dtype} in {rows.ndim} dimensions")
+        raise ValueError(f"needs a contiguous array of {dtype}, not {rows.ndim} dimensions of {rows.dtype}")
     return len(rows)
+
+
+def warm_up() -> None:
+    """Compile every kernel, or load it from the cache: about half a minute the first time, a second later."""
+    core = Core(CoreSettings(window=64, max_orders=64, max_accounts=4, max_instruments=4))
+    rules = np.zeros(1, INSTRUMENT)
+    for name in ("instrument_id", "tick_value", "board_lot", "odd_lot_rule", "settlement", "trading_state"):
+        rules[name] = 1
+    for name in ("reference_price_ticks", "max_price_ticks", "max_order_lots"):
+        rules[name] = 100
+    deposit = np.zeros(1, COMMAND)
+    for name, value in (("kind", DEPOSIT_CASH), ("account_id", 1), ("request_id", 1), ("amount_micros", 1)):
+        deposit[name] = value
+    deposit["create_time_ns"] = core.settings.skew_ns
+    core.apply(deposit, 1, rules)
+    core.book(1, 1)
+    core.orders(1)
+    core.order(1)
+    core.holdings(1)
+    core.account_orders(1)
+    core.cash(1)
+    core.state_hash()
+    snapshot.rebuild(Memory(core.settings).base)
