@@ -13,6 +13,7 @@ from smartex.matching.v1.market_data_pb2 import (
     GetBookRequest,
     ListInstrumentsRequest,
     SubscribeRequest,
+    SubscribeResponse,
 )
 
 L1, L2, L3, TRADES, CANDLES = (
@@ -207,3 +208,43 @@ async def test_instruments_are_listed_in_pages(venue: Venue, served: Any) -> Non
     assert found == expected
     one = await caller.ask("ListInstruments", ListInstrumentsRequest(symbol="I1"))
     assert [instrument.instrument_id for instrument in one.instruments] == [1]
+
+
+@pytest.mark.parametrize("split", [1, 5])
+async def test_a_new_pod_goes_on_where_the_one_before_left_readers(place: Any, split: int) -> None:
+    """The old pod's readers resume at the new one: the messages are the same, also of frames in several records."""
+    before, after = Venue(84), Venue(84)
+    records = []
+    for offset in range(60):
+        _, (first, time_ns, events) = next(before.frames)
+        before.data.on_applied(offset, first, time_ns, events)
+        for at in range(0, len(events), -(-len(events) // split) if len(events) else 1):
+            part = events[at : at + -(-len(events) // split)]
+            records.append(place.record(first + at, time_ns, part, offset))
+    # A second publisher repeats some of it.
+    await place.bus.appender(place.topic).append(*records[:-6], *records[-9:])
+    sequence = before.flow.sequence
+    await after.data.recall(place.bus, 0, sequence)
+    feeds = before.data.feed, after.data.feed
+    assert feeds[1].sequence == sequence
+    for channel in (L3, TRADES):
+        for resume in (1, sequence // 2, sequence - 3, sequence):
+            told = [feed.subscribe_stream(channel, None, resume) for feed in feeds]
+            assert [each.resumed_at for each in told] == [resume, resume]
+            first_messages, second_messages = ([*iter(each.take, None)] for each in told)
+            assert first_messages == second_messages
+
+
+async def test_a_new_pod_without_a_past_begins_with_snapshots(place: Any) -> None:
+    venue = Venue(85)
+    await venue.go(40)
+    feed = venue.data.feed
+    await venue.data.recall(place.bus, 0, venue.flow.sequence)
+    assert feed.sequence == venue.flow.sequence
+    subscriber = feed.subscribe_stream(L3, None, venue.flow.sequence - 1)
+    assert subscriber.resumed_at == 0
+    reader = OrderReader()
+    reader.hear(SubscribeResponse.FromString(data) for data in iter(subscriber.take, None))
+    for instrument in venue.flow.all():
+        number = instrument.instrument_id
+        assert reader.in_priority(number) == venue.flow.order_tuples(number)

@@ -1,13 +1,14 @@
 """Market data of one pod: books, trades and candles from its own core, to any number of readers.
 
     data = marketdata.build(market=lambda: core, instruments=catalogue, past=history.past)
-    data.feed.attach(core.sequence)     # once, before the first frame; again if the core is replaced
+    await data.recall(bus, shard, core.sequence)    # once, before the first frame, also of a replay
     sequencer.listeners.append(data)    # data.on_applied(offset, first_sequence, time_ns, events)
     data.register(server)               # scopes: data.scopes
     await data.start() … await data.stop()
 
 `on_applied` runs on the event loop right after the core applied the frame, and costs one compiled pass over
-its events. Call it for replayed frames too, so that a reader can resume over a restart. Between two frames
+its events. Call it for replayed frames too: `recall` and the replay together let a reader resume over a
+restart as if there had been none. Between two frames
 the core is read (`book`, `orders`, `instrument`), also on the event loop, so it must not be applying in a
 thread then.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import grpc
+from smartex_bus import Bus
 
 from matching.marketdata import messages
 from matching.marketdata.api import SCOPES, MarketDataApi
@@ -25,6 +27,7 @@ from matching.marketdata.deltas import Deltas
 from matching.marketdata.events import empty
 from matching.marketdata.feed import Feed
 from matching.marketdata.listing import Listing
+from matching.marketdata.recall import recall
 from matching.marketdata.settings import MarketDataSettings
 from matching.marketdata.sources import Instruments, Market, NoPast, Past, Rows
 
@@ -40,6 +43,10 @@ class MarketData:
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
         """Take an applied frame in; see `Feed.on_applied`."""
         self.feed.on_applied(offset, first_sequence, time_ns, events)
+
+    async def recall(self, bus: Bus, shard: int, sequence: int) -> None:
+        """Begin after `sequence`, with what was published before it; see `matching.marketdata.recall`."""
+        await recall(self.feed, bus, shard, sequence)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add MarketDataService to a server."""
