@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -280,4 +281,7 @@ def warm_up() -> None:
     core.account_orders(1)
     core.cash(1)
     core.state_hash()
-    snapshot.rebuild(Memory(core.settings).base)
+    file = BytesIO()
+    core.save(file)
+    file.seek(0)
+    Core.load(file, core.settings)
