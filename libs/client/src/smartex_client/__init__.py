@@ -1,1 +1,103 @@
-"""The Python SDK and the smartex command."""
+"""The exchange from Python: `connect` for asyncio, `connect_sync` for plain code. What is exported here is public."""
+
+from .books import BookGap, LocalBook
+from .commands import COMMAND_DTYPE, REPORT_DTYPE, Amend, Cancel, Command, MassCancel
+from .connection import RetryPolicy, Tls
+from .errors import (
+    FailedPrecondition,
+    Final,
+    InsufficientFunds,
+    InsufficientHoldings,
+    InvalidInput,
+    NotFound,
+    OffLot,
+    OffTick,
+    OrderRejected,
+    OutcomeUnknown,
+    Overloaded,
+    PermissionDenied,
+    Retryable,
+    ServerFault,
+    SmartexError,
+    StreamCut,
+    Unauthenticated,
+    Unavailable,
+)
+from .ids import IdSource
+from .market import Market, connect
+from .model import (
+    Account,
+    Book,
+    Candle,
+    Cash,
+    Fill,
+    Holding,
+    LedgerEntry,
+    Level,
+    MassCancelled,
+    Order,
+    Report,
+    StateHash,
+    Trade,
+    VenueStatus,
+)
+from .operator import Venue
+from .orders import NewOrder
+from .profile import Profile
+from .streams import TradeStream
+from .sync import SyncMarket, SyncVenue, connect_sync
+
+__all__ = [
+    "COMMAND_DTYPE",
+    "REPORT_DTYPE",
+    "Account",
+    "Amend",
+    "Book",
+    "BookGap",
+    "Cancel",
+    "Candle",
+    "Cash",
+    "Command",
+    "FailedPrecondition",
+    "Fill",
+    "Final",
+    "Holding",
+    "IdSource",
+    "InsufficientFunds",
+    "InsufficientHoldings",
+    "InvalidInput",
+    "LedgerEntry",
+    "Level",
+    "LocalBook",
+    "Market",
+    "MassCancel",
+    "MassCancelled",
+    "NewOrder",
+    "NotFound",
+    "OffLot",
+    "OffTick",
+    "Order",
+    "OrderRejected",
+    "OutcomeUnknown",
+    "Overloaded",
+    "PermissionDenied",
+    "Profile",
+    "Report",
+    "RetryPolicy",
+    "Retryable",
+    "ServerFault",
+    "SmartexError",
+    "StateHash",
+    "StreamCut",
+    "SyncMarket",
+    "SyncVenue",
+    "Tls",
+    "Trade",
+    "TradeStream",
+    "Unauthenticated",
+    "Unavailable",
+    "Venue",
+    "VenueStatus",
+    "connect",
+    "connect_sync",
+]

@@ -1,0 +1,143 @@
+"""Prices, quantities and money between people's decimals and the contract's whole numbers. Always exact."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from functools import lru_cache
+from typing import TypeAlias
+
+from smartex.matching.v1.types_pb2 import ODD_LOT_RULE_SELL_REST, Instrument, Money
+
+from .errors import InvalidInput, OffLot, OffTick
+
+MICROS = Decimal(1_000_000)
+LARGEST = 2**63 - 1
+
+Number: TypeAlias = Decimal | int | str
+"""What callers may give for a price, a quantity or an amount. Floats are refused: they are not exact."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT = Context(prec=80)
+
+
+def decimal(value: Number, field: str) -> Decimal:
+    """`value` as a finite decimal; InvalidInput names `field` otherwise."""
+    if isinstance(value, float | bool):
+        raise InvalidInput(f"{field} {value!r} is not exact: give Decimal, int or str", field=field)
+    try:
+        number = Decimal(value)
+    except (ArithmeticError, TypeError, ValueError):
+        raise InvalidInput(f"{field} {value!r} is not a number", field=field) from None
+    if not number.is_finite():
+        raise InvalidInput(f"{field} {value!r} is not a finite number", field=field)
+    if number and (number.adjusted() > 20 or number.as_tuple().exponent < -20):  # type: ignore[operator]
+        raise InvalidInput(f"{field} {value!r} is out of range", field=field)
+    return number
+
+
+def to_ticks(instrument: Instrument, price: Number) -> int:
+    """A price in ticks. OffTick with the nearest valid prices, InvalidInput unless it is positive."""
+    number = _positive(price, "price")
+    tick = _unit(instrument.tick_size)
+    with localcontext(_EXACT):
+        whole = int((number / tick).to_integral_value(ROUND_FLOOR))
+        exact = whole * tick == number
+    below, above = _around(instrument, whole, exact)
+    if below != above:
+        raise OffTick(number, from_ticks(instrument, below), from_ticks(instrument, above))
+    return _bounded(whole, "price")
+
+
+def to_lots(instrument: Instrument, quantity: Number, *, selling: bool = False) -> int:
+    """A quantity in lots. OffLot with the nearest valid quantities, InvalidInput unless it is positive.
+
+    `selling` lets the odd rest of a holding pass where the instrument allows it: the market decides.
+    """
+    number = _positive(quantity, "quantity")
+    lot, step = _unit(instrument.lot_size), max(1, instrument.board_lot)
+    if selling and instrument.odd_lot_rule == ODD_LOT_RULE_SELL_REST:
+        step = 1
+    with localcontext(_EXACT):
+        whole = int((number / lot).to_integral_value(ROUND_FLOOR))
+        exact = whole * lot == number and whole % step == 0
+    if not exact:
+        below = whole - whole % step
+        raise OffLot(number, from_lots(instrument, below), from_lots(instrument, below + step))
+    return _bounded(whole, "quantity")
+
+
+def _around(instrument: Instrument, whole: int, exact: bool) -> tuple[int, int]:
+    """The largest valid price at or below, and the smallest valid one at or above, in ticks."""
+    step, end = 1, None
+    for band in instrument.tick_bands:
+        if band.from_price_ticks > whole:
+            end = band.from_price_ticks
+            break
+        step = max(1, band.step_ticks)
+    below = whole - whole % step
+    if exact and below == whole:
+        return whole, whole
+    above = below + step
+    return below, above if end is None else min(above, end)
+
+
+def _positive(value: Number, field: str) -> Decimal:
+    number = decimal(value, field)
+    if number <= 0:
+        raise InvalidInput(f"{field} {number} must be greater than zero", field=field)
+    return number
+
+
+def _bounded(whole: int, field: str) -> int:
+    if whole > LARGEST:
+        raise InvalidInput(f"{field} is out of range", field=field)
+    return whole
+
+
+@lru_cache(maxsize=4096)
+def _unit(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def from_ticks(instrument: Instrument, ticks: int) -> Decimal:
+    """Ticks as a price."""
+    return _EXACT.multiply(Decimal(ticks), _unit(instrument.tick_size))
+
+
+def from_lots(instrument: Instrument, lots: int) -> Decimal:
+    """Lots as a quantity."""
+    return _EXACT.multiply(Decimal(lots), _unit(instrument.lot_size))
+
+
+def from_micros(micros: int) -> Decimal:
+    """Micros as an amount, with two places at least."""
+    amount = _EXACT.divide(Decimal(micros), MICROS)
+    if micros % 10_000 == 0:
+        return _EXACT.quantize(amount, Decimal("0.01"))
+    return _EXACT.normalize(amount)
+
+
+def from_money(money: Money) -> Decimal:
+    """The amount of `money`."""
+    return Decimal(money.amount or "0")
+
+
+def to_money(amount: Number, currency_code: str) -> Money:
+    """A positive amount of a currency, exact to a micro."""
+    number = _positive(amount, "amount")
+    if _EXACT.remainder(_EXACT.multiply(number, MICROS), Decimal(1)):
+        raise InvalidInput(f"amount {number} has more than six places", field="amount")
+    return Money(currency_code=currency_code, amount=f"{number:f}")
+
+
+def from_ns(time_ns: int) -> datetime:
+    """Nanoseconds since the epoch as a time in UTC, to the microsecond."""
+    return _EPOCH + timedelta(microseconds=time_ns // 1000)
+
+
+def to_ns(time: datetime, field: str) -> int:
+    """A time with a zone as nanoseconds since the epoch."""
+    if time.tzinfo is None:
+        raise InvalidInput(f"{field} has no time zone: give one, e.g. datetime.now(UTC)", field=field)
+    return (time - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,74 @@
+"""The client: one object for everything that an account or an operator does."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+from .connection import Connection, RetryPolicy, Tls
+from .market_data import MarketData
+from .messages import ENGLISH
+from .operator import Venue
+from .orders import Orders
+from .profile import resolve
+from .queries import Queries
+from .streams import StreamOptions, TradeStream
+
+
+class Market(Orders, Queries, MarketData):
+    """A connection to the exchange. Make it with `connect`; use it as a context manager, or `close` it.
+
+    Prices and quantities are `Decimal` (or int, or str) in people's units, instruments are symbols or numbers.
+    Safe for any number of tasks of one event loop.
+    """
+
+    @cached_property
+    def venue(self) -> Venue:
+        """What operators do."""
+        return Venue(self._connection, self._catalogue, self._ids, self._language)
+
+    def trade_stream(
+        self, *, cancel_on_disconnect: float | None = None, window: int = 0, resume_sequence: int = 0
+    ) -> TradeStream:
+        """A stream of commands and reports; `async with` opens it. See `StreamOptions` for the arguments."""
+        options = StreamOptions(cancel_on_disconnect, window, resume_sequence)
+        return TradeStream(self._connection, self._catalogue, self._ids, self._language, options)
+
+    def fresh_ids(self, count: int) -> int:
+        """The first of `count` unused order ids in a row, for rows made by hand."""
+        return self._ids.take(count)
+
+    async def close(self) -> None:
+        """Close the connection; streams on it end."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Market:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def connect(
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    token_file: str | Path | None = None,
+    profile: str | None = None,
+    tls: Tls | bool | None = None,
+    retry: RetryPolicy | None = None,
+    lang: str = ENGLISH,
+) -> Market:
+    """A client; the connection is made with the first call.
+
+    What is left out comes from `SMARTEX_URL`, `SMARTEX_TOKEN` or `SMARTEX_TOKEN_FILE`, and then from the profile
+    (`SMARTEX_PROFILE`, or the default one that `make up` writes to `./data/profiles`). `lang` ("en", "zh-CN") is
+    the language of rejections. InvalidInput if a profile is missing or broken.
+    """
+    found = resolve(url=url, token=token, token_file=token_file, profile=profile)
+    secure = Tls() if tls is True else tls or None
+    connection = Connection(found.url, found.token_source(), secure, retry or RetryPolicy())
+    return Market(connection, language=lang)

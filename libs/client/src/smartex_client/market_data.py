@@ -1,0 +1,139 @@
+"""What everybody may see: instruments, books, trades, candles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+
+from smartex.matching.v1 import market_data_pb2 as md
+from smartex.matching.v1.types_pb2 import Instrument
+
+from . import model
+from .base import PAGE, Face
+from .books import LocalBook
+from .convert import to_ns
+from .errors import InvalidInput
+from .subscriptions import Update, subscribe
+from .translate import book_of, candle_of, trade_of
+from .words import value
+
+SERVICE = "MarketDataService"
+
+
+class MarketData(Face):
+    """Instruments, books, trades and candles, once or as they change."""
+
+    async def instruments(self) -> list[Instrument]:
+        """All instruments with their rules, by number."""
+        return await self._catalogue.all()
+
+    async def instrument(self, which: str | int) -> Instrument:
+        """One instrument by symbol or number. NotFound if there is none."""
+        found = await self._catalogue.get(which)
+        return await self._catalogue.refreshed(found)
+
+    async def book(self, instrument: str | int, depth: int = 10) -> model.Book:
+        """The book now, 1 to 1000 levels a side."""
+        found = await self._catalogue.get(instrument)
+        request = md.GetBookRequest(instrument_id=found.instrument_id, depth=depth)
+        answer = await self._connection.read(f"{SERVICE}/GetBook", request, md.GetBookResponse)
+        return book_of(found, answer.book)
+
+    async def trades(self, instrument: str | int, limit: int | None = None) -> AsyncIterator[model.Trade]:
+        """The trades of an instrument, newest first; `limit` of them at most."""
+        found = await self._catalogue.get(instrument)
+        request = md.ListTradesRequest(instrument_id=found.instrument_id, page_size=min(limit or PAGE, PAGE))
+        left = limit
+        while left is None or left > 0:
+            page = await self._connection.read(f"{SERVICE}/ListTrades", request, md.ListTradesResponse)
+            for trade in page.trades[:left]:
+                yield trade_of(found, trade)
+            left = None if left is None else left - len(page.trades)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def candles(
+        self,
+        instrument: str | int,
+        seconds: int = 60,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[model.Candle]:
+        """Candles of 1, 5, 15, 60, 300, 900, 3600, 14400 or 86400 seconds, newest first."""
+        found = await self._catalogue.get(instrument)
+        request = md.ListCandlesRequest(
+            instrument_id=found.instrument_id, interval_seconds=seconds, page_size=min(limit or PAGE, PAGE)
+        )
+        if start is not None:
+            request.start_time.FromNanoseconds(to_ns(start, "start"))
+        if end is not None:
+            request.end_time.FromNanoseconds(to_ns(end, "end"))
+        left = limit
+        while left is None or left > 0:
+            page = await self._connection.read(f"{SERVICE}/ListCandles", request, md.ListCandlesResponse)
+            for candle in page.candles[:left]:
+                yield candle_of(found, candle)
+            left = None if left is None else left - len(page.candles)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def subscribe(
+        self,
+        instruments: Sequence[str | int] | str = (),
+        channel: str = "L2",
+        *,
+        depth: int = 10,
+        interval: float = 0.0,
+        candle_seconds: int = 60,
+        resume_sequence: int = 0,
+    ) -> AsyncIterator[Update]:
+        """Snapshot and changes as the contract has them (in ticks and lots), over any number of connections.
+
+        `channel`: L1, L2, L3, trades or candles; `interval`: least seconds between two updates of an instrument
+        (not L3 and trades). No instruments: all. After a gap that cannot be filled a new snapshot comes, so feed
+        everything to a `LocalBook`; trades and L3 resume from the last sequence.
+        """
+        wanted = [instruments] if isinstance(instruments, str) else list(instruments)
+        number = value(md.Channel, channel, "channel")
+        if not number:
+            raise InvalidInput("channel is missing: L1, L2, L3, trades or candles", field="channel")
+        request = md.SubscribeRequest(
+            instrument_ids=[(await self._catalogue.get(each)).instrument_id for each in wanted],
+            channel=number,  # type: ignore[arg-type]
+            depth=depth,
+            interval_ms=round(interval * 1000),
+            resume_sequence=resume_sequence,
+            candle_seconds=candle_seconds if number == md.CHANNEL_CANDLES else 0,
+        )
+        async with aclosing(subscribe(self._connection, request)) as updates:  # type: ignore[type-var]
+            async for update in updates:
+                yield update
+
+    async def live_book(
+        self, instrument: str | int, depth: int = 10, *, interval: float = 0.0
+    ) -> AsyncIterator[model.Book]:
+        """The book now and after each change."""
+        local = LocalBook(await self._catalogue.get(instrument))
+        updates = self.subscribe([instrument], "L2", depth=depth, interval=interval)
+        async with aclosing(updates) as changes:  # type: ignore[type-var]
+            async for update in changes:
+                if isinstance(update, md.BookSnapshot | md.LevelUpdate):
+                    local.apply(update)
+                    yield local.book(depth)
+
+    async def live_trades(
+        self, instruments: Sequence[str | int] | str = (), *, resume_sequence: int = 0
+    ) -> AsyncIterator[model.Trade]:
+        """Trades as they happen."""
+        updates = self.subscribe(instruments, "trades", resume_sequence=resume_sequence)
+        async with aclosing(updates) as batches:  # type: ignore[type-var]
+            async for update in batches:
+                if isinstance(update, md.TradeBatch):
+                    found = await self._catalogue.get(update.instrument_id)
+                    for trade in update.trades:
+                        yield trade_of(found, trade)

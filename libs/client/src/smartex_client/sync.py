@@ -1,0 +1,200 @@
+"""The client without asyncio: the same calls, on an event loop of its own in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from functools import cached_property, update_wrapper
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from .connection import RetryPolicy, Tls
+from .market import Market, connect
+from .messages import ENGLISH
+from .operator import Venue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class Loop:
+    """An event loop in a daemon thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="smartex-client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Do it there and wait. An interrupt (Ctrl-C) cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Stop the loop and its thread."""
+        if self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class _Part(Generic[S]):
+    """Something asynchronous and the loop that it lives on."""
+
+    def __init__(self, target: S, loop: Loop) -> None:
+        self._target = target
+        self._loop = loop
+
+
+class _Call(Generic[S, P, R]):
+    """A coroutine method, as a plain one of a `_Part`."""
+
+    def __init__(self, method: Callable[Concatenate[S, P], Awaitable[R]]) -> None:
+        self._method = method
+        update_wrapper(self, method)  # type: ignore[arg-type]
+
+    @overload
+    def __get__(self, part: None, owner: type) -> _Call[S, P, R]: ...
+    @overload
+    def __get__(self, part: _Part[S], owner: type) -> Callable[P, R]: ...
+    def __get__(self, part: _Part[S] | None, owner: type) -> _Call[S, P, R] | Callable[P, R]:
+        if part is None:
+            return self
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            async def work() -> R:
+                return await self._method(part._target, *args, **kwargs)
+
+            return part._loop.run(work())
+
+        return call
+
+
+class _List(Generic[S, P, R]):
+    """An asynchronous generator method, as a plain one of a `_Part`."""
+
+    def __init__(self, method: Callable[Concatenate[S, P], AsyncIterator[R]]) -> None:
+        self._method = method
+        update_wrapper(self, method)  # type: ignore[arg-type]
+
+    @overload
+    def __get__(self, part: None, owner: type) -> _List[S, P, R]: ...
+    @overload
+    def __get__(self, part: _Part[S], owner: type) -> Callable[P, Iterator[R]]: ...
+    def __get__(self, part: _Part[S] | None, owner: type) -> _List[S, P, R] | Callable[P, Iterator[R]]:
+        if part is None:
+            return self
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+            return _walk(self._method(part._target, *args, **kwargs), part._loop)
+
+        return call
+
+
+def _walk(items: AsyncIterator[R], loop: Loop) -> Iterator[R]:
+    async def following() -> tuple[bool, R | None]:
+        try:
+            return True, await anext(items)
+        except StopAsyncIteration:
+            return False, None
+
+    async def finish() -> None:
+        closing = getattr(items, "aclose", None)
+        if closing is not None:
+            await closing()
+
+    try:
+        while True:
+            more, item = loop.run(following())
+            if not more:
+                return
+            yield item  # type: ignore[misc]
+    finally:
+        loop.run(finish())
+
+
+class SyncVenue(_Part[Venue]):
+    """`Venue`, call by call."""
+
+    status = _Call(Venue.status)
+    state_hash = _Call(Venue.state_hash)
+    define = _Call(Venue.define)
+    set_state = _Call(Venue.set_state)
+    open = _Call(Venue.open)
+    halt = _Call(Venue.halt)
+    close = _Call(Venue.close)
+    set_reference_price = _Call(Venue.set_reference_price)
+    roll_day = _Call(Venue.roll_day)
+    deposit = _Call(Venue.deposit)
+    withdraw = _Call(Venue.withdraw)
+    deposit_shares = _Call(Venue.deposit_shares)
+    withdraw_shares = _Call(Venue.withdraw_shares)
+
+
+class SyncMarket(_Part[Market]):
+    """`Market` for plain code: the same calls, which wait; lists and subscriptions are plain iterators."""
+
+    buy = _Call(Market.buy)
+    sell = _Call(Market.sell)
+    place = _Call(Market.place)
+    cancel = _Call(Market.cancel)
+    amend = _Call(Market.amend)
+    mass_cancel = _Call(Market.mass_cancel)
+    get_order = _Call(Market.get_order)
+    orders = _List(Market.orders)
+    fills = _List(Market.fills)
+    account = _Call(Market.account)
+    ledger = _List(Market.ledger)
+    instruments = _Call(Market.instruments)
+    instrument = _Call(Market.instrument)
+    book = _Call(Market.book)
+    trades = _List(Market.trades)
+    candles = _List(Market.candles)
+    subscribe = _List(Market.subscribe)
+    live_book = _List(Market.live_book)
+    live_trades = _List(Market.live_trades)
+
+    @cached_property
+    def venue(self) -> SyncVenue:
+        """What operators do."""
+        return SyncVenue(self._target.venue, self._loop)
+
+    def close(self) -> None:
+        """Close the connection and stop the thread."""
+        try:
+            self._loop.run(self._target.close())
+        finally:
+            self._loop.close()
+
+    def __enter__(self) -> SyncMarket:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connect_sync(
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    token_file: str | Path | None = None,
+    profile: str | None = None,
+    tls: Tls | bool | None = None,
+    retry: RetryPolicy | None = None,
+    lang: str = ENGLISH,
+) -> SyncMarket:
+    """`connect`, for code without asyncio. Close it, or use it as a context manager."""
+    market = connect(
+        url, token=token, token_file=token_file, profile=profile, tls=tls, retry=retry, lang=lang
+    )
+    return SyncMarket(market, Loop())
