@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import structlog
-from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK, InstrumentDefinition
+from smartex.matching.v1.log_pb2 import COMMAND_KIND_CHECKPOINT, COMMAND_KIND_CLOCK, InstrumentDefinition
 from smartex_bus import Appender, Bus, BusError, Record
 from smartex_bus import Overloaded as BusOverloaded
 from smartex_chassis import Overloaded, SmartexError, Unavailable, counter, gauge, histogram
@@ -231,7 +231,7 @@ class Sequencer:
             if len(submissions) == 1
             else np.concatenate([submission.commands for submission in submissions])
         )
-        frame = Frame(self._producer_id, self._frame_id, self._clock(), commands, first.definitions)
+        frame = Frame(self._producer_id, self._frame_id, self._time_of(commands), commands, first.definitions)
         self._flight = flight = _Flight(frame, submissions, time.perf_counter())
         _queue_commands.set(self._waiting_commands)
         try:
@@ -240,6 +240,12 @@ class Sequencer:
             self._fail(error)
             return
         appending.add_done_callback(partial(self._acked, flight))
+
+    def _time_of(self, commands: Rows) -> int:
+        """The clock; but a checkpoint alone brings no time, so that to ask for the hash does not change it."""
+        if len(commands) == 1 and commands[0]["kind"] == COMMAND_KIND_CHECKPOINT:
+            return 0
+        return self._clock()
 
     def _take(self) -> list[_Submission]:
         """The submissions of the next frame: a definition goes alone, commands together up to the limit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -143,7 +143,9 @@ class Venue:
             **(SMALL | self.settings | {"pod": name, "matching_data": self.folder / name} | changes)
         )
         pod = await Pod.open(settings)
-        chassis = ChassisSettings(port=0, metrics_port=None, jwks=str(self.issuer.jwks_path), reflection=False)
+        chassis = ChassisSettings(
+            port=0, metrics_port=None, jwks=str(self.issuer.jwks_path), reflection=False
+        )
         server = ChassisServer([pod.module()], chassis)
         await server.start()
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=OPTIONS)
@@ -163,19 +165,22 @@ async def fresh_database(server: EmbeddedPostgres) -> AsyncIterator[str]:
     yield base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
 
 
-@pytest_asyncio.fixture(params=["postgres", "kafka"], loop_scope="session")
+@pytest.fixture(params=["postgres", "kafka"])
+def engine(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where the log is; on Kafka topics have fixed names, so each venue is a shard of its own."""
+    if request.param == "postgres":
+        return {}
+    server: KafkaServer = request.getfixturevalue("kafka")
+    return {"bus_url": server.url, "shard": next(request.getfixturevalue("shards"))}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def venue(
-    request: pytest.FixtureRequest, postgres: EmbeddedPostgres, issuer: LocalIssuer, tmp_path: Path
+    engine: dict[str, Any], postgres: EmbeddedPostgres, issuer: LocalIssuer, tmp_path: Path
 ) -> AsyncIterator[Venue]:
     """A venue with a log of its own, on each engine."""
-    async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(fresh_database(postgres))
-        settings: dict[str, Any] = {"database_url": url}
-        if request.param == "kafka":
-            # Topics have fixed names; a shard of its own keeps the venues of one broker apart.
-            server = request.getfixturevalue("kafka")
-            settings |= {"bus_url": server.url, "shard": next(request.getfixturevalue("shards"))}
-        yield Venue(request.param, settings, tmp_path, issuer)
+    async with fresh_database(postgres) as url:
+        yield Venue("kafka" if engine else "postgres", {"database_url": url} | engine, tmp_path, issuer)
 
 
 @pytest.fixture(scope="session")
@@ -218,7 +223,9 @@ def open_market() -> Setup:
                 {"shares": account_pb2.ShareAmount(instrument_id=1, quantity_lots=1_000_000)},
             ):
                 request = account_pb2.DepositRequest(
-                    account_id=account_id, request_id=account_id * 10 + len(asset) + ("cash" in asset), **asset
+                    account_id=account_id,
+                    request_id=account_id * 10 + len(asset) + ("cash" in asset),
+                    **asset,
                 )
                 request.create_time.GetCurrentTime()
                 await operator.account.Deposit(request, metadata=operator.metadata, timeout=10)

@@ -57,7 +57,7 @@ async def test_repeat_gives_the_first_outcome(venue, open_market) -> None:
 
 
 async def test_malformed_requests_leave_the_state_alone(venue, open_market) -> None:
-    async with venue.pod() as running:
+    async with venue.pod(clock_interval_ms=10_000) as running:
         operator = await open_market(running)
         alice = running.trader(1)
         before = await operator.state_hash()
