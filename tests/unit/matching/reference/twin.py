@@ -58,7 +58,7 @@ class Twin:
 
     def __init__(self, settings: Settings, model: Model | None = None) -> None:
         self.model = model or Model(settings)
-        self.core = Core(core_settings(settings))
+        self.core = Core(core_settings(settings), check_conservation=True)
 
     def apply(self, frame: Frame, expected: list[Event] | None = None) -> str:
         """Apply a frame; the empty string if both said the same, else what differs.
