@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import grpc
 import numpy as np
@@ -41,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
 
 @dataclass
 class Place:
-    """A database of its own with a bus on it."""
+    """A database with empty tables and a bus on it."""
 
     url: str
     database: Database
@@ -81,21 +80,15 @@ class Place:
 
 @pytest.fixture
 async def place(server: EmbeddedPostgres) -> AsyncIterator[Place]:
-    name = f"read_{uuid4().hex[:12]}"
-    async with Database.connect(server.url) as first:
-        await first.execute(f"CREATE DATABASE {name}")
-    url = _of(server.url, name)
+    url = server.url
     async with Database.connect(url, max_size=8) as database:
+        # Not a database for each test: making and flushing one costs more than the tests do.
+        await database.execute("DROP SCHEMA IF EXISTS matching CASCADE")
+        await database.execute("DROP SCHEMA IF EXISTS bus CASCADE")
         await history.migrate(database)
         async with await open_bus(url) as bus:
             await bus.ensure_topics(Topic("matching.events.v1"))
             yield Place(url, database, bus)
-
-
-def _of(url: str, name: str) -> str:
-    """The URL with another database."""
-    head, _, query = url.partition("?")
-    return head.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
 
 
 class Served:

@@ -109,7 +109,7 @@ async def test_connections_killed_in_mid_batch_lose_and_double_nothing(
         await place.database.fetch(
             """
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%matching.%'
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%matching%'
             """
         )
     await written

@@ -11,44 +11,11 @@ from matching.marketdata.candles import SECONDS, bars, joined
 from matching.marketdata.deltas import TRADE_ROW
 from matching.marketdata.feed import L1, L2
 from matching.marketdata.sources import Bar, Rows
-from readside import ModelMarket, drain
+from readside import LevelReader, ModelMarket, drain
 from reference.words import EventKind
 from smartex.matching.v1.market_data_pb2 import SubscribeResponse
 
-Levels = dict[int, tuple[int, int]]
 LevelTuples = tuple[tuple[int, int, int], ...]
-
-
-class LevelReader:
-    """Believes an L2 subscription."""
-
-    def __init__(self) -> None:
-        self.books: dict[int, tuple[Levels, Levels]] = {}
-        self.sequences: dict[int, int] = {}
-
-    def hear(self, message: SubscribeResponse) -> int:
-        if message.HasField("snapshot"):
-            book = message.snapshot
-            self.books[book.instrument_id] = ({}, {})
-            update = book
-        else:
-            update = message.levels
-            assert update.previous_sequence == self.sequences[update.instrument_id]
-        self.sequences[update.instrument_id] = update.sequence
-        for side, levels in zip(self.books[update.instrument_id], (update.bids, update.asks), strict=True):
-            for level in levels:
-                if level.quantity_lots == 0:
-                    del side[level.price_ticks]
-                else:
-                    side[level.price_ticks] = (level.quantity_lots, level.order_count)
-        return int(update.instrument_id)
-
-    def sides(self, instrument_id: int) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
-        bids, asks = self.books[instrument_id]
-        return (
-            [(price, *bids[price]) for price in sorted(bids, reverse=True)],
-            [(price, *asks[price]) for price in sorted(asks)],
-        )
 
 
 @pytest.mark.parametrize(("seed", "profile", "depth"), [(1, 0, 10), (2, 1, 3), (3, 2, 5), (4, 3, 1000)])
