@@ -19,8 +19,9 @@ from random import Random
 import pytest
 from matching.domain import Core
 from reference.bridge import event_rows
-from reference.flows import PROFILES, Flow, Frame, Profile
+from reference.flows import Flow, Frame
 from reference.model import Model
+from reference.profiles import PROFILES, Profile
 from reference.records import Settings
 from reference.twin import Twin, core_settings, describe, first_difference, shrink
 from reference.words import EventKind, Kind, Reason

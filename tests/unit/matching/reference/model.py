@@ -6,7 +6,7 @@ against it; the two share no code.
 
 from collections.abc import Sequence
 
-from reference import orders, venue
+from reference import changing, orders, venue
 from reference.money import needed_reserve
 from reference.records import Command, Definition, Event, Settings
 from reference.state import Market, RefusedError
@@ -58,11 +58,11 @@ def apply_command(market: Market, command: Command) -> None:
         case Kind.PLACE:
             orders.place(market, command)
         case Kind.CANCEL:
-            orders.cancel(market, command)
+            changing.cancel(market, command)
         case Kind.AMEND | Kind.REPLACE:
-            orders.amend(market, command)
+            changing.amend(market, command)
         case Kind.MASS_CANCEL:
-            orders.mass_cancel(market, command)
+            changing.mass_cancel(market, command)
         case Kind.CLOCK:
             venue.clock(market)
         case Kind.SESSION_OPEN:

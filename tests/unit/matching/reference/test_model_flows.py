@@ -1,7 +1,8 @@
 """Random flows through the reference model alone: it keeps its own books straight, whatever comes."""
 
 import pytest
-from reference.flows import PROFILES, Flow, Profile
+from reference.flows import Flow
+from reference.profiles import PROFILES, Profile
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
