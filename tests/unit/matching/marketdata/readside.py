@@ -11,7 +11,8 @@ from matching.marketdata.feed import Feed
 from matching.marketdata.settings import MarketDataSettings
 from matching.marketdata.sources import Rows
 from matching.marketdata.subscribers import Subscriber
-from reference.flows import PROFILES, Flow
+from reference.flows import Flow
+from reference.profiles import PROFILES
 from reference.records import Event
 from reference.state import Order
 from smartex.matching.v1.market_data_pb2 import SubscribeResponse

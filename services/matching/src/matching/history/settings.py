@@ -13,7 +13,7 @@ class HistorySettings:
     """Topic of the event log; the shard is its partition."""
     group: str = "matching.history"
     """Name under which records that cannot be projected are set aside."""
-    batch_events: int = 20_000
+    batch_events: int = 10_000
     """Events that one transaction takes at most, as far as whole records allow."""
     lease_seconds: float = 5.0
     """Silence after which another pod takes the projection over."""

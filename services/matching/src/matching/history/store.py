@@ -130,9 +130,10 @@ class ProjectionStore:
 
 
 async def _stage(connection: Connection, table: str, rows: Rows) -> None:
-    """Put rows into a temporary table that ends with the transaction."""
+    """Put rows into a temporary table that is empty again after the transaction."""
+    # It stays with the connection: to make one each time would fill PostgreSQL's own catalogue with the dead.
     await connection.execute(
-        f"CREATE TEMPORARY TABLE {table} ({copying.definition(rows.dtype)}) ON COMMIT DROP"
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({copying.definition(rows.dtype)}) ON COMMIT DELETE ROWS"
     )
     await _copy(connection, table, rows)
 
