@@ -152,6 +152,8 @@ class TradeWatcher:
         self.trades: list[int] = []
         """Numbers of the trades, in the order in which they came."""
         self.last = 0
+        self.restarts: list[tuple[str, int, int]] = []
+        """Snapshots sent where trades were asked for: the pod, the sequence asked for, and the snapshot's."""
 
     async def watch(self) -> None:
         """Follow until cancelled."""
@@ -160,7 +162,7 @@ class TradeWatcher:
             pod, turn = self._pods[turn % len(self._pods)], turn + 1
             try:
                 async for message in self._subscribe(pod):
-                    self._take(message)
+                    self._take(pod, message)
             except grpc.aio.AioRpcError:
                 await asyncio.sleep(0.1)
 
@@ -172,8 +174,9 @@ class TradeWatcher:
         async for message in stub.Subscribe(request, metadata=pod.metadata("read", account_id=1)):
             yield message
 
-    def _take(self, message: market_data_pb2.SubscribeResponse) -> None:
+    def _take(self, pod: Pod, message: market_data_pb2.SubscribeResponse) -> None:
         if message.HasField("snapshot"):
+            self.restarts.append((pod.name, self.last, message.snapshot.sequence))
             self.last = max(self.last, message.snapshot.sequence)
         for trade in message.trades.trades:
             if trade.trade_id > self.last:
@@ -190,4 +193,6 @@ def check_trades(events: Sequence[log_pb2.Event], watcher: TradeWatcher) -> None
         for sequence, event in enumerate(events, 1)
         if event.kind == log_pb2.EVENT_KIND_TRADE and first <= sequence <= last
     ]
+    missed = sorted(set(expected) - set(watcher.trades))
+    assert not missed, f"missed {len(missed)} of {len(expected)}, the first {missed[:3]}; restarts {watcher.restarts}"
     assert watcher.trades == expected
