@@ -129,11 +129,31 @@ class MarketData(Face):
     async def live_trades(
         self, instruments: Sequence[str | int] | str = (), *, resume_sequence: int = 0
     ) -> AsyncIterator[model.Trade]:
-        """Trades as they happen."""
+        """Trades as they happen. After a reconnect those that were missed come first."""
+        last: dict[int, int] = {}
         updates = self.subscribe(instruments, "trades", resume_sequence=resume_sequence)
-        async with aclosing(updates) as batches:  # type: ignore[type-var]
-            async for update in batches:
+        async with aclosing(updates) as changes:  # type: ignore[type-var]
+            async for update in changes:
+                number = update.instrument_id
+                found = await self._catalogue.get(number)
+                missed: list[model.Trade] = []
                 if isinstance(update, md.TradeBatch):
-                    found = await self._catalogue.get(update.instrument_id)
-                    for trade in update.trades:
-                        yield trade_of(found, trade)
+                    missed = [trade_of(found, trade) for trade in update.trades]
+                elif number in last or resume_sequence:
+                    # The exchange could not resume and starts anew: the history has what lies between.
+                    missed = await self._trades_after(number, last.get(number, resume_sequence))
+                for trade in missed:
+                    if trade.trade_id > last.get(number, 0):
+                        last[number] = trade.trade_id
+                        yield trade
+                last.setdefault(number, update.sequence)
+
+    async def _trades_after(self, number: int, trade_id: int) -> list[model.Trade]:
+        """Trades of an instrument after one, oldest first."""
+        found: list[model.Trade] = []
+        async with aclosing(self.trades(number)) as trades:  # type: ignore[type-var]
+            async for trade in trades:
+                if trade.trade_id <= trade_id:
+                    break
+                found.append(trade)
+        return found[::-1]

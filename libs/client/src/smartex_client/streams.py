@@ -212,14 +212,20 @@ class TradeStream:
                 if cancelled_here():
                     raise
                 error = Unavailable("the connection was lost", reason="CONNECTION_LOST")
-            if not isinstance(error, Retryable):
-                raise error
             if self._call is not None:
                 attempt, last_alive = 0, loop.time()
                 self.reconnects += 1
             self._call = None
             deadline = retry.reconnect_deadline if self._opened.is_set() else retry.deadline
-            pause = retry.pause(attempt, error.retry_after, random.random())
+            advice = None
+            if isinstance(error, Retryable):
+                advice = error.retry_after
+            elif self._opened.is_set() and error.reason == "RESUME_TOO_OLD":
+                # A pod that has just recovered can give again what is published, and soon the rest.
+                deadline = retry.deadline
+            else:
+                raise error
+            pause = retry.pause(attempt, advice, random.random())
             if loop.time() - last_alive + pause > deadline:
                 raise error
             await asyncio.sleep(pause)
