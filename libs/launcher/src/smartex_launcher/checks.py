@@ -1,0 +1,59 @@
+"""What is checked before anything is started. Each failure is one line that says what to do."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+from smartex_chassis import BindFailed, ChassisSettings, PortInUse, StartupError
+from smartex_store.folder import DataFolder
+
+OLDEST_PYTHON = (3, 11)
+
+
+def check_python(version: tuple[int, ...] = tuple(sys.version_info[:2])) -> None:
+    """Raise StartupError if this Python is too old."""
+    if version < OLDEST_PYTHON:
+        raise StartupError(
+            f"Python {version[0]}.{version[1]} is too old: run `make up PYTHON=python3.11` or a newer one"
+        )
+
+
+def check_folder(data: Path) -> None:
+    """Raise DataFolderError if the folder is another instance's, of a newer version or not writable."""
+    folder = DataFolder(data)
+    folder.claim()
+    try:
+        # The claim takes the lock, which an owner may hold in a folder that became read-only since.
+        with folder.writing():
+            probe = data / f".writable.{id(folder)}"
+            probe.touch()
+            probe.unlink()
+    finally:
+        folder.release()
+
+
+def check_ports(chassis: ChassisSettings) -> None:
+    """Raise PortInUse or BindFailed if a port cannot be had, before minutes are spent on starting."""
+    _check_port(chassis.host, chassis.port, "--port or SMARTEX_PORT")
+    if chassis.metrics_port is not None:
+        _check_port(chassis.host, chassis.metrics_port, "--metrics-port or SMARTEX_METRICS_PORT")
+
+
+def _check_port(host: str, port: int, remedy: str) -> None:
+    if not port:
+        return
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise BindFailed(f"{host}:{port}", str(error), "SMARTEX_HOST") from error
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                raise BindFailed(f"{host}:{port}", "this port needs more rights", remedy) from error
+            raise PortInUse(port, remedy) from error

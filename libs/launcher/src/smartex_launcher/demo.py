@@ -1,0 +1,134 @@
+"""The demo market as the launcher sees it: opened by the operator's profile, rolled daily, told in one line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+from smartex.matching.v1 import venue_pb2
+from smartex_agents import (
+    PARTICIPANTS,
+    Participant,
+    Profile,
+    demo_instruments,
+    endowments,
+    open_market,
+    roll_day,
+)
+from smartex_client.errors import SmartexError
+
+_log = structlog.get_logger("smartex.launcher")
+_RETRY_SECONDS = 30.0
+
+
+def participants() -> tuple[Participant, ...]:
+    """The demo's participants."""
+    return PARTICIPANTS
+
+
+async def open_demo(profiles: Path) -> str:
+    """Define instruments and pay in first balances where they are missing; says what the market holds."""
+    connection = Profile.read(profiles / "operator.toml").connect()
+    try:
+        opened = await open_market(connection, demo_instruments(), endowments())
+    finally:
+        await connection.close()
+    return f"demo market: {len(opened)} instruments, {len(PARTICIPANTS)} participants"
+
+
+class DayRoller:
+    """Ends the trading day at midnight of a time zone, once for each date, over restarts too.
+
+    The date of the running day stands in a file; a start on a later date rolls once, however many days have
+    passed, since nothing traded in between.
+    """
+
+    def __init__(self, profiles: Path, file: Path, zone: ZoneInfo) -> None:
+        self._profiles = profiles
+        self._file = file
+        self._zone = zone
+
+    async def run(self) -> None:
+        """Roll now if a midnight was missed, then at each midnight. Never ends."""
+        while True:
+            try:
+                await self.catch_up(datetime.now(self._zone).date())
+                pause = seconds_to_midnight(datetime.now(self._zone))
+            except (SmartexError, OSError) as error:
+                _log.warning("the trading day could not be rolled", error=str(error))
+                pause = _RETRY_SECONDS
+            await asyncio.sleep(pause)
+
+    async def catch_up(self, today: date) -> bool:
+        """Roll if the running day is of an earlier date; returns whether it was."""
+        running = self._running()
+        if running is not None and running >= today:
+            return False
+        if running is not None:
+            connection = Profile.read(self._profiles / "operator.toml").connect()
+            try:
+                day = await roll_day(connection)
+            finally:
+                await connection.close()
+            _log.info("trading day rolled", trading_day=day, date=str(today))
+        self._file.write_text(f"{today.isoformat()}\n")
+        return running is not None
+
+    def _running(self) -> date | None:
+        try:
+            return date.fromisoformat(self._file.read_text().strip())
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def seconds_to_midnight(now: datetime) -> float:
+    """Seconds from `now` to the next midnight of its zone, a little more so as not to wake before it."""
+    tomorrow = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
+    return (tomorrow.timestamp() - now.timestamp()) + 0.5
+
+
+async def status_lines(profiles: Path, every: float) -> AsyncIterator[str]:
+    """A line about the market, again and again."""
+    connection = Profile.read(profiles / "operator.toml").connect()
+    before = 0
+    try:
+        while True:
+            try:
+                status = await connection.read(
+                    "VenueService/GetVenueStatus",
+                    venue_pb2.GetVenueStatusRequest(),
+                    venue_pb2.GetVenueStatusResponse,
+                )
+            except SmartexError as error:
+                yield f"no answer: {error}"
+            else:
+                rate = f" · {(status.sequence - before) / every:,.0f} events/s" if before else ""
+                before = status.sequence
+                yield (
+                    f"day {status.trading_day} · {status.sequence:,} events{rate}"
+                    f" · {status.open_order_count:,} open orders"
+                    + (f" · HALTED: {status.halt_reason}" if status.halt_reason else "")
+                )
+            await asyncio.sleep(every)
+    finally:
+        await connection.close()
+
+
+def commands(*, demo: bool) -> list[str]:
+    """Three commands to try."""
+    if not demo:
+        return [
+            ".venv/bin/smartex status",
+            ".venv/bin/smartex --as operator instrument list",
+            ".venv/bin/smartex --as operator venue status",
+        ]
+    symbol = demo_instruments()[0].symbol
+    return [
+        f".venv/bin/smartex book {symbol}",
+        f".venv/bin/smartex order buy {symbol} 100 --price 12.80",
+        ".venv/bin/smartex account show",
+    ]

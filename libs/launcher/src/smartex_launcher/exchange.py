@@ -1,0 +1,299 @@
+"""The whole exchange, from an empty folder to a running market and back. `Exchange.run` is the flow."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, StartupError
+from smartex_store import EmbeddedPostgres, StoreError
+
+from . import demo, services
+from .agents import Child, agents_command
+from .logs import roll
+from .profiles import PEOPLE, Person, write_profiles
+from .screen import Screen
+from .settings import LauncherSettings
+from .signals import Signals
+
+_log = structlog.get_logger("smartex.launcher")
+
+_RENEW_SECONDS = 24 * 3600.0
+_STATUS_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to start."""
+
+    launcher: LauncherSettings
+    chassis: ChassisSettings
+    exit_after_ready: bool = False
+    began: float = 0.0
+    """When the program began, by `time.monotonic`."""
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.launcher.folder
+
+    @property
+    def log_file(self) -> Path:
+        """Where the log goes."""
+        return self.data / "logs" / "smartex.log"
+
+
+class Exchange:
+    """Everything that `make up` started, in the order in which it started."""
+
+    def __init__(self, plan: Plan, screen: Screen) -> None:
+        self._plan = plan
+        self._launcher = plan.launcher
+        self._screen = screen
+        self._signals = Signals()
+        self._stack = AsyncExitStack()
+        self._failures = services.Failures()
+        self._failed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._agents: Child | None = None
+        self._database = "PostgreSQL"
+        self._bus = "PostgreSQL"
+
+    async def run(self) -> int:
+        """Start everything, run until a signal or a failure, stop everything; the exit code."""
+        self._signals.install()
+        try:
+            async with self._stack:
+                try:
+                    server = await self._signals.unless_asked(self._start())
+                    if server is not None:
+                        self._greet(server)
+                        await self._until_stopped(server)
+                        self._screen.say("stopping …")
+                finally:
+                    await self._cancel_tasks()
+        finally:
+            self._signals.remove()
+        return self._farewell(interrupted=server is None)
+
+    # -- starting
+
+    async def _start(self) -> ChassisServer:
+        screen, data = self._screen, self._plan.data
+        with screen.step("loading the services") as note:
+            found = await asyncio.to_thread(services.find)
+            note.text = "services: " + ", ".join(each.name for each in found)
+        screen.compiled.watch()
+        database_url = await self._start_database()
+        bus_url = await self._start_bus(database_url)
+        with screen.step("compiling the kernels", "kernels compiled, or loaded from the cache"):
+            for each in found:
+                if each.warm_up is not None:
+                    await asyncio.to_thread(each.warm_up)
+        issuer = LocalIssuer(
+            data / "keys", issuer=self._plan.chassis.issuer, audience=self._plan.chassis.audience
+        )
+        with screen.step("starting the services, recovering the market") as note:
+            server = await self._start_services(
+                found, services.ServiceContext(database_url, bus_url, data), issuer
+            )
+            note.text = f"services serve at {self._address(server)}"
+        self._renew_profiles(issuer, self._address(server))
+        self._spawn(self._renew_daily(issuer, self._address(server)), "renew-tokens")
+        if self._launcher.demo:
+            with screen.step("opening the demo market") as note:
+                note.text = await self._start_demo()
+        return server
+
+    async def _start_database(self) -> str:
+        url = self._launcher.database_url
+        if url is not None:
+            self._database = "PostgreSQL (yours)"
+            return url.get_secret_value()
+        with self._screen.step("starting PostgreSQL") as note:
+            server = await EmbeddedPostgres.start(self._plan.data)
+            self._stack.push_async_callback(server.stop)
+            self._database = note.text = f"PostgreSQL {server.version}"
+        self._spawn(self._watch_database(server), "watch-database")
+        return server.url
+
+    async def _start_bus(self, database_url: str) -> str:
+        url = self._launcher.bus_url
+        if self._launcher.kafka:
+            if url is not None:
+                raise StartupError("--kafka and --bus contradict each other: give one of them")
+            return await self._start_kafka()
+        if url is None:
+            return database_url
+        self._bus = "Kafka (yours)" if url.get_secret_value().startswith("kafka://") else "PostgreSQL (yours)"
+        return url.get_secret_value()
+
+    async def _start_kafka(self) -> str:
+        from smartex_bus.kafka_server import KAFKA_VERSION, KafkaServer
+
+        with self._screen.step("starting Kafka (the first start fetches it)", f"Kafka {KAFKA_VERSION}"):
+            server = KafkaServer(self._plan.data / "kafka")
+            self._stack.push_async_callback(server.stop)
+            await server.start()
+        self._bus = f"Kafka {KAFKA_VERSION} at {server.bootstrap}"
+        return server.url
+
+    async def _start_services(
+        self, found: list[services.Found], context: services.ServiceContext, issuer: LocalIssuer
+    ) -> ChassisServer:
+        chassis = self._plan.chassis
+        if chassis.jwks is None:
+            chassis = chassis.model_copy(update={"jwks": str(issuer.jwks_path)})
+        modules = [self._failures.watched(await services.build(each, context)) for each in found]
+        server = ChassisServer(modules, chassis)
+        await server.start()
+        self._stack.push_async_callback(self._drain, server)
+        return server
+
+    async def _start_demo(self) -> str:
+        profiles = self._plan.data / "profiles"
+        said = await demo.open_demo(profiles)
+        log = self._plan.data / "logs" / "agents.log"
+        if log.exists() and log.stat().st_size > 0:
+            roll(log)
+        command = agents_command(profiles / "agents", self._launcher.demo_rate, self._launcher.demo_seed)
+        self._agents = Child(command, log)
+        self._stack.push_async_callback(self._agents.stop)
+        await self._agents.start()
+        if self._launcher.demo_roll_zone is not None:
+            zone = ZoneInfo(self._launcher.demo_roll_zone)
+            self._spawn(demo.DayRoller(profiles, self._plan.data / "demo_day", zone).run(), "roll-days")
+        return said
+
+    # -- running
+
+    async def _until_stopped(self, server: ChassisServer) -> None:
+        if self._screen.console.is_terminal:
+            self._spawn(self._show_status(), "status-line")
+        if self._plan.exit_after_ready:
+            return
+        waits = [asyncio.create_task(e.wait()) for e in (self._signals.first, server.failed, self._failed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if server.failed.is_set():
+            self._failed.set()
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch_database(self, server: EmbeddedPostgres) -> None:
+        try:
+            await server.watch()
+        except StoreError as error:
+            self._failures.reasons.append(f"the database does not come back: {error.message}")
+            self._failed.set()
+
+    async def _renew_daily(self, issuer: LocalIssuer, url: str) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            self._renew_profiles(issuer, url)
+
+    def _renew_profiles(self, issuer: LocalIssuer, url: str) -> None:
+        ttl, folder = timedelta(days=self._launcher.token_days), self._plan.data / "profiles"
+        write_profiles(folder, PEOPLE, url, issuer, ttl)
+        if self._launcher.demo:
+            agents = [Person(each.name, each.account_id, ("trade", "read")) for each in demo.participants()]
+            write_profiles(folder / "agents", agents, url, issuer, ttl)
+
+    async def _show_status(self) -> None:
+        with self._screen.console.status("") as line:
+            async for text in demo.status_lines(self._plan.data / "profiles", every=_STATUS_SECONDS):
+                agents = (
+                    ""
+                    if self._agents is None
+                    else f" · {'agents trade' if self._agents.pid else 'agents down'}"
+                )
+                line.update(f"{text}{agents} · Ctrl-C stops")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a helper failed", task=task.get_name(), exc_info=error)
+
+    # -- stopping
+
+    async def _drain(self, server: ChassisServer) -> None:
+        draining = asyncio.create_task(server.drain(), name="drain")
+        hurry = asyncio.create_task(self._signals.second.wait())
+        await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not draining.done():
+            await server.hurry()
+        await draining
+
+    # -- words
+
+    def _address(self, server: ChassisServer) -> str:
+        host = self._plan.chassis.host
+        if host in ("0.0.0.0", "::"):
+            host = "127.0.0.1"
+        return f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
+
+    def _greet(self, server: ChassisServer) -> None:
+        data, address = self._plan.data, self._address(server)
+        metrics = (
+            f"http://{address.rsplit(':', 1)[0]}:{server.metrics_port}/metrics"
+            if server.metrics_port
+            else "off"
+        )
+        self._screen.panel(
+            "[bold]The exchange is open[/]" if self._launcher.demo else "[bold]The exchange is up[/]",
+            [
+                f"gRPC      {address}",
+                f"metrics   {metrics}",
+                f"database  {self._database}, bus {self._bus}",
+                f"data      {data}",
+                f"log       {self._plan.log_file}",
+                "",
+                "Try in a second terminal:",
+                *(f"  [bold cyan]{line}[/]" for line in self._commands()),
+            ],
+        )
+        self._screen.say(f"ready after {time.monotonic() - self._plan.began:.1f} s; Ctrl-C stops everything")
+        _log.info("ready", seconds=round(time.monotonic() - self._plan.began, 2))
+
+    def _commands(self) -> list[str]:
+        home = (
+            ""
+            if self._plan.data == Path.cwd() / "data"
+            else f"SMARTEX_HOME={shlex.quote(str(self._plan.data))} "
+        )
+        return [home + command for command in demo.commands(demo=self._launcher.demo)]
+
+    def _farewell(self, *, interrupted: bool) -> int:
+        if self._failures.reasons or self._failed.is_set():
+            why = "; ".join(self._failures.reasons) or "a service failed"
+            raise ExchangeStoppedError(f"the exchange stopped: {why}; see {self._plan.log_file}")
+        self._screen.say("stopped")
+        if interrupted:
+            return 130
+        return 1 if self._signals.second.is_set() else 0
+
+
+class ExchangeStoppedError(StartupError):
+    """The exchange had to stop."""
+
+    exit_code = 1

@@ -1,0 +1,101 @@
+"""Finding the services that are installed, and building them.
+
+A service announces itself by an entry point of the group `smartex.services`: `build(context) -> ServiceModule`, at
+once or awaited. Its module may have a `warm_up()` that compiles what the service needs before the first call, and
+the annotation of `context` names its settings class beside the context.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from smartex_chassis import ServiceModule, Settings, StartupError
+
+GROUP = "smartex.services"
+
+
+@dataclass(frozen=True)
+class ServiceContext:
+    """Where a service finds what it stands on."""
+
+    database_url: str
+    bus_url: str
+    data_dir: Path
+    pod: str = "local"
+    clock: Callable[[], int] = time.time_ns
+
+
+@dataclass(frozen=True)
+class Found:
+    """A service that is installed."""
+
+    name: str
+    build: Callable[[Any], Any]
+    warm_up: Callable[[], None] | None = None
+    settings: type[Settings] | None = None
+
+
+def find(points: Iterable[EntryPoint] | None = None) -> list[Found]:
+    """Every installed service by name. Raises StartupError if there is none."""
+    announced = entry_points(group=GROUP) if points is None else points
+    found = [_found(point) for point in sorted(announced, key=lambda point: point.name)]
+    if not found:
+        raise StartupError("no service is installed: run `make up`, or `uv sync --all-packages`")
+    return found
+
+
+async def build(found: Found, context: ServiceContext) -> ServiceModule:
+    """The module of a service."""
+    module = found.build(context)
+    built: ServiceModule = await module if inspect.isawaitable(module) else module
+    return built
+
+
+class Failures:
+    """Why running services failed; the chassis only says that one did."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def watched(self, module: ServiceModule) -> ServiceModule:
+        """The module, whose failure while running is remembered here."""
+        if module.run is None:
+            return module
+        run = module.run
+
+        async def remember() -> None:
+            try:
+                await run()
+            except Exception as error:
+                self.reasons.append(f"{module.name} failed: {one_line(error)}")
+                raise
+
+        return replace(module, run=remember)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line; its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _found(point: EntryPoint) -> Found:
+    build = point.load()
+    warm_up = getattr(sys.modules[point.module], "warm_up", None)
+    return Found(point.name, build, warm_up, _settings_of(build))
+
+
+def _settings_of(build: Callable[..., Any]) -> type[Settings] | None:
+    parameters = list(inspect.signature(build).parameters)
+    hint = typing.get_type_hints(build).get(parameters[0]) if parameters else None
+    for option in typing.get_args(hint) or (hint,):
+        if isinstance(option, type) and issubclass(option, Settings):
+            return option
+    return None

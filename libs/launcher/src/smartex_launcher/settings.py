@@ -1,0 +1,85 @@
+"""What the launcher can be told, by options and by their twins in the environment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+from zoneinfo import available_timezones
+
+from pydantic import Field, SecretStr, field_validator
+from smartex_chassis import Settings
+
+
+class LauncherSettings(Settings):
+    """Where the exchange keeps its memory and what is started around the services."""
+
+    section: ClassVar[str] = "launcher"
+
+    data: Path = Field(default=Path("data"), description="folder of everything that must outlive the process")
+    demo: bool = Field(default=True, description="open the demo market, with its participants")
+    demo_rate: float = Field(
+        default=150.0, gt=0, le=10_000, description="commands of all demo participants together per second"
+    )
+    demo_seed: int = Field(default=23, ge=0, description="seed of the demo participants")
+    demo_roll_zone: str | None = Field(
+        default="Asia/Shanghai",
+        description="time zone at whose midnight the demo market's trading day ends; none never ends it",
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql:// URL of a database of yours; the embedded one if none is set"
+    )
+    bus_url: SecretStr | None = Field(
+        default=None, description="kafka://host:port,… or postgresql://…; the database if none is set"
+    )
+    kafka: bool = Field(default=False, description="start a local Kafka and use it as the bus")
+    token_days: float = Field(
+        default=30, gt=0, description="days that the tokens in data/profiles are good for; renewed daily"
+    )
+
+    @field_validator("demo_roll_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError("is not a time zone such as Asia/Shanghai")
+        return value
+
+    @property
+    def folder(self) -> Path:
+        """The data folder as an absolute path."""
+        return self.data.expanduser().absolute()
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line. Options that were not given are None and leave their setting alone."""
+    parser = argparse.ArgumentParser(
+        prog="smartex-up",
+        description="Start the whole exchange on this machine and run it until Ctrl-C.",
+        epilog="Every option is also a setting of the environment: --print-settings lists all of them.",
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default ./data)")
+    parser.add_argument("--port", type=int, help="gRPC port (default 7400; 0 takes any free one)")
+    parser.add_argument("--metrics-port", type=int, help="port of /metrics (default 7401; 0 takes any)")
+    parser.add_argument("--no-demo", action="store_false", dest="demo", default=None, help="an empty market")
+    parser.add_argument("--bus", metavar="URL", help="kafka://host:port,… or postgresql://… as the bus")
+    parser.add_argument("--kafka", action="store_true", default=None, help="start a local Kafka as the bus")
+    parser.add_argument(
+        "--json-logs", action="store_true", help="JSON log lines on standard error, no screen"
+    )
+    parser.add_argument("--check", action="store_true", help="check settings, folder and ports, and leave")
+    parser.add_argument("--print-settings", action="store_true", help="print every setting and leave")
+    parser.add_argument("--exit-after-ready", action="store_true", help="stop as soon as everything runs")
+    return parser.parse_args(argv)
+
+
+def launcher_overrides(asked: argparse.Namespace) -> dict[str, Any]:
+    """The launcher's settings that the command line gave."""
+    given = {"data": asked.data, "demo": asked.demo, "bus_url": asked.bus, "kafka": asked.kafka}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def chassis_overrides(asked: argparse.Namespace) -> dict[str, Any]:
+    """The chassis' settings that the command line gave."""
+    given = {"port": asked.port, "metrics_port": asked.metrics_port}
+    return {name: value for name, value in given.items() if value is not None}
