@@ -212,7 +212,7 @@ def same_rules(one: Instrument, other: Instrument | None) -> bool:
         copy = Instrument()
         copy.CopyFrom(instrument)
         for name in _RUNTIME_FIELDS:
-            copy.ClearField(name)
+            copy.ClearField(name)  # type: ignore[arg-type]
         copies.append(copy)
     return copies[0] == copies[1]
 

@@ -41,7 +41,7 @@ _MAKER, _TAKER = int(types.LIQUIDITY_MAKER), int(types.LIQUIDITY_TAKER)
 
 # Event kinds whose report carries the same fields under the same names.
 _PLAIN: Final = np.zeros(256, np.uint8)
-for _event, _report in (
+for _event, _kind in (
     (EventKind.EVENT_KIND_ACCEPTED, ReportKind.REPORT_KIND_ACCEPTED),
     (EventKind.EVENT_KIND_REJECTED, ReportKind.REPORT_KIND_REJECTED),
     (EventKind.EVENT_KIND_CANCELLED, ReportKind.REPORT_KIND_CANCELLED),
@@ -51,7 +51,7 @@ for _event, _report in (
     (EventKind.EVENT_KIND_MASS_CANCELLED, ReportKind.REPORT_KIND_MASS_CANCELLED),
     (EventKind.EVENT_KIND_REDUCED, ReportKind.REPORT_KIND_CANCELLED),
 ):
-    _PLAIN[int(_event)] = int(_report)
+    _PLAIN[int(_event)] = int(_kind)
 
 
 def _compiled(function: Any) -> Any:

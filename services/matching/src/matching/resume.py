@@ -38,9 +38,9 @@ class Past:
                 yield part
             after = min(up_to, in_memory - 1)
         for first, time_ns, events in kept:
-            part = _between(first, events, after, up_to)
-            if part is not None:
-                yield part[0], time_ns, part[1]
+            missed = _between(first, events, after, up_to)
+            if missed is not None:
+                yield missed[0], time_ns, missed[1]
 
     async def _logged(self, after: int, up_to: int) -> AsyncIterator[tuple[int, int, Rows]]:
         offset = await self._offset_of(after + 1)
@@ -54,6 +54,8 @@ class Past:
             for record in records:
                 header, events = EVENT_CODEC.decode(record.value)
                 first = int(header["first_sequence"])
+                if after >= up_to:
+                    break
                 if first > after + 1:
                     raise _gone()
                 part = _between(first, events, after, up_to)

@@ -14,7 +14,7 @@ Unary = Callable[[Any, Any], Awaitable[Message]]
 def unary(handler: Unary, request: type[Message]) -> Any:
     """A handler of a unary RPC that takes such a request."""
     return grpc.unary_unary_rpc_method_handler(
-        handler,  # type: ignore[arg-type]
+        handler,
         request_deserializer=request.FromString,
         response_serializer=_serialize,
     )

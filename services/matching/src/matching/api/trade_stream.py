@@ -29,6 +29,7 @@ from matching.sessions import Live, Sessions
 LARGEST_WINDOW: Final = 100_000
 _CATCH_UP_SECONDS = 5.0
 _PAUSE_SECONDS = 0.005
+_END: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]
 
 _log = structlog.get_logger("matching.streams")
 
@@ -48,7 +49,7 @@ class TradeStreams:
         """See the contract. `requests` is not used: messages are read one by one, when there is room."""
         account_id = own_account()
         first = await context.read()
-        if first is grpc.aio.EOF:
+        if first is _END:
             return
         opening = _opening(first)
         await self._catch_up(opening.resume_sequence)
@@ -155,7 +156,7 @@ class _Stream:
             await self._context.write(message)
 
     async def _read(self, message: Any) -> None:
-        while message is not grpc.aio.EOF:
+        while message is not _END:
             commands = to_commands(message, self._account_id, self._session_id)
             if len(commands):
                 await self._make_room(len(commands))

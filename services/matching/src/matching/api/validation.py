@@ -52,6 +52,7 @@ def one_of(request: Message, field: str, allowed: Collection[Any]) -> None:
     """Refuse the request unless the enumeration has one of these values."""
     if getattr(request, field) not in allowed:
         enum = request.DESCRIPTOR.fields_by_name[field].enum_type
+        assert enum is not None
         names = ", ".join(enum.values_by_number[int(value)].name for value in allowed)
         raise refuse(field, f"give one of {names}")
 
