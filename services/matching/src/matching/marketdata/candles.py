@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from decimal import Decimal
 
 import numpy as np
 from smartex.matching.v1.types_pb2 import Instrument
 
+from matching import money as exact
 from matching.marketdata import messages
 from matching.marketdata.sources import Bar, Rows
 
@@ -20,7 +20,7 @@ NANOS = 1_000_000_000
 
 def tick_value(instrument: Instrument) -> int:
     """Micros of the currency that one lot gains when the price rises by one tick."""
-    return int(Decimal(instrument.tick_size) * Decimal(instrument.lot_size) * 1_000_000)
+    return exact.tick_value(instrument.tick_size, instrument.lot_size)
 
 
 def bars(rows: Rows, seconds: int) -> list[Bar]:
