@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .compiled import I64, U64, inner
+from .compiled import I64, U64, hot, inner
 from .state import (
     LARGEST_ACCOUNTS,
     account_at,
@@ -21,13 +21,13 @@ from .words import BUY, CURRENCIES, MILLION, NONE, T1
 _CELLS = 2 * LARGEST_ACCOUNTS - 1
 
 
-@inner
+@hot
 def first_cell(account_id: int) -> int:
     """Where the search for an account begins. Neighbours stay neighbours, so a thousand accounts are a few cache lines."""
     return (account_id ^ (account_id >> 21)) & _CELLS
 
 
-@inner
+@hot
 def find_account(b: int, account_id: int) -> int:
     """Row of an account, or NONE. Rows stand in cells by open addressing; accounts never go."""
     cell = first_cell(account_id)
@@ -62,20 +62,20 @@ def open_account(b: int, account_id: int) -> int:
     return index
 
 
-@inner
+@hot
 def cash_of(b: int, account: int, currency: int) -> Any:
     """Cash of an account's row in a currency."""
     return cash_at(b, account * CURRENCIES + currency)
 
 
-@inner
+@hot
 def find_holding(b: int, account: int, instrument: int) -> int:
     """Row of what an account holds of an instrument, or NONE."""
     owner = account_at(b, account)
     return find_in_tree(b, I64(owner.holdings_root), I64(owner.holdings_height), instrument, 0)
 
 
-@inner
+@hot
 def open_holding(b: int, account: int, instrument: int) -> int:
     """Row of what an account holds of an instrument, made if it is not there."""
     index = find_holding(b, account, instrument)
@@ -96,7 +96,7 @@ def open_holding(b: int, account: int, instrument: int) -> int:
     return index
 
 
-@inner
+@hot
 def room_for_holding(b: int) -> bool:
     """Whether one more order may come to hold something.
 
@@ -106,7 +106,7 @@ def room_for_holding(b: int) -> bool:
     return h.holdings + h.open_orders < h.max_holdings  # type: ignore[no-any-return]
 
 
-@inner
+@hot
 def available_lots(b: int, account: int, instrument: int) -> int:
     """Lots that an account (or NONE) may sell now."""
     if account == NONE:
@@ -118,7 +118,7 @@ def available_lots(b: int, account: int, instrument: int) -> int:
     return I64(holding.total - holding.held - holding.bought_today)
 
 
-@inner
+@hot
 def free_cash(b: int, account: int, currency: int) -> int:
     """Micros that an account (or NONE) may spend now."""
     if account == NONE:
@@ -127,7 +127,7 @@ def free_cash(b: int, account: int, currency: int) -> int:
     return I64(cash.total - cash.held)
 
 
-@inner
+@hot
 def free_for(b: int, account: int, instrument: int, side: int) -> int:
     """What an order of `side` may reserve: micros for a buy, lots for a sell."""
     if side == BUY:
@@ -135,7 +135,7 @@ def free_for(b: int, account: int, instrument: int, side: int) -> int:
     return available_lots(b, account, instrument)
 
 
-@inner
+@hot
 def fee(value: int, ppm: int) -> int:
     """Millionths of a value, rounded down. In unsigned words: division by a constant is then a multiplication."""
     whole = U64(value) // U64(MILLION)
@@ -143,7 +143,7 @@ def fee(value: int, ppm: int) -> int:
     return I64(whole * U64(ppm) + rest * U64(ppm) // U64(MILLION))
 
 
-@inner
+@hot
 def fee_up(value: int, ppm: int) -> int:
     """Millionths of a value, rounded up."""
     whole = U64(value) // U64(MILLION)
@@ -151,7 +151,7 @@ def fee_up(value: int, ppm: int) -> int:
     return I64(whole * U64(ppm) + (rest * U64(ppm) + U64(MILLION - 1)) // U64(MILLION))
 
 
-@inner
+@hot
 def needed_reserve(b: int, instrument: int, side: int, price: int, lots: int) -> int:
     """What an order must hold back: value and the larger fee for a buy, lots for a sell."""
     if side != BUY:
@@ -161,7 +161,7 @@ def needed_reserve(b: int, instrument: int, side: int, price: int, lots: int) ->
     return I64(value + fee_up(value, rules.reserve_ppm))
 
 
-@inner
+@hot
 def change_hold(b: int, account: int, instrument: int, side: int, change: int) -> None:
     """Hold more or less for orders of an account."""
     if side == BUY:
@@ -170,7 +170,7 @@ def change_hold(b: int, account: int, instrument: int, side: int, change: int) -
         holding_at(b, find_holding(b, account, instrument)).held += change
 
 
-@inner
+@hot
 def settle(b: int, instrument: int, buyer: int, seller: int, value: int, lots: int, paid: int, kept: int, duty: int) -> None:
     """Move value and lots of a trade; `paid` and `kept` are the fees of buyer and seller."""
     rules = rules_at(b, instrument)

@@ -6,37 +6,37 @@ while the best opposite key is not above its own limit's key.
 
 from __future__ import annotations
 
-from .compiled import I64, inner
+from .compiled import I64, hot, inner
 from .state import book_at, head, level_at, order_at
 from .tree import find_in_tree, insert_into_tree, lowest_in_tree, remove_from_tree
 from .words import BUY, FAR, NONE
 
 
-@inner
+@hot
 def book_of(instrument: int, side: int) -> int:
     """Row of one side of an instrument's book."""
     return instrument * 2 + (side - 1)
 
 
-@inner
+@hot
 def opposite(side: int) -> int:
     """The other side."""
     return 3 - side
 
 
-@inner
+@hot
 def key_of(side: int, price: int) -> int:
     """Price as a key of a side's queue: lower is better."""
     return -price if side == BUY else price
 
 
-@inner
+@hot
 def limit_key(side: int, price: int) -> int:
     """Highest key of the opposite side that an order of `side` trades with."""
     return price if side == BUY else -price
 
 
-@inner
+@hot
 def flip_of(side: int) -> int:
     """Mirrors the tree of the bids."""
     return I64(63) if side == BUY else I64(0)
@@ -51,7 +51,7 @@ def open_book(b: int, instrument: int) -> None:
         book.best_level = NONE
 
 
-@inner
+@hot
 def best_price(b: int, instrument: int, side: int) -> int:
     """Best price of a side, or NONE."""
     book = book_at(b, book_of(instrument, side))
@@ -60,7 +60,7 @@ def best_price(b: int, instrument: int, side: int) -> int:
     return I64(level_at(b, book.best_level).price)
 
 
-@inner
+@hot
 def rest(b: int, slot: int, price: int) -> None:
     """Put an order at the end of its price."""
     order = order_at(b, slot)
@@ -76,7 +76,7 @@ def rest(b: int, slot: int, price: int) -> None:
     level.last = slot
 
 
-@inner
+@hot
 def take_out(b: int, slot: int) -> None:
     """Take an order out of its level, and the level away with its last order."""
     order = order_at(b, slot)
@@ -95,7 +95,7 @@ def take_out(b: int, slot: int) -> None:
         _remove_level(b, I64(order.instrument), I64(order.side), I64(order.level))
 
 
-@inner
+@hot
 def _level_for(b: int, instrument: int, side: int, price: int) -> int:
     """The level of a price, made if it is not there."""
     book = book_at(b, book_of(instrument, side))

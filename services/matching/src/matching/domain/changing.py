@@ -6,7 +6,7 @@ from typing import Any
 
 from .accounts import available_lots, find_account, free_for, needed_reserve
 from .book import take_out
-from .compiled import I64, inner
+from .compiled import I64, hot, inner
 from .events import last_event, refuse_command, said, say
 from .idempotency import (
     CHANGE_REFUSED,
@@ -48,7 +48,7 @@ from .words import (
 )
 
 
-@inner
+@hot
 def find_own_order(b: int, command: Any) -> int:
     """Slot of the open order that a command means, if it is the account's own, else NONE."""
     account_id = I64(command.account_id)
@@ -127,7 +127,7 @@ def _reject(b: int, command: Any, slot: int, reason: int, required: int, availab
     event.available = available
 
 
-@inner
+@hot
 def _check_change(b: int, command: Any, slot: int) -> tuple[int, int, int, int, int]:
     """All checks of a change: (reason, required, available, new price, new leaves)."""
     order = order_at(b, slot)
@@ -156,7 +156,7 @@ def _check_change(b: int, command: Any, slot: int) -> tuple[int, int, int, int, 
     return I64(OK), zero, zero, price, leaves
 
 
-@inner
+@hot
 def _check_new_quantity(b: int, command: Any, slot: int) -> tuple[int, int, int, int]:
     """Trading state, signs, quantity and lots: (reason, required, available, new leaves)."""
     order = order_at(b, slot)
@@ -186,7 +186,7 @@ def _check_new_quantity(b: int, command: Any, slot: int) -> tuple[int, int, int,
     return reason, required, available, leaves
 
 
-@inner
+@hot
 def _change(b: int, command: Any, slot: int, price: int, leaves: int) -> int:
     """Change an order in place, or take it out and let it arrive anew; index of the AMENDED event."""
     order = order_at(b, slot)
@@ -222,7 +222,7 @@ def _change(b: int, command: Any, slot: int, price: int, leaves: int) -> int:
     return amended
 
 
-@inner
+@hot
 def _release(b: int, slot: int) -> None:
     """Give back all that an order holds."""
     order_at(b, slot).leaves = 0

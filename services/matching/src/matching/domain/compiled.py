@@ -45,9 +45,26 @@ _STAMP = _package_stamp()
 
 def inner(function: F) -> F:
     """A function that only compiled code calls. It compiles as part of the entry that needs it."""
+    return _compile_inner(function, inline=False)
+
+
+def hot(function: F) -> F:
+    """As `inner`, and its code goes into its callers: for the path of every order, where calls would cost as much as work."""
+    return _compile_inner(function, inline=True)
+
+
+def _compile_inner(function: F, inline: bool) -> F:
     if INTERPRETED:
         return function
-    compiled: Any = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": inline}
+    compiled: Any = njit(error_model="numpy", **options)(function)
+    find_template = compiled.get_call_template
+
+    def get_call_template(arguments: Any, keywords: Any) -> Any:
+        # Numba would compile a function anew for every constant that it is called with.
+        return find_template([types.unliteral(kind) for kind in arguments], keywords)
+
+    compiled.get_call_template = get_call_template
     return compiled  # type: ignore[no-any-return]
 
 
@@ -173,3 +190,32 @@ lowest_bit: Callable[[int], int] = _interpreted_lowest_bit if INTERPRETED else _
 
 tag_matches: Callable[[int, int], int] = _interpreted_tag_matches if INTERPRETED else _compiled_tag_matches
 """Which of the sixteen 32-bit words at an address have `tag` in their top byte, as a bit mask: three vector instructions."""
+
+
+def address_of_checked(dtype: np.dtype[np.void]) -> Callable[[Any], int]:
+    """`make_address_of` for the interpreter."""
+
+    def address_of(array: Any) -> int:
+        if array.dtype != dtype or array.ndim != 1 or not array.flags.c_contiguous:
+            raise TypeError(f"no contiguous array of {dtype}")
+        return int(array.ctypes.data)
+
+    return address_of
+
+
+def make_address_of(dtype: np.dtype[np.void]) -> Callable[[Any], int]:
+    """A function that gives the address of a contiguous array of `dtype`, TypeError for any other.
+
+    Half as long as `array.ctypes.data`, and it does the checks that are needed anyway.
+    """
+
+    def address_of(array: Any) -> int:
+        return array.ctypes.data  # type: ignore[no-any-return]
+
+    if INTERPRETED:
+        return address_of_checked(dtype)
+    record = from_dtype(dtype)
+    kinds = [types.int64(types.Array(record, 1, "C", readonly=readonly)) for readonly in (False, True)]
+    compiled: Any = njit(kinds, cache=True)(address_of)
+    compiled._cache._cache_file._source_stamp = _STAMP
+    return compiled  # type: ignore[no-any-return]

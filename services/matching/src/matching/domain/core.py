@@ -9,7 +9,7 @@ import numpy as np
 
 from . import conservation, queries, snapshot
 from .blocks import StateHash, counts_of, lasting_head, listed_instruments
-from .compiled import INTERPRETED
+from .compiled import INTERPRETED, make_address_of
 from .frame import apply_frame
 from .state import (
     ACCOUNT,
@@ -30,7 +30,11 @@ from .words import BUY, CURRENCIES, DEPOSIT_CASH, NONE, SELL, SET_TRADING_STATE
 Rows = np.ndarray[Any, np.dtype[np.void]]
 _EVENTS_FOR_EACH = 4
 """Events that one command may bring about without taking an order or session away."""
-_FEWEST_EVENTS = 1 << 16
+_FEWEST_EVENTS = 1 << 22
+"""Room for events that a core begins with: addresses only, memory when it is used."""
+
+address_of_commands = make_address_of(COMMAND)
+address_of_definitions = make_address_of(INSTRUMENT)
 
 
 class Core:
@@ -40,9 +44,6 @@ class Core:
         """An empty venue. `check_conservation`: verify cash and shares after every frame (slow, for tests)."""
         self.settings = settings or CoreSettings()
         self.check_conservation = check_conservation
-        self._events = Pages(EVENT, _FEWEST_EVENTS)
-        self.first_sequence = 1
-        """Sequence of the first event of the last frame."""
         self._use(Memory(self.settings))
 
     def _use(self, memory: Memory) -> None:
@@ -53,6 +54,10 @@ class Core:
             name: head[name] for name in HEAD.names or ()
         }
         self._hash = StateHash()
+        self._said = 0
+        self._most_live = self.open_order_count + self._counter("sessions")
+        self._most_instruments = self.instrument_count
+        self._use_events(Pages(EVENT, _FEWEST_EVENTS))
 
     # Applying
 
@@ -60,34 +65,47 @@ class Core:
         """Apply a frame: definitions first, then commands, in order.
 
         `commands` are contiguous rows of COMMAND, `definitions` of INSTRUMENT. The events are rows of EVENT: a view that
-        the next call overwrites. ValueError if the arrays are of another type.
+        the next call overwrites. ValueError if the arrays are of another
+        type or do not lie in one piece.
         """
-        count = _check_rows(commands, COMMAND)
-        defined = 0 if definitions is None else _check_rows(definitions, INSTRUMENT)
-        self._make_room(commands, count, defined)
-        self.first_sequence = self.sequence + 1
-        arguments = (
-            self._base,
-            commands.ctypes.data,
-            count,
-            0 if definitions is None else definitions.ctypes.data,
-            defined,
-            time_ns,
-            self._events.address,
-        )
-        said = _interpret(arguments) if INTERPRETED else apply_frame(*arguments)
+        try:
+            address = address_of_commands(commands)
+            rules = 0 if definitions is None else address_of_definitions(definitions)
+        except TypeError:
+            raise ValueError("commands must be a contiguous array of COMMAND, definitions of INSTRUMENT") from None
+        count = len(commands)
+        defined = 0 if definitions is None else len(definitions)
+        self._most_live += count
+        self._most_instruments += defined
+        if self._most_live + count * (_EVENTS_FOR_EACH + self._most_instruments) + defined > self._most_events:
+            self._make_room(commands, count, defined)
+        said = _run(self._base, address, count, rules, defined, time_ns, self._events_address)
+        self._said = said
         if self.check_conservation:
             self.verify_conservation()
-        return self._events.rows[:said]
+        return self._events_rows[:said]
 
     def _make_room(self, commands: Rows, count: int, defined: int) -> None:
-        """All events of a command but a few take an order or session away, so there can only be so many."""
-        most = _EVENTS_FOR_EACH * count + defined + self.open_order_count + self._counter("sessions")
-        if count and most + count * (self.instrument_count + defined) > self._events.count:
-            of_all = int(np.count_nonzero(commands["kind"] == SET_TRADING_STATE))
-            most += of_all * (self.instrument_count + defined)
-        if most > self._events.count:
-            self._events = Pages(EVENT, 2 * most)
+        """Have room for all events that a frame may bring about.
+
+        All events of a command but a few take an order or session away, so there can only be so many. `apply` keeps a rough
+        bound, which is cheap; when it is exceeded, this counts.
+        """
+        self._most_live = self.open_order_count + self._counter("sessions") + count
+        self._most_instruments = self.instrument_count + defined
+        of_all = int(np.count_nonzero(commands["kind"] == SET_TRADING_STATE))
+        most = self._most_live + count * _EVENTS_FOR_EACH + of_all * self._most_instruments + defined
+        if most > self._most_events:
+            self._use_events(Pages(EVENT, 2 * most))
+
+    def _use_events(self, pages: Pages) -> None:
+        self._events = pages
+        self._events_rows, self._events_address, self._most_events = pages.rows, pages.address, pages.count
+
+    @property
+    def first_sequence(self) -> int:
+        """Sequence of the first event of the last frame."""
+        return self.sequence - self._said + 1
 
     # Counters
 
@@ -140,9 +158,7 @@ class Core:
         core = cls.__new__(cls)
         core.settings = settings or CoreSettings()
         core.check_conservation = check_conservation
-        core._events = Pages(EVENT, _FEWEST_EVENTS)
         core._use(snapshot.load(file, core.settings))
-        core.first_sequence = core.sequence + 1
         return core
 
     def verify_conservation(self) -> None:
@@ -249,16 +265,13 @@ class Core:
         return rows
 
 
-def _interpret(arguments: tuple[Any, ...]) -> int:
+def _interpret(*arguments: int) -> int:
     """Run the kernel under the interpreter: NumPy's integers in, and no warnings of hashes that wrap around."""
     with np.errstate(over="ignore"):
         return apply_frame(*(np.int64(argument) for argument in arguments))  # type: ignore[arg-type]
 
 
-def _check_rows(rows: Rows, dtype: np.dtype[np.void]) -> int:
-    if rows.dtype != dtype or rows.ndim != 1 or not rows.flags.c_contiguous:
-        raise ValueError(f"needs a contiguous array of {dtype}, not {rows.ndim} dimensions of {rows.dtype}")
-    return len(rows)
+_run = _interpret if INTERPRETED else apply_frame
 
 
 def warm_up() -> None:

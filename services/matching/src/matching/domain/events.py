@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .compiled import clear, inner
+from .compiled import clear, hot, inner
 from .state import event_at, head
 from .words import CANCELLED, COMMAND_REJECTED
 
 
-@inner
+@hot
 def say(b: int, kind: int) -> Any:
     """The next event: its kind and index are set, all else is zero."""
     h = head(b)
@@ -21,13 +21,13 @@ def say(b: int, kind: int) -> Any:
     return event
 
 
-@inner
+@hot
 def last_event(b: int) -> int:
     """Index in the frame of the event that was said last."""
     return head(b).events - 1  # type: ignore[no-any-return]
 
 
-@inner
+@hot
 def said(b: int, index: int) -> Any:
     """An event of this frame again."""
     return event_at(head(b).events_address, index)
@@ -45,7 +45,7 @@ def refuse_command(b: int, command: Any, reason: int, required: int, available: 
     event.available = available
 
 
-@inner
+@hot
 def say_cancelled(b: int, order: Any, price: int, reason: int, lots: int, request_id: int, account_id: int) -> None:
     """Lots of an order are taken off, all that it had."""
     event = say(b, CANCELLED)

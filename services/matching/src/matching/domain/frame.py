@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from .balances import move_balance
 from .changing import amend, cancel, mass_cancel
-from .compiled import I64, entry, inner, prefetch
+from .compiled import I64, U64, entry, hot, lowest_bit, prefetch
 from .days import clock, roll_day
 from .events import refuse_command
-from .idempotency import ORDERS, REQUESTS, WORDS, bucket_of, id_hash
+from .idempotency import ORDERS, REQUESTS, WORDS, bucket_of, bucket_tags, id_hash, tag_of
 from .instruments import define, set_reference_price, set_trading_state
 from .placing import place
 from .sessions import beat, open_session
-from .state import INSTRUMENT, bucket_word_at, command_at, definition_at, head
+from .state import INSTRUMENT, bucket_word_at, command_at, definition_at, head, outcome_at
 from .words import (
     AMEND,
     CANCEL,
@@ -27,10 +27,12 @@ from .words import (
     SESSION_OPEN,
     SET_REFERENCE_PRICE,
     SET_TRADING_STATE,
+    SLOT_MASK,
     WITHDRAW_SHARES,
 )
 
 _DEFINITION_BYTES = INSTRUMENT.itemsize
+_NEAR = 5
 _AHEAD = 12
 """Commands between asking for a cache line and needing it: long enough for memory to answer, short enough to stay cached."""
 
@@ -53,13 +55,15 @@ def apply_frame(
     for index in range(count):
         if index + _AHEAD < count:
             _ask_for_ids(b, commands, I64(index + _AHEAD))
+        if index + _NEAR < count:
+            _ask_for_outcome(b, commands, I64(index + _NEAR))
         _apply(b, commands, I64(index))
         h.command_index += 1
     h.sequence += h.events
     return I64(h.events)
 
 
-@inner
+@hot
 def _apply(b: int, commands: int, index: int) -> None:
     command = command_at(commands, index)
     kind = command.kind
@@ -89,7 +93,7 @@ def _apply(b: int, commands: int, index: int) -> None:
         refuse_command(b, command, INVALID_COMMAND, 0, 0)
 
 
-@inner
+@hot
 def _ask_for_ids(b: int, commands: int, index: int) -> None:
     """Have the bucket of a coming command's id brought into cache: without it, each id waits for memory."""
     command = command_at(commands, index)
@@ -99,3 +103,16 @@ def _ask_for_ids(b: int, commands: int, index: int) -> None:
         prefetch(bucket_word_at(b, bucket_of(b, hashed) * WORDS))
     hashed = id_hash(ORDERS, account_id, I64(command.client_order_id))
     prefetch(bucket_word_at(b, bucket_of(b, hashed) * WORDS))
+
+
+@hot
+def _ask_for_outcome(b: int, commands: int, index: int) -> None:
+    """The bucket has come by now: have the outcome brought that tells where the order of a cancel or change is."""
+    command = command_at(commands, index)
+    if command.kind >= CANCEL and command.kind <= REPLACE and command.order_id <= 0:
+        hashed = id_hash(ORDERS, I64(command.account_id), I64(command.client_order_id))
+        bucket = bucket_of(b, hashed)
+        matches = bucket_tags(b, bucket, tag_of(hashed))
+        if matches != U64(0):
+            place = I64(bucket_word_at(b, bucket * WORDS + lowest_bit(matches)).value) & SLOT_MASK
+            prefetch(outcome_at(b, place))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .compiled import I64, U64, clear, inner, lowest_bit, tag_matches
+from .compiled import I64, U64, clear, hot, inner, lowest_bit, tag_matches
 from .events import said, say
 from .state import (
     BUCKETS_OFFSET,
@@ -46,7 +46,7 @@ PLACED, PLACE_REFUSED, CHANGED, CHANGE_REFUSED, MOVED, MOVE_REFUSED = 1, 2, 3, 4
 """Kinds of outcomes: of PLACE, of AMEND and REPLACE, of deposits and withdrawals."""
 
 
-@inner
+@hot
 def id_hash(space: int, account_id: int, number: int) -> int:
     """Spread an id over 64 bits."""
     mixed = U64(number) * U64(0x9E3779B97F4A7C15)
@@ -57,32 +57,32 @@ def id_hash(space: int, account_id: int, number: int) -> int:
     return mixed
 
 
-@inner
+@hot
 def bucket_of(b: int, hashed: int) -> int:
     """Bucket where the search for an id begins."""
     return I64(hashed & ((U64(1) << U64(head(b).bucket_bits)) - U64(1)))
 
 
-@inner
+@hot
 def next_bucket(b: int, bucket: int) -> int:
     """The bucket after."""
     return (bucket + 1) & ((1 << head(b).bucket_bits) - 1)  # type: ignore[no-any-return]
 
 
-@inner
+@hot
 def tag_of(hashed: int) -> int:
     """Seven bits of an id, never 0: that is an empty entry."""
     tag = I64(hashed >> U64(57))
     return tag if tag != 0 else I64(1)
 
 
-@inner
+@hot
 def bucket_tags(b: int, bucket: int, tag: int) -> int:
     """Places of a tag in a bucket, as bits."""
     return tag_matches(b + BUCKETS_OFFSET + bucket * 64, tag)
 
 
-@inner
+@hot
 def find_outcome(b: int, hashed: int, space: int, account_id: int, number: int) -> int:
     """Place in the ring of an id's outcome, or NONE."""
     bucket = bucket_of(b, hashed)
@@ -100,7 +100,7 @@ def find_outcome(b: int, hashed: int, space: int, account_id: int, number: int) 
         bucket = next_bucket(b, bucket)
 
 
-@inner
+@hot
 def _is_of(outcome: Any, space: int, account_id: int) -> bool:
     """Whether an outcome is of an id space and account. Deposits and withdrawals count as account 0's."""
     if (outcome.kind > PLACE_REFUSED) != (space == REQUESTS):
@@ -110,7 +110,7 @@ def _is_of(outcome: Any, space: int, account_id: int) -> bool:
     return outcome.account_id == account_id  # type: ignore[no-any-return]
 
 
-@inner
+@hot
 def find_outlived_order(b: int, hashed: int, account_id: int, number: int) -> int:
     """Slot of an open order whose outcome has left the window, or NONE."""
     bucket = bucket_of(b, hashed)
@@ -128,7 +128,7 @@ def find_outlived_order(b: int, hashed: int, account_id: int, number: int) -> in
         bucket = next_bucket(b, bucket)
 
 
-@inner
+@hot
 def find_client_order(b: int, account_id: int, number: int) -> int:
     """Slot of the open order that its owner calls `number`, or NONE."""
     hashed = id_hash(ORDERS, account_id, number)
@@ -142,7 +142,7 @@ def find_client_order(b: int, account_id: int, number: int) -> int:
     return I64(slot)
 
 
-@inner
+@hot
 def check_time(b: int, create_time: int) -> int:
     """Refuse a request that is older than the window can vouch for, or not yet made."""
     h = head(b)
@@ -153,7 +153,7 @@ def check_time(b: int, create_time: int) -> int:
     return OK
 
 
-@inner
+@hot
 def remember(b: int, hashed: int, kind: int, number: int, other: int, event_index: int) -> None:
     """Keep an outcome, said as an event of this frame, in place of the oldest one. Exactly one of `leaves` and `required`
     counts in any outcome, so they share a field."""
@@ -218,7 +218,7 @@ def forget_open_order(b: int, account_id: int, number: int, slot: int) -> None:
     _remove_entry(b, hashed, ((tag_of(hashed) | OPEN_ORDER) << 24) | slot)
 
 
-@inner
+@hot
 def _add_entry(b: int, hashed: int, entry: int) -> None:
     bucket = bucket_of(b, hashed)
     while True:

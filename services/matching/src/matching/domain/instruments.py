@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .book import open_book
-from .compiled import I64, inner, rows
+from .compiled import I64, hot, inner, rows
 from .events import refuse_command, say
 from .rules import set_limits
 from .state import BANDS, INSTRUMENT, INSTRUMENT_IDS, WORD, band_at, head, listed_at, rules_at
@@ -38,7 +38,7 @@ band_from_at = rows(WORD, int(_fields["band_from"][1]))
 band_step_at = rows(WORD, int(_fields["band_step"][1]))
 
 
-@inner
+@hot
 def is_instrument(b: int, instrument: int) -> bool:
     """Whether an instrument is defined."""
     return 0 < instrument < INSTRUMENT_IDS and rules_at(b, instrument).defined != 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .accounts import change_hold, fee, needed_reserve, settle
 from .book import book_of, flip_of, limit_key, opposite, rest, take_out
-from .compiled import I64, inner
+from .compiled import I64, hot, inner
 from .events import say, say_cancelled
 from .orders import cancel_resting, finish, owner_of
 from .state import account_at, book_at, level_at, order_at, rules_at, terms_at
@@ -26,7 +26,7 @@ from .words import (
 )
 
 
-@inner
+@hot
 def match(b: int, slot: int, price: int) -> None:
     """Trade an arriving order by price, then time, until it is done or meets nobody."""
     order = order_at(b, slot)
@@ -43,7 +43,7 @@ def match(b: int, slot: int, price: int) -> None:
             _trade(b, slot, resting, I64(level.price))
 
 
-@inner
+@hot
 def _trade(b: int, slot: int, resting_slot: int, price: int) -> None:
     """The arriving and the resting order trade as much as both have, at the resting order's price."""
     order = order_at(b, slot)
@@ -86,7 +86,7 @@ def _trade(b: int, slot: int, resting_slot: int, price: int) -> None:
         finish(b, resting_slot)
 
 
-@inner
+@hot
 def rebook(b: int, slot: int, price: int) -> None:
     """Make what an order holds fit its price and leaves under the rules as they stand."""
     order = order_at(b, slot)
@@ -97,7 +97,7 @@ def rebook(b: int, slot: int, price: int) -> None:
     order.reserve = needed
 
 
-@inner
+@hot
 def settle_down(b: int, slot: int, price: int) -> None:
     """What is left of an arriving order rests at the end of its price and is reserved."""
     order_at(b, slot).reserve = 0
@@ -126,7 +126,7 @@ def _prevent(b: int, slot: int, resting_slot: int, price: int) -> None:
         cancel_arriving(b, slot, price, SELF_TRADE)
 
 
-@inner
+@hot
 def cancel_arriving(b: int, slot: int, price: int, reason: int) -> None:
     """Take off what an arriving order has left."""
     order = order_at(b, slot)

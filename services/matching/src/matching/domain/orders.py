@@ -6,7 +6,7 @@ from typing import Any
 
 from .accounts import change_hold
 from .book import take_out
-from .compiled import I64, inner
+from .compiled import I64, hot, inner
 from .events import say_cancelled
 from .idempotency import forget_open_order
 from .state import account_at, expiry_at, head, level_at, order_at, rules_at, terms_at
@@ -18,7 +18,7 @@ OUTLIVED = 2
 """Mark of an open order whose first outcome has left the window: the table of ids refers to the order itself."""
 
 
-@inner
+@hot
 def take_slot(b: int) -> int:
     """The slot given back last, or the next never used: live orders stay close together and in cache."""
     h = head(b)
@@ -31,7 +31,7 @@ def take_slot(b: int) -> int:
     return I64(slot)
 
 
-@inner
+@hot
 def give_slot(b: int, slot: int) -> None:
     """An order is done; its slot is free."""
     h = head(b)
@@ -41,7 +41,7 @@ def give_slot(b: int, slot: int) -> None:
     h.free_slot = slot
 
 
-@inner
+@hot
 def new_order_id(b: int, slot: int) -> int:
     """The next order's number: never used again, and it says where the order is."""
     h = head(b)
@@ -49,7 +49,7 @@ def new_order_id(b: int, slot: int) -> int:
     return I64((h.order_counter << SLOT_BITS) | slot)
 
 
-@inner
+@hot
 def find_order_id(b: int, order_id: int) -> int:
     """Slot of an open order, or NONE."""
     slot = order_id & SLOT_MASK
@@ -58,19 +58,19 @@ def find_order_id(b: int, order_id: int) -> int:
     return slot
 
 
-@inner
+@hot
 def owner_of(b: int, order: Any) -> int:
     """Account id of an order."""
     return I64(account_at(b, I64(order.account)).account_id)
 
 
-@inner
+@hot
 def price_of(b: int, order: Any) -> int:
     """Price that an order rests at."""
     return I64(level_at(b, I64(order.level)).price)
 
 
-@inner
+@hot
 def enlist(b: int, slot: int) -> None:
     """An order has come to rest: it is the last of its account's, whose list is thus in order of order ids."""
     order = order_at(b, slot)
@@ -86,7 +86,7 @@ def enlist(b: int, slot: int) -> None:
     rules_at(b, I64(order.instrument)).open_orders += 1
 
 
-@inner
+@hot
 def finish(b: int, slot: int) -> None:
     """An order that was enlisted is done. It holds nothing any more and is in no level."""
     order = order_at(b, slot)

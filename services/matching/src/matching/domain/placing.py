@@ -6,7 +6,7 @@ from typing import Any
 
 from .accounts import available_lots, find_account, free_for, needed_reserve, room_for_holding
 from .book import best_price, opposite
-from .compiled import I64, inner
+from .compiled import I64, hot, inner
 from .events import last_event, said, say
 from .idempotency import (
     ORDERS,
@@ -91,7 +91,7 @@ def place(b: int, command: Any) -> None:
     remember(b, hashed, PLACED, number, I64(command.request_id), accepted)
 
 
-@inner
+@hot
 def _is_repeat(b: int, hashed: int, account_id: int, number: int) -> bool:
     """Answer an id that was used before."""
     first = find_outcome(b, hashed, ORDERS, account_id, number)
@@ -120,7 +120,7 @@ def _reject(b: int, command: Any, reason: int, required: int, available: int) ->
     event.available = available
 
 
-@inner
+@hot
 def _check_words(b: int, command: Any) -> int:
     """What can be said of an order without looking at the market."""
     time_in_force = command.time_in_force
@@ -143,7 +143,7 @@ def _check_words(b: int, command: Any) -> int:
     return OK if command.expire_time_ns == 0 else INVALID_EXPIRE_TIME
 
 
-@inner
+@hot
 def _check_form(b: int, command: Any, account: int) -> tuple[int, int, int]:
     """Words, instrument, session and lots."""
     reason = I64(_check_words(b, command))
@@ -166,7 +166,7 @@ def _check_form(b: int, command: Any, account: int) -> tuple[int, int, int]:
     return check_lots(b, instrument, I64(command.side), lots, sellable)
 
 
-@inner
+@hot
 def _check_price_and_means(b: int, command: Any, account: int) -> tuple[int, int, int, int]:
     """Price, post-only, reserve and room; (reason, required, available, price that the order enters with)."""
     instrument = I64(command.instrument_id)
@@ -196,7 +196,7 @@ def _check_price_and_means(b: int, command: Any, account: int) -> tuple[int, int
     return I64(OK), I64(0), I64(0), price
 
 
-@inner
+@hot
 def _enter(b: int, command: Any, account: int, price: int) -> int:
     """Give a checked order its slot and number, say so, and execute it; index of the ACCEPTED event."""
     slot = take_slot(b)
@@ -241,7 +241,7 @@ def _enter(b: int, command: Any, account: int, price: int) -> int:
     return accepted
 
 
-@inner
+@hot
 def _execute(b: int, command: Any, slot: int, price: int) -> None:
     """Match; nothing of an order that takes at once is left."""
     if command.time_in_force == FOK and not reaches(b, slot, price, I64(command.quantity_lots)):

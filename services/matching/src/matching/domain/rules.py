@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .book import best_price, opposite
-from .compiled import I64, inner
+from .compiled import I64, hot, inner
 from .state import BANDS, band_at, rules_at
 from .words import (
     BUY,
@@ -40,7 +40,7 @@ def set_limits(b: int, instrument: int) -> None:
     rules.upper_limit = min(max(upper, 1), rules.max_price_ticks)
 
 
-@inner
+@hot
 def check_trading_state(b: int, instrument: int) -> int:
     """Reason why an instrument takes no orders, or OK."""
     state = rules_at(b, instrument).trading_state
@@ -49,7 +49,7 @@ def check_trading_state(b: int, instrument: int) -> int:
     return INSTRUMENT_HALTED if state == HALTED else INSTRUMENT_CLOSED
 
 
-@inner
+@hot
 def check_lots(b: int, instrument: int, side: int, lots: int, available: int) -> tuple[int, int, int]:
     """Largest order and lot rule; `available` is what the account may sell."""
     rules = rules_at(b, instrument)
@@ -63,7 +63,7 @@ def check_lots(b: int, instrument: int, side: int, lots: int, available: int) ->
     return I64(OFF_LOT), board_lot, available if side == SELL else I64(0)
 
 
-@inner
+@hot
 def check_price(b: int, instrument: int, price: int) -> tuple[int, int, int]:
     """Range, step and limits of a limit price."""
     rules = rules_at(b, instrument)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .compiled import inner, rows
+from .compiled import hot, rows
 from .words import CURRENCIES, NONE
 
 LARGEST_ORDERS = 1 << 24
@@ -286,7 +286,7 @@ REGIONS = dict(_regions)
 BUCKETS_OFFSET = REGIONS["buckets"][0]
 
 
-@inner
+@hot
 def head(b: int) -> Any:
     """The venue's counters."""
     return _head_at(b, 0)

@@ -10,7 +10,7 @@ Children hold the number of a node, in leaves the row plus one; 0 is none. Node 
 
 from __future__ import annotations
 
-from .compiled import I64, U64, inner, lowest_bit
+from .compiled import I64, U64, hot, inner, lowest_bit
 from .state import child_at, head, node_at
 from .words import NONE
 
@@ -18,7 +18,7 @@ DIGIT = 6
 FAN = 64
 
 
-@inner
+@hot
 def find_in_tree(b: int, root: int, height: int, key: int, flip: int) -> int:
     """The row of a key, or NONE."""
     if key >> (DIGIT * height) != 0:
