@@ -1,17 +1,7 @@
 """Synthetic participants that trade through the public API, and the demo market that they trade on."""
 
 from .instruments import demo_instruments
-from .opening import open_market, roll_day
-from .profile import Profile
+from .opening import open_market
 from .roster import PARTICIPANTS, Endowment, Participant, endowments
 
-__all__ = [
-    "PARTICIPANTS",
-    "Endowment",
-    "Participant",
-    "Profile",
-    "demo_instruments",
-    "endowments",
-    "open_market",
-    "roll_day",
-]
+__all__ = ["PARTICIPANTS", "Endowment", "Participant", "demo_instruments", "endowments", "open_market"]

@@ -9,17 +9,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import structlog
-from smartex.matching.v1 import venue_pb2
-from smartex_agents import (
-    PARTICIPANTS,
-    Participant,
-    Profile,
-    demo_instruments,
-    endowments,
-    open_market,
-    roll_day,
-)
-from smartex_client.errors import SmartexError
+from smartex_agents import PARTICIPANTS, Participant, demo_instruments, endowments, open_market
+from smartex_client import FailedPrecondition, Market, SmartexError, connect
 
 _log = structlog.get_logger("smartex.launcher")
 _RETRY_SECONDS = 30.0
@@ -32,11 +23,8 @@ def participants() -> tuple[Participant, ...]:
 
 async def open_demo(profiles: Path) -> str:
     """Define instruments and pay in first balances where they are missing; says what the market holds."""
-    connection = Profile.read(profiles / "operator.toml").connect()
-    try:
-        opened = await open_market(connection, demo_instruments(), endowments())
-    finally:
-        await connection.close()
+    async with _operator(profiles) as operator:
+        opened = await open_market(operator, demo_instruments(), endowments())
     return f"demo market: {len(opened)} instruments, {len(PARTICIPANTS)} participants"
 
 
@@ -69,14 +57,19 @@ class DayRoller:
         if running is not None and running >= today:
             return False
         if running is not None:
-            connection = Profile.read(self._profiles / "operator.toml").connect()
-            try:
-                day = await roll_day(connection)
-            finally:
-                await connection.close()
-            _log.info("trading day rolled", trading_day=day, date=str(today))
+            await self._roll()
         self._file.write_text(f"{today.isoformat()}\n")
         return running is not None
+
+    async def _roll(self) -> None:
+        async with _operator(self._profiles) as operator:
+            try:
+                day = await operator.venue.roll_day()
+            except FailedPrecondition as error:
+                if error.reason != "DAY_ALREADY_ROLLED":
+                    raise
+                return
+        _log.info("trading day rolled", trading_day=day)
 
     def _running(self) -> date | None:
         try:
@@ -93,29 +86,24 @@ def seconds_to_midnight(now: datetime) -> float:
 
 async def status_lines(profiles: Path, every: float) -> AsyncIterator[str]:
     """A line about the market, again and again."""
-    connection = Profile.read(profiles / "operator.toml").connect()
     before = 0
-    try:
+    async with _operator(profiles) as operator:
         while True:
             try:
-                status = await connection.read(
-                    "VenueService/GetVenueStatus",
-                    venue_pb2.GetVenueStatusRequest(),
-                    venue_pb2.GetVenueStatusResponse,
-                )
+                status = await operator.venue.status()
             except SmartexError as error:
                 yield f"no answer: {error}"
             else:
                 rate = f" · {(status.sequence - before) / every:,.0f} events/s" if before else ""
                 before = status.sequence
-                yield (
-                    f"day {status.trading_day} · {status.sequence:,} events{rate}"
-                    f" · {status.open_order_count:,} open orders"
-                    + (f" · HALTED: {status.halt_reason}" if status.halt_reason else "")
-                )
+                halted = f" · HALTED: {status.halt_reason}" if status.halt_reason else ""
+                open_orders = f"{status.open_orders:,} open orders"
+                yield f"day {status.trading_day} · {status.sequence:,} events{rate} · {open_orders}{halted}"
             await asyncio.sleep(every)
-    finally:
-        await connection.close()
+
+
+def _operator(profiles: Path) -> Market:
+    return connect(profile=str(profiles / "operator.toml"))
 
 
 def commands(*, demo: bool) -> list[str]:
