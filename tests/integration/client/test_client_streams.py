@@ -24,19 +24,22 @@ def bids(first_id: int, count: int, instrument_id: int, price_ticks: int) -> Any
 
 async def test_commands_go_in_and_reports_come_out(exchange: Exchange) -> None:
     symbol, alice, bob = await exchange.opened()
-    async with exchange.client(alice) as market, exchange.client(bob) as other:
-        async with market.trade_stream() as stream:
-            numbers = await stream.place_many(
-                [NewOrder(symbol, "sell", 10, "11.00"), NewOrder(symbol, "sell", 10, "12")]
-            )
-            await stream.drain()
-            await other.buy(symbol, 4, "11.00")
-            cancelled = await stream.place_many([Cancel(client_order_id=numbers[1]), MassCancel(symbol)])
-            reports = []
-            async for report in stream:
-                reports.append(report)
-                if report.kind == "mass_cancelled":
-                    break
+    async with (
+        exchange.client(alice) as market,
+        exchange.client(bob) as other,
+        market.trade_stream() as stream,
+    ):
+        numbers = await stream.place_many(
+            [NewOrder(symbol, "sell", 10, "11.00"), NewOrder(symbol, "sell", 10, "12")]
+        )
+        await stream.drain()
+        await other.buy(symbol, 4, "11.00")
+        cancelled = await stream.place_many([Cancel(client_order_id=numbers[1]), MassCancel(symbol)])
+        reports = []
+        async for report in stream:
+            reports.append(report)
+            if report.kind == "mass_cancelled":
+                break
     kinds = [(report.kind, report.quantity) for report in reports]
     assert kinds == [
         ("accepted", 10),
@@ -91,7 +94,7 @@ async def test_a_subscription_goes_on_after_a_kill(exchange: Exchange) -> None:
 
         async def follow() -> None:
             async for trade in market.live_trades([symbol]):
-                trades.append(trade.trade_id)
+                trades.append(trade.trade_id)  # noqa: PERF401 - it never ends
 
         async def follow_book(local: LocalBook) -> None:
             async for update in market.subscribe([symbol], "L2"):
