@@ -49,7 +49,7 @@ async def open_market(venue: Exchange) -> None:
         now = Timestamp()
         now.FromNanoseconds(time.time_ns())
         for index, account in enumerate(ACCOUNTS):
-            cash = types_pb2.Money(currency_code="USD", amount="1000000000000")
+            cash = types_pb2.Money(currency_code="USD", amount="100000000000")
             shares = account_pb2.ShareAmount(instrument_id=INSTRUMENT, quantity_lots=10**12)
             for number, asset in ((2 * index, {"cash": cash}), (2 * index + 1, {"shares": shares})):
                 await accounts.Deposit(

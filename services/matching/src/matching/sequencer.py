@@ -71,10 +71,11 @@ class _Submission:
 class _Flight:
     """A frame of this pod on its way to the log."""
 
-    __slots__ = ("began", "frame", "submissions")
+    __slots__ = ("began", "frame", "record", "submissions")
 
     def __init__(self, frame: Frame, submissions: list[_Submission], began: float) -> None:
         self.frame = frame
+        self.record = frame.encode()
         self.submissions = submissions
         self.began = began
 
@@ -162,6 +163,11 @@ class Sequencer:
         return bool(self.halt_reason) or self._failed is not None
 
     @property
+    def appending(self) -> bool:
+        """Whether a frame of this pod is on its way to the log."""
+        return self._flight is not None
+
+    @property
     def queued(self) -> int:
         """Commands that wait for the log."""
         return self._waiting_commands
@@ -235,7 +241,7 @@ class Sequencer:
         self._flight = flight = _Flight(frame, submissions, time.perf_counter())
         _queue_commands.set(self._waiting_commands)
         try:
-            appending = self._appender.append_nowait(Record(frame.encode()))
+            appending = self._appender.append_nowait(Record(flight.record))
         except (BusOverloaded, BusError) as error:
             self._fail(error)
             return
@@ -306,18 +312,15 @@ class Sequencer:
             raise FrameError(
                 f"the log goes from offset {self.replica.next_offset - 1} to {offset}: there is a gap"
             )
-        frame = decode_frame(value)
         flight = self._flight
-        if flight is not None and (frame.producer_id, frame.frame_id) == (
-            self._producer_id,
-            flight.frame.frame_id,
-        ):
+        # A frame names its producer and its number, so equal bytes are the same frame; no need to decode it.
+        if flight is not None and flight.record == value:
             # It is in the log although its append has not returned yet.
             self._flight = None
             self._send()
             self._apply(offset, flight.frame, flight)
         else:
-            self._apply(offset, frame, None)
+            self._apply(offset, decode_frame(value), None)
         self._apply_ready()
 
     def _apply_ready(self) -> None:

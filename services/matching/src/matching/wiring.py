@@ -107,7 +107,12 @@ class Pod:
         self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, clock)
         self.history = (
             history.build(
-                database=database, bus=bus, catalogue=self.instruments, shard=shard, holder=settings.pod
+                database=database,
+                bus=bus,
+                catalogue=self.instruments,
+                shard=shard,
+                holder=settings.pod,
+                busy=lambda: self.sequencer.appending,
             )
             if database is not None
             else None
@@ -198,7 +203,6 @@ class Pod:
         async with AsyncExitStack() as undo:
             await asyncio.to_thread(warm_up)
             await self._recover()
-            self.market_data.feed.attach(self.replica.core.sequence)
             parts: list[Any] = [
                 self.sequencer,
                 self.lease,
@@ -231,8 +235,10 @@ class Pod:
             if self.replica.core.sequence > published:
                 # The core uses the memory of its events again.
                 self.publisher.on_applied(part.offset, part.first_sequence, part.time_ns, part.events.copy())
+            self.market_data.on_applied(part.offset, part.first_sequence, part.time_ns, part.events)
 
         self.replica.become(await asyncio.to_thread(restored))
+        await self.market_data.recall(self.bus, self.settings.shard, self.replica.core.sequence)
         await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
 
     async def stop(self) -> None:

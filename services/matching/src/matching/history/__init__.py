@@ -13,7 +13,7 @@ position are written in one transaction that the holder's epoch fences, so repea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,12 +69,13 @@ def build(
     shard: int = 0,
     holder: str,
     settings: HistorySettings | None = None,
+    busy: Callable[[], bool] = lambda: False,
 ) -> History:
-    """Wire the history of a shard. `holder` names this pod in the table and in logs."""
+    """Wire the history of a shard. `holder` names this pod in the table and in logs; `busy` says that orders keep coming."""
     chosen = settings or HistorySettings()
     queries = Queries(database, shard, chosen.wait_seconds)
     return History(
-        projector=Projector(database, bus, shard, holder, chosen),
+        projector=Projector(database, bus, shard, holder, chosen, busy),
         queries=queries,
         api=OrderQueryApi(queries, catalogue),
         past=HistoryPast(database, shard),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -43,8 +44,15 @@ class Projector:
     """Runs until stopped; waits while another pod holds the projection or the database is away."""
 
     def __init__(
-        self, database: Database, bus: Bus, shard: int, holder: str, settings: HistorySettings
+        self,
+        database: Database,
+        bus: Bus,
+        shard: int,
+        holder: str,
+        settings: HistorySettings,
+        busy: Callable[[], bool],
     ) -> None:
+        self._busy = busy
         self._bus = bus
         self._shard = shard
         self._settings = settings
@@ -177,14 +185,23 @@ class Projector:
 
     async def _write_together(self, reads: Sequence[Read]) -> None:
         held = self._held
+        began = time.monotonic()
         pieces = [read.piece for read in reads if read.piece is not None]
         # The arrays are made in a thread: a large batch takes milliseconds, and orders wait on the loop.
         batch = await asyncio.to_thread(rows.build, pieces, self._shard) if pieces else None
         new = replace(held, sequence=reads[-1].last_sequence, next_offset=reads[-1].record.offset + 1)
         await self._store.write(batch, held, new)
         self._at = new
-        _projected.inc(sum(len(piece.events) for piece in pieces))
+        events = sum(len(piece.events) for piece in pieces)
+        _projected.inc(events)
         _position.set(new.sequence)
+        if events >= self._settings.batch_events and self._busy():
+            await self._yield_to_orders(time.monotonic() - began)
+
+    async def _yield_to_orders(self, worked: float) -> None:
+        """Rest after a full batch: rows cost far more than orders, and both share the processors and the database."""
+        rest = worked * (1 / self._settings.share_when_busy - 1)
+        await asyncio.sleep(min(rest, self._settings.lease_seconds / 4))
 
     async def _write_singly(self, reads: Sequence[Read]) -> None:
         """Find the record that cannot be written, and set only that aside."""
