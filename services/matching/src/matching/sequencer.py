@@ -26,6 +26,7 @@ from smartex_bus import Appender, Bus, BusError, Record
 from smartex_bus import Overloaded as BusOverloaded
 from smartex_chassis import Overloaded, SmartexError, Unavailable, counter, gauge, histogram
 
+from matching.domain import COMMAND
 from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, NO_COMMANDS, Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
 
@@ -232,11 +233,7 @@ class Sequencer:
         assert self._appender is not None
         self._frame_id += 1
         first = submissions[0]
-        commands = (
-            first.commands
-            if len(submissions) == 1
-            else np.concatenate([submission.commands for submission in submissions])
-        )
+        commands = _joined(submissions)
         frame = Frame(self._producer_id, self._frame_id, self._time_of(commands), commands, first.definitions)
         self._flight = flight = _Flight(frame, submissions, time.perf_counter())
         _queue_commands.set(self._waiting_commands)
@@ -372,6 +369,14 @@ class Sequencer:
             if not submission.future.done():
                 submission.future.set_exception(make())
                 submission.future.exception()  # its caller may be gone; that is no news for the log
+
+
+def _joined(submissions: list[_Submission]) -> Rows:
+    if len(submissions) == 1:
+        return submissions[0].commands
+    # As bytes: NumPy takes its time to find the common type of many arrays of records.
+    parts = [submission.commands.view(np.uint8) for submission in submissions]
+    return np.concatenate(parts).view(COMMAND)
 
 
 def _answer(submissions: list[_Submission], applied: Applied) -> None:

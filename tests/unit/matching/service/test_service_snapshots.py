@@ -1,0 +1,106 @@
+"""Snapshots: whole or not used at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matching.domain import COMMAND, Core, CoreSettings
+from matching.frames import NO_COMMANDS, Frame
+from matching.recovery import restore
+from matching.replica import Replica
+from matching.snapshots import SnapshotFolder, SnapshotInvalid
+from smartex.matching.v1 import types_pb2 as types
+from smartex.matching.v1.log_pb2 import COMMAND_KIND_DEPOSIT_CASH, InstrumentDefinition
+
+SETTINGS = CoreSettings(window=64, max_orders=64, max_accounts=64)
+
+
+def deposit(replica: Replica, account_id: int) -> None:
+    command = np.zeros(1, COMMAND)
+    command["kind"], command["account_id"], command["request_id"] = (
+        COMMAND_KIND_DEPOSIT_CASH,
+        account_id,
+        account_id,
+    )
+    command["amount_micros"], command["create_time_ns"] = 5, 10**18
+    replica.apply(replica.next_offset, Frame(1, 1, 10**18, command))
+
+
+@pytest.fixture
+def replica() -> Replica:
+    made = Replica(Core(SETTINGS))
+    instrument = types.Instrument(
+        symbol="A",
+        name="A",
+        currency_code="USD",
+        tick_size="1",
+        lot_size="1",
+        board_lot=1,
+        odd_lot_rule=types.ODD_LOT_RULE_NONE,
+        reference_price_ticks=1,
+        max_price_ticks=1,
+        max_order_lots=1,
+        settlement=types.SETTLEMENT_T0,
+        trading_state=types.TRADING_STATE_OPEN,
+    )
+    made.apply(0, Frame(1, 1, 1, NO_COMMANDS, (InstrumentDefinition(instrument=instrument, request_id=1),)))
+    return made
+
+
+def test_comes_back_and_goes_on_alike(tmp_path: Path, replica: Replica) -> None:
+    folder = SnapshotFolder(tmp_path, 0, 3)
+    deposit(replica, 1)
+    folder.save(replica)
+    (info,) = folder.newest_first()
+    again = folder.load(info, SETTINGS)
+    assert (again.next_offset, again.state_hash()) == (2, replica.state_hash())
+    for each in (replica, again):
+        deposit(each, 2)
+    assert again.state_hash() == replica.state_hash()
+
+
+def test_old_ones_are_pruned_and_nothing_half_written_stays(tmp_path: Path, replica: Replica) -> None:
+    folder = SnapshotFolder(tmp_path, 0, 2)
+    for account_id in range(1, 6):
+        deposit(replica, account_id)
+        folder.save(replica)
+    assert [info.offset for info in folder.newest_first()] == [5, 4]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_damaged_one_is_passed_over(tmp_path: Path, replica: Replica) -> None:
+    folder = SnapshotFolder(tmp_path, 0, 3)
+    deposit(replica, 1)
+    folder.save(replica)
+    good = replica.state_hash()
+    deposit(replica, 2)
+    newest = folder.save(replica)
+    raw = bytearray(newest.read_bytes())
+    for place in range(0, len(raw), max(1, len(raw) // 60)):
+        damaged = bytearray(raw)
+        damaged[place] ^= 0x40
+        newest.write_bytes(damaged)
+        assert restore(folder, SETTINGS, 10**9).state_hash() == good
+    newest.write_bytes(raw[: len(raw) // 2])
+    assert restore(folder, SETTINGS, 10**9).state_hash() == good
+    newest.write_bytes(raw)
+    assert restore(folder, SETTINGS, 10**9).state_hash() == replica.state_hash()
+
+
+def test_one_that_is_ahead_of_the_event_log_is_not_used(tmp_path: Path, replica: Replica) -> None:
+    folder = SnapshotFolder(tmp_path, 0, 3)
+    deposit(replica, 1)
+    folder.save(replica)
+    sequence = replica.core.sequence
+    assert restore(folder, SETTINGS, sequence).core.sequence == sequence
+    assert restore(folder, SETTINGS, sequence - 1).core.sequence == 0
+
+
+def test_other_sizes_are_refused(tmp_path: Path, replica: Replica) -> None:
+    folder = SnapshotFolder(tmp_path, 0, 3)
+    folder.save(replica)
+    (info,) = folder.newest_first()
+    with pytest.raises(SnapshotInvalid):
+        folder.load(info, CoreSettings(window=32, max_orders=64, max_accounts=64))
