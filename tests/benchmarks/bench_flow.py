@@ -1,6 +1,7 @@
 """Commands per second of the production core on order flows: `make bench ONLY=flow FLOW=path.npz`.
 
-Everything is on: a thousand accounts, holds, fees, idempotency with a window of four million outcomes. The peer of a flow
+Everything is on: a thousand accounts, holds, fees, idempotency with a window of four million outcomes. The peer of a
+flow
 is the floor of memory, in the same run: the same commands and events copied once in frames of the same size.
 """
 
@@ -14,10 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from flow_core import (  # noqa: E402
+from flow_core import (
     TIME_NS,
     Flow,
     Rows,
@@ -28,7 +26,7 @@ from flow_core import (  # noqa: E402
     report_hash,
     swing_flow,
 )
-from matching.domain import EVENT, warm_up  # noqa: E402
+from matching.domain import EVENT, warm_up
 
 FRAME = 256
 PASSES = 7
@@ -59,8 +57,20 @@ def measure(name: str, flow: Flow) -> list[dict[str, Any]]:
     single = min(one_pass(commands[:SINGLES], 1)[0] for _ in range(3)) / SINGLES
     best, median, copied = max(speeds), statistics.median(speeds), max(copies)
     return [
-        {"name": f"{name}, best", "value": best, "unit": "commands/s", "peer": copied, "ratio": best / copied},
-        {"name": f"{name}, median", "value": median, "unit": "commands/s", "peer": copied, "ratio": median / copied},
+        {
+            "name": f"{name}, best",
+            "value": best,
+            "unit": "commands/s",
+            "peer": copied,
+            "ratio": best / copied,
+        },
+        {
+            "name": f"{name}, median",
+            "value": median,
+            "unit": "commands/s",
+            "peer": copied,
+            "ratio": median / copied,
+        },
         {"name": f"{name}, frame of one", "value": single * 1e9, "unit": "ns", "peer": None, "ratio": None},
     ]
 

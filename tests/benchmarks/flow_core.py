@@ -32,7 +32,8 @@ def swing_flow(swing: float, count: int = 1_000_000, seed: int = 7) -> Flow:
     """A flow whose price goes up by `swing` (0.25: 25 %), down by as much, and back to where it began.
 
     Half of the messages are new orders around the moving price, a tenth of them immediate-or-cancel; most rest within
-    some fifty ticks, some lie thousands of ticks away, so between them there are empty levels. Cancels and modifies mean
+    some fifty ticks, some lie thousands of ticks away, so between them there are empty levels. Cancels and modifies
+    mean
     orders of the last few thousand messages, and some that are gone.
     """
     random = np.random.default_rng(seed)

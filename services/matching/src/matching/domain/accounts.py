@@ -23,7 +23,8 @@ _CELLS = 2 * LARGEST_ACCOUNTS - 1
 
 @hot
 def first_cell(account_id: int) -> int:
-    """Where the search for an account begins. Neighbours stay neighbours, so a thousand accounts are a few cache lines."""
+    """Where the search for an account begins. Neighbours stay neighbours, so a thousand accounts are a few cache
+    lines."""
     return (account_id ^ (account_id >> 21)) & _CELLS
 
 
@@ -59,7 +60,7 @@ def open_account(b: int, account_id: int) -> int:
     account.account_id = account_id
     account.first_order = NONE
     account.last_order = NONE
-    return index
+    return I64(index)
 
 
 @hot
@@ -93,7 +94,7 @@ def open_holding(b: int, account: int, instrument: int) -> int:
     holding = holding_at(b, index)
     holding.account = account
     holding.instrument = instrument
-    return index
+    return I64(index)
 
 
 @hot
@@ -171,7 +172,9 @@ def change_hold(b: int, account: int, instrument: int, side: int, change: int) -
 
 
 @hot
-def settle(b: int, instrument: int, buyer: int, seller: int, value: int, lots: int, paid: int, kept: int, duty: int) -> None:
+def settle(
+    b: int, instrument: int, buyer: int, seller: int, value: int, lots: int, paid: int, kept: int, duty: int
+) -> None:
     """Move value and lots of a trade; `paid` and `kept` are the fees of buyer and seller."""
     rules = rules_at(b, instrument)
     currency = I64(rules.currency_id)

@@ -15,7 +15,16 @@ from .accounts import (
 )
 from .compiled import I64, inner
 from .events import last_event, refuse_command, say
-from .idempotency import MOVE_REFUSED, MOVED, REQUESTS, check_time, find_outcome, id_hash, remember, repeat_outcome
+from .idempotency import (
+    MOVE_REFUSED,
+    MOVED,
+    REQUESTS,
+    check_time,
+    find_outcome,
+    id_hash,
+    remember,
+    repeat_outcome,
+)
 from .instruments import is_instrument
 from .state import currency_at, head, holding_at, rules_at
 from .words import (

@@ -16,7 +16,6 @@ from .state import (
     BOOK,
     CASH,
     CHILD,
-    CURRENCIES,
     CURRENCY,
     HEAD,
     HOLDING,
@@ -32,6 +31,7 @@ from .state import (
     TERMS,
     Memory,
 )
+from .words import CURRENCIES
 
 Rows = np.ndarray[Any, np.dtype[np.void]]
 HEAD_NAMES = HEAD.names or ()
@@ -41,7 +41,8 @@ LASTING = HEAD_NAMES.index("events_address")
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first rows are in use: how many per unit of a counter, and whether its bytes are state of their own."""
+    """A table whose first rows are in use: how many per unit of a counter, and whether its bytes are state of their
+    own."""
 
     name: str
     dtype: np.dtype[np.void]
@@ -95,7 +96,9 @@ def rows_by_instrument(memory: Memory, table: Table) -> np.ndarray[Any, Any]:
 
 def listed_instruments(memory: Memory, counts: dict[str, int]) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Ids of the defined instruments, ascending, in place."""
-    ids: np.ndarray[Any, np.dtype[np.int32]] = memory.table("listed", SLOT, counts["instruments"]).view(np.int32)
+    ids: np.ndarray[Any, np.dtype[np.int32]] = memory.table("listed", SLOT, counts["instruments"]).view(
+        np.int32
+    )
     return ids
 
 
@@ -123,7 +126,8 @@ def currencies(memory: Memory) -> Rows:
 class StateHash:
     """Hashes the state of one core, again and again.
 
-    The ring of outcomes is by far the largest table and only ever written at one place, so its hash is kept in pieces and
+    The ring of outcomes is by far the largest table and only ever written at one place, so its hash is kept in
+    pieces and
     only those that were written since the last time are hashed anew.
     """
 

@@ -1,6 +1,7 @@
 """The book: price levels in a tree for each side, orders of a level in a list, oldest first.
 
-Keys make both sides alike: an ask's key is its price, a bid's its negated price; the lowest key is best, and an order trades
+Keys make both sides alike: an ask's key is its price, a bid's its negated price; the lowest key is best, and an
+order trades
 while the best opposite key is not above its own limit's key.
 """
 
@@ -144,4 +145,4 @@ def _take_level(b: int) -> int:
         h.levels_used += 1
     else:
         h.free_level = level_at(b, index).first
-    return index
+    return I64(index)

@@ -152,7 +152,13 @@ def _check_change(b: int, command: Any, slot: int) -> tuple[int, int, int, int, 
     required = needed_reserve(b, instrument, side, price, leaves)
     available = free_for(b, I64(order.account), instrument, side) + order.reserve
     if required > available:
-        return I64(INSUFFICIENT_FUNDS if side == BUY else INSUFFICIENT_HOLDINGS), required, available, zero, zero
+        return (
+            I64(INSUFFICIENT_FUNDS if side == BUY else INSUFFICIENT_HOLDINGS),
+            required,
+            available,
+            zero,
+            zero,
+        )
     return I64(OK), zero, zero, price, leaves
 
 

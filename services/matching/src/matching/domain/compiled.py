@@ -1,7 +1,8 @@
 """The one place where this package meets Numba: how functions compile, and how they reach memory.
 
 All state of a core lies in one reservation of address space at constant offsets (`state.py`), so a kernel takes one
-integer, the base address, instead of twenty arrays: a call costs about 0.1 µs. A *row* is a record at an address: reading
+integer, the base address, instead of twenty arrays: a call costs about 0.1 µs. A *row* is a record at an address:
+reading
 `order_at(b, slot).leaves` is one load, with no array object, reference count or bounds check in between. Rows under
 NUMBA_DISABLE_JIT=1 are NumPy records over the same memory.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import config
+from numba.core import config as numba_config
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
@@ -29,8 +30,10 @@ else:
     U64 = np.uint64
 
 F = TypeVar("F", bound=Callable[..., Any])
-INTERPRETED: bool = bool(config.DISABLE_JIT)
-CACHE_LINE = 64
+_config: Any = numba_config
+_njit: Any = njit
+_types: Any = types
+INTERPRETED: bool = bool(_config.DISABLE_JIT)
 _WORD = ir.IntType(64)
 
 
@@ -49,7 +52,8 @@ def inner(function: F) -> F:
 
 
 def hot(function: F) -> F:
-    """As `inner`, and its code goes into its callers: for the path of every order, where calls would cost as much as work."""
+    """As `inner`, and its code goes into its callers: for the path of every order, where calls would cost as much as
+    work."""
     return _compile_inner(function, inline=True)
 
 
@@ -57,12 +61,12 @@ def _compile_inner(function: F, inline: bool) -> F:
     if INTERPRETED:
         return function
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": inline}
-    compiled: Any = njit(error_model="numpy", **options)(function)
+    compiled: Any = _njit(error_model="numpy", **options)(function)
     find_template = compiled.get_call_template
 
     def get_call_template(arguments: Any, keywords: Any) -> Any:
         # Numba would compile a function anew for every constant that it is called with.
-        return find_template([types.unliteral(kind) for kind in arguments], keywords)
+        return find_template([_types.unliteral(kind) for kind in arguments], keywords)
 
     compiled.get_call_template = get_call_template
     return compiled  # type: ignore[no-any-return]
@@ -71,7 +75,8 @@ def _compile_inner(function: F, inline: bool) -> F:
 def entry(function: F) -> F:
     """A function that Python calls. Its machine code, with all that it calls, is kept on the disk.
 
-    Numba renews a kept function when its own file changes; what was compiled into it comes from many files, so here the
+    Numba renews a kept function when its own file changes; what was compiled into it comes from many files, so here
+    the
     whole package says whether it is fresh.
     """
     if INTERPRETED:
@@ -95,8 +100,8 @@ def rows(dtype: np.dtype[np.void], offset: int = 0) -> Callable[[int, int], Any]
 
         return record(types.int64, types.int64), code
 
-    accessor: Callable[[int, int], Any] = intrinsic(at)
-    return accessor
+    accessor: Any = intrinsic(at)
+    return accessor  # type: ignore[no-any-return]
 
 
 def _interpreted_rows(dtype: np.dtype[np.void], offset: int) -> Callable[[int, int], Any]:
@@ -104,7 +109,8 @@ def _interpreted_rows(dtype: np.dtype[np.void], offset: int) -> Callable[[int, i
 
     def at(base: int, index: int) -> Any:
         memory = (ctypes.c_char * size).from_address(int(base) + offset + int(index) * size)
-        return np.frombuffer(memory, dtype=record)[0]
+        row: Any = np.frombuffer(memoryview(memory), dtype=record)[0]
+        return row
 
     return at
 
@@ -189,7 +195,8 @@ lowest_bit: Callable[[int], int] = _interpreted_lowest_bit if INTERPRETED else _
 """Index of the lowest set bit of an unsigned word, 64 if there is none: one instruction."""
 
 tag_matches: Callable[[int, int], int] = _interpreted_tag_matches if INTERPRETED else _compiled_tag_matches
-"""Which of the sixteen 32-bit words at an address have `tag` in their top byte, as a bit mask: three vector instructions."""
+"""Which of the sixteen 32-bit words at an address have `tag` in their top byte, as a bit mask: three vector
+instructions."""
 
 
 def address_of_checked(dtype: np.dtype[np.void]) -> Callable[[Any], int]:

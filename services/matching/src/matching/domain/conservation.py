@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import TABLES, counts_of, currencies, lasting_head, listed_instruments, rows_by_instrument, used_rows
-from .blocks import BY_INSTRUMENT
+from .blocks import (
+    BY_INSTRUMENT,
+    TABLES,
+    counts_of,
+    currencies,
+    lasting_head,
+    listed_instruments,
+    rows_by_instrument,
+    used_rows,
+)
 from .errors import ConservationError
 from .state import Memory
 from .words import BUY, CURRENCIES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -64,20 +65,21 @@ class Core:
     def apply(self, commands: Rows, time_ns: int, definitions: Rows | None = None) -> Rows:
         """Apply a frame: definitions first, then commands, in order.
 
-        `commands` are contiguous rows of COMMAND, `definitions` of INSTRUMENT. The events are rows of EVENT: a view that
+        `commands` are contiguous rows of COMMAND, `definitions` of INSTRUMENT. The events are rows of EVENT: a view
+        that
         the next call overwrites. ValueError if the arrays are of another
         type or do not lie in one piece.
         """
-        try:
-            address = address_of_commands(commands)
-            rules = 0 if definitions is None else address_of_definitions(definitions)
-        except TypeError:
-            raise ValueError("commands must be a contiguous array of COMMAND, definitions of INSTRUMENT") from None
+        address = _address(commands, COMMAND, address_of_commands)
+        rules = 0 if definitions is None else _address(definitions, INSTRUMENT, address_of_definitions)
         count = len(commands)
         defined = 0 if definitions is None else len(definitions)
         self._most_live += count
         self._most_instruments += defined
-        if self._most_live + count * (_EVENTS_FOR_EACH + self._most_instruments) + defined > self._most_events:
+        if (
+            self._most_live + count * (_EVENTS_FOR_EACH + self._most_instruments) + defined
+            > self._most_events
+        ):
             self._make_room(commands, count, defined)
         said = _run(self._base, address, count, rules, defined, time_ns, self._events_address)
         self._said = said
@@ -88,7 +90,8 @@ class Core:
     def _make_room(self, commands: Rows, count: int, defined: int) -> None:
         """Have room for all events that a frame may bring about.
 
-        All events of a command but a few take an order or session away, so there can only be so many. `apply` keeps a rough
+        All events of a command but a few take an order or session away, so there can only be so many. `apply` keeps
+        a rough
         bound, which is cheap; when it is exceeded, this counts.
         """
         self._most_live = self.open_order_count + self._counter("sessions") + count
@@ -153,7 +156,9 @@ class Core:
         snapshot.save(self._memory, self.settings, file)
 
     @classmethod
-    def load(cls, file: BinaryIO, settings: CoreSettings | None = None, *, check_conservation: bool = False) -> Core:
+    def load(
+        cls, file: BinaryIO, settings: CoreSettings | None = None, *, check_conservation: bool = False
+    ) -> Core:
         """A core as it was saved. SnapshotError says why a file cannot be used."""
         core = cls.__new__(cls)
         core.settings = settings or CoreSettings()
@@ -169,11 +174,14 @@ class Core:
 
     def account_ids(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Ids of all accounts, in the order in which they came."""
-        ids: np.ndarray[Any, np.dtype[np.int64]] = self._memory.table("accounts", ACCOUNT, self.account_count)["account_id"]
+        ids: np.ndarray[Any, np.dtype[np.int64]] = self._memory.table(
+            "accounts", ACCOUNT, self.account_count
+        )["account_id"]
         return ids.copy()
 
     def cash(self, account_id: int) -> list[tuple[int, int, int]]:
-        """(currency id, total, held) in micros of each currency that an account has; empty if there is no such account."""
+        """(currency id, total, held) in micros of each currency that an account has; empty if there is no such
+        account."""
         account = self._find_account(account_id)
         if account == NONE:
             return []
@@ -188,7 +196,8 @@ class Core:
         count = queries.list_holdings(self._base, account, 0, 0)
         rows = queries.empty_rows(queries.HOLDING_ROW, count)
         queries.list_holdings(self._base, account, rows.ctypes.data, count)
-        return rows[:count][rows[:count]["total"] != 0]
+        held: Rows = rows[:count][rows[:count]["total"] != 0]
+        return held
 
     def account_orders(self, account_id: int) -> Rows:
         """Open orders of an account by order id: rows of ORDER_ROW."""
@@ -218,7 +227,8 @@ class Core:
         return rows[: queries.list_levels(self._base, instrument_id, side, depth, rows.ctypes.data)]
 
     def orders(self, instrument_id: int) -> Rows:
-        """Open orders, bids first, each side in priority: rows of ORDER_ROW. KeyError if there is no such instrument."""
+        """Open orders, bids first, each side in priority: rows of ORDER_ROW. KeyError if there is no such
+        instrument."""
         rows = queries.empty_rows(queries.ORDER_ROW, int(self._rules(instrument_id)["open_orders"]))
         return rows[: queries.list_orders(self._base, instrument_id, rows.ctypes.data)]
 
@@ -235,7 +245,7 @@ class Core:
     def instrument(self, instrument_id: int) -> np.void:
         """An instrument as it stands: a row of INSTRUMENT_STATE. KeyError if there is no such instrument."""
         rules = self._rules(instrument_id)
-        row = np.zeros((), queries.INSTRUMENT_STATE)
+        row = np.zeros(1, queries.INSTRUMENT_STATE)
         row["instrument_id"] = instrument_id
         renamed = {
             "reference_price_ticks": "reference_price",
@@ -245,7 +255,7 @@ class Core:
         }
         for name in (queries.INSTRUMENT_STATE.names or ())[1:]:
             row[name] = rules[renamed.get(name, name)]
-        state: np.void = row[()]
+        state: np.void = row[0]
         return state
 
     def _rules(self, instrument_id: int) -> np.void:
@@ -263,6 +273,17 @@ class Core:
         for name, source in zip(queries.SESSION_ROW.names or (), SESSION.names or (), strict=True):
             rows[name] = open_ones[source]
         return rows
+
+
+def _address(rows: Rows, dtype: np.dtype[np.void], address_of: Callable[[Any], int]) -> int:
+    """Where rows lie, if they are what they should be."""
+    try:
+        return address_of(rows)
+    except TypeError:
+        # An equal type that NumPy has made by itself, say by joining arrays, is another one to Numba.
+        if rows.dtype == dtype and rows.ndim == 1 and rows.flags.c_contiguous:
+            return int(rows.ctypes.data)
+    raise ValueError(f"needs a contiguous array of {dtype}, not {rows.ndim} dimensions of {rows.dtype}")
 
 
 def _interpret(*arguments: int) -> int:

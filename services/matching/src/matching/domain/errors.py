@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 class SnapshotError(ValueError):
-    """A saved core cannot be used: damaged, cut short, or of another version or size. Take an older one, or replay the log."""
+    """A saved core cannot be used: damaged, cut short, or of another version or size. Take an older one, or replay
+    the log."""
 
 
 class ConservationError(AssertionError):

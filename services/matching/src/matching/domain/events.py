@@ -46,7 +46,9 @@ def refuse_command(b: int, command: Any, reason: int, required: int, available: 
 
 
 @hot
-def say_cancelled(b: int, order: Any, price: int, reason: int, lots: int, request_id: int, account_id: int) -> None:
+def say_cancelled(
+    b: int, order: Any, price: int, reason: int, lots: int, request_id: int, account_id: int
+) -> None:
     """Lots of an order are taken off, all that it had."""
     event = say(b, CANCELLED)
     event.account_id = account_id

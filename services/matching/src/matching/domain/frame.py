@@ -34,7 +34,8 @@ from .words import (
 _DEFINITION_BYTES = INSTRUMENT.itemsize
 _NEAR = 5
 _AHEAD = 12
-"""Commands between asking for a cache line and needing it: long enough for memory to answer, short enough to stay cached."""
+"""Commands between asking for a cache line and needing it: long enough for memory to answer, short enough to stay
+cached."""
 
 
 @entry

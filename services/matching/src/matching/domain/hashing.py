@@ -22,7 +22,8 @@ def _stir(lane: int, word: int) -> int:
 
 @entry
 def hash_words(address: int, words: int, seed: int) -> int:
-    """Hash of 64-bit words in memory. Four independent lanes keep the multiplier busy: it runs at the speed of memory."""
+    """Hash of 64-bit words in memory. Four independent lanes keep the multiplier busy: it runs at the speed of
+    memory."""
     one, two, three, four = U64(seed), U64(seed) + U64(1), U64(seed) + U64(2), U64(seed) + U64(3)
     fours = words // 4
     for group in range(fours):

@@ -51,7 +51,9 @@ def define(b: int, address: int, definition: Any) -> None:
     instrument = I64(definition.instrument_id)
     known = is_instrument(b, instrument)
     reason = I64(OK)
-    if not _is_sound(address, definition, not known) or (known and not _may_follow(b, instrument, definition)):
+    if not _is_sound(address, definition, not known) or (
+        known and not _may_follow(b, instrument, definition)
+    ):
         reason = I64(INVALID_INSTRUMENT)
     elif not known and h.instruments >= h.max_instruments:
         reason = I64(LIMIT_REACHED)
@@ -70,7 +72,11 @@ def _is_sound(address: int, d: Any, new: bool) -> bool:
         return False
     if d.board_lot < 1 or d.odd_lot_rule < ODD_NONE or d.odd_lot_rule > ODD_SELL_REST:
         return False
-    if d.settlement < T0 or d.settlement > T1 or (new and (d.trading_state < OPEN or d.trading_state > CLOSED)):
+    if (
+        d.settlement < T0
+        or d.settlement > T1
+        or (new and (d.trading_state < OPEN or d.trading_state > CLOSED))
+    ):
         return False
     if d.price_limit_ppm < 0 or d.price_limit_ppm >= MILLION:
         return False
@@ -114,7 +120,11 @@ def _bands_are_sound(address: int, count: int) -> bool:
 def _may_follow(b: int, instrument: int, d: Any) -> bool:
     """Whether rules may take the place of those that there are: what rests must stay covered and countable."""
     rules = rules_at(b, instrument)
-    if rules.currency_id != d.currency_id or rules.tick_value != d.tick_value or rules.settlement != d.settlement:
+    if (
+        rules.currency_id != d.currency_id
+        or rules.tick_value != d.tick_value
+        or rules.settlement != d.settlement
+    ):
         return False
     if rules.open_orders == 0:
         return True

@@ -1,6 +1,7 @@
 """An arriving order meets the book: reachable lots, trades, self-trade prevention, and what is left.
 
-The arriving order has its row in the pool but is in no list, and nothing is held for it yet: its account was checked for the
+The arriving order has its row in the pool but is in no list, and nothing is held for it yet: its account was checked
+for the
 whole reserve, a trade pays from what is free, and what rests in the end is reserved then.
 """
 
@@ -189,4 +190,3 @@ def level_after(b: int, side: int, index: int) -> int:
     """The next worse level of a side, or NONE."""
     level = level_at(b, index)
     return next_in_tree(b, I64(level.node), I64(level.price & 63) ^ flip_of(side))
-

@@ -103,11 +103,11 @@ def valid_price_below(b: int, instrument: int, price: int) -> int:
     while candidate > 0:
         band = band_of(b, instrument, candidate)
         if band == NONE:
-            return candidate
+            return I64(candidate)
         first = I64(band_at(b, instrument * BANDS + band).from_price)
         candidate -= candidate % band_at(b, instrument * BANDS + band).step
         if candidate >= first:
-            return candidate
+            return I64(candidate)
         candidate = first - 1
     return I64(0)
 
@@ -146,7 +146,8 @@ def would_trade(side: int, price: int, best: int) -> bool:
 
 @inner
 def post_only_price(b: int, instrument: int, side: int, mode: int, price: int) -> tuple[int, int]:
-    """Price at which a post-only order rests without trading, or the reason why it cannot, with the best opposite price.
+    """Price at which a post-only order rests without trading, or the reason why it cannot, with the best opposite
+    price.
 
     (OK, price) or (reason, best opposite).
     """
@@ -170,4 +171,3 @@ def protecting_price(b: int, instrument: int, side: int, best: int) -> int:
         return I64(min(rules.upper_limit, best * (MILLION + rules.market_band_ppm) // MILLION))
     lowest = (best * (MILLION - rules.market_band_ppm) + MILLION - 1) // MILLION
     return I64(max(max(rules.lower_limit, lowest), 1))
-

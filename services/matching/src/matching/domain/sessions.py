@@ -1,4 +1,5 @@
-"""Sessions: streams whose silence cancels their orders. They stand sorted by number; there are few, and they change rarely."""
+"""Sessions: streams whose silence cancels their orders. They stand sorted by number; there are few, and they change
+rarely."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .accounts import first_cell
 from .blocks import (
     BY_INSTRUMENT,
     TABLES,
-    Rows,
     counts_of,
     currencies,
     hash_rows,
@@ -26,7 +26,6 @@ from .compiled import entry
 from .errors import SnapshotError
 from .idempotency import rebuild_entries
 from .state import CoreSettings, Memory, account_at, account_cell_at
-from .accounts import first_cell
 from .state import head as head_of
 
 MAGIC = b"SMXCORE\n"
@@ -55,7 +54,9 @@ def load(file: BinaryIO, settings: CoreSettings) -> Memory:
     """Read a core back. SnapshotError if the file is damaged, of another version, or of other settings."""
     header = _read_header(file)
     if header["settings"] != asdict(settings):
-        raise SnapshotError(f"the core was saved with {header['settings']}, not with {asdict(settings)}: set them back")
+        raise SnapshotError(
+            f"the core was saved with {header['settings']}, not with {asdict(settings)}: set them back"
+        )
     memory = Memory(settings)
     listed = iter(header["blocks"])
     words = lasting_head(memory)
@@ -100,15 +101,19 @@ def _read_header(file: BinaryIO) -> dict[str, Any]:
         raise SnapshotError(_DAMAGED.format("in its header"))
     header: dict[str, Any] = json.loads(text)
     if header["version"] != VERSION:
-        raise SnapshotError(f"the core was saved in version {header['version']}, this is {VERSION}: replay the log")
+        raise SnapshotError(
+            f"the core was saved in version {header['version']}, this is {VERSION}: replay the log"
+        )
     return header
 
 
-def _read_block(file: BinaryIO, listed: Any, name: str, into: Rows) -> None:
+def _read_block(file: BinaryIO, listed: Any, name: str, into: np.ndarray[Any, Any]) -> None:
     """Fill rows in place with the next block of a file."""
     stored_name, size, expected = next(listed, ("nothing", 0, ""))
     if stored_name != name or size != into.nbytes:
-        raise SnapshotError(_DAMAGED.format(f"{stored_name} of {size} bytes where {name} of {into.nbytes} should be"))
+        raise SnapshotError(
+            _DAMAGED.format(f"{stored_name} of {size} bytes where {name} of {into.nbytes} should be")
+        )
     room = into.reshape(-1).view(np.uint8)
     done = 0
     while done < size:

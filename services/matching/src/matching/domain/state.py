@@ -1,6 +1,7 @@
 """What the core remembers: its tables, and where each lies in one reservation of address space.
 
-The offsets are constants for the largest venue that the code allows, so kernels add them without loading anything; memory
+The offsets are constants for the largest venue that the code allows, so kernels add them without loading anything;
+memory
 is only used for pages that were written. Growth is a page fault, never a copy.
 """
 
@@ -185,7 +186,11 @@ RULES = struct(
 BAND = struct(("from_price", "i8"), ("step", "i8"))
 CURRENCY = struct(("deposited", "i8"), ("fees", "i8"), ("duties", "i8"))
 ACCOUNT = struct(
-    ("account_id", "i8"), ("first_order", "i4"), ("last_order", "i4"), ("holdings_root", "i4"), ("holdings_height", "i4")
+    ("account_id", "i8"),
+    ("first_order", "i4"),
+    ("last_order", "i4"),
+    ("holdings_root", "i4"),
+    ("holdings_height", "i4"),
 )
 ACCOUNT_CELL = struct(("account_id", "u4"), ("index", "i4"))
 CASH = struct(("total", "i8"), ("held", "i8"))
@@ -212,9 +217,12 @@ ORDER = struct(
     ("marks", "u1"),
     ("spare", "u1"),
 )
-"""What matching and cancelling touch of an order: one cache line. `order_id` is 0 in a free slot, which `next` chains."""
+"""What matching and cancelling touch of an order: one cache line. `order_id` is 0 in a free slot, which `next`
+chains."""
 
-TERMS = struct(("quantity", "i8"), ("expire_time", "i8"), ("session_id", "i8"), ("expiry_place", "i4"), ("spare", "i4"))
+TERMS = struct(
+    ("quantity", "i8"), ("expire_time", "i8"), ("session_id", "i8"), ("expiry_place", "i4"), ("spare", "i4")
+)
 """The rest of an order, by the same slot."""
 
 LEVEL = struct(("price", "i8"), ("first", "i4"), ("last", "i4"), ("node", "i4"), ("spare", "i4"))
@@ -309,7 +317,8 @@ class CoreSettings:
     max_instruments: int = 4_096
     """Instruments, 1 to 65,535."""
     max_holdings: int = 16_777_216
-    """Pairs of account and instrument that may ever hold something, more than `max_orders` to be useful, at most 2²⁴."""
+    """Pairs of account and instrument that may ever hold something, more than `max_orders` to be useful, at most
+    2²⁴."""
     max_sessions: int = 65_536
     """Sessions at a time, 1 to 2²⁰."""
     skew_ns: int = 2_000_000_000

@@ -1,8 +1,11 @@
 """Trees of 64-way nodes: from a whole number to a row, any domain, in order, without garbage.
 
-A node has a word of 64 bits that says which children are there, so the lowest key of a subtree is a few "count trailing
-zeros" away however far apart keys lie: thousands of empty price levels cost nothing. A tree of height h covers keys below
-64^h and grows at the root, so small keys have short paths. With `flip` 63 every digit is mirrored and the largest key comes
+A node has a word of 64 bits that says which children are there, so the lowest key of a subtree is a few "count
+trailing
+zeros" away however far apart keys lie: thousands of empty price levels cost nothing. A tree of height h covers keys
+below
+64^h and grows at the root, so small keys have short paths. With `flip` 63 every digit is mirrored and the largest
+key comes
 first: bids and asks share one code path.
 
 Children hold the number of a node, in leaves the row plus one; 0 is none. Node 0 is never used.
@@ -81,7 +84,8 @@ def remove_from_tree(b: int, leaf: int, place: int) -> tuple[int, int]:
 
 @inner
 def lowest_in_tree(b: int, at: int, above: int) -> int:
-    """The row with the lowest (flipped) key below a node that is `above` levels over the leaves; NONE in an empty root."""
+    """The row with the lowest (flipped) key below a node that is `above` levels over the leaves; NONE in an empty
+    root."""
     if node_at(b, at).bits == U64(0):
         return NONE
     while True:
@@ -137,7 +141,7 @@ def _take_node(b: int) -> int:
     row = node_at(b, node)
     row.bits = U64(0)
     row.parent = 0
-    return node
+    return I64(node)
 
 
 @inner
