@@ -71,7 +71,7 @@ class Book:
 
 def one_change() -> Any:
     """Events of a frame that changes the book."""
-    from matching.marketdata.events import empty
+    from matching.event_rows import empty
 
     events = empty(1)
     events["kind"], events["instrument_id"], events["order_id"], events["side"] = 9, 1, 1, 1
@@ -202,7 +202,7 @@ def measure(what: str) -> dict[str, float]:
 def apply_cost() -> list[dict[str, Any]]:
     """What the feed costs the pod that matches: microseconds a frame with nobody subscribed."""
     from matching import marketdata
-    from matching.marketdata.events import empty
+    from matching.event_rows import empty
 
     rows = []
     for size in (1, 256):

@@ -194,5 +194,7 @@ def check_trades(events: Sequence[log_pb2.Event], watcher: TradeWatcher) -> None
         if event.kind == log_pb2.EVENT_KIND_TRADE and first <= sequence <= last
     ]
     missed = sorted(set(expected) - set(watcher.trades))
-    assert not missed, f"missed {len(missed)} of {len(expected)}, the first {missed[:3]}; restarts {watcher.restarts}"
+    assert not missed, (
+        f"missed {len(missed)} of {len(expected)}, the first {missed[:3]}; restarts {watcher.restarts}"
+    )
     assert watcher.trades == expected

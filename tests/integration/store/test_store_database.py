@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC110 - the database is asked until it shows what we wait for
 import asyncio
 import json
 from datetime import UTC, datetime

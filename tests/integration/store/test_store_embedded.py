@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC110, ASYNC220, ASYNC221, ASYNC240 - a blocked loop hurts nobody here
+# ruff: noqa: ASYNC220, ASYNC221, ASYNC240 - a blocked loop hurts nobody here
 import asyncio
 import os
 import shutil

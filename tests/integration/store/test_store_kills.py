@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC110 - a blocked loop hurts nobody here
 import asyncio
 import os
 import shutil

@@ -29,6 +29,7 @@ Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 _log = structlog.get_logger("matching.checkpoints")
 _hash_seconds = histogram("matching_state_hash_seconds", "Time that the hash of the state takes")
 _REMEMBERED = 1024
+_RETRY_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -88,6 +89,11 @@ class Checkpoints:
         found = self._known.get(offset)
         return found if found is not None and found.own else None
 
+    def newest(self, up_to: int) -> Checkpoint | None:
+        """The newest checkpoint of this pod whose sequence is not over `up_to`."""
+        fitting = (each for each in self._known.values() if each.own and each.sequence <= up_to)
+        return max(fitting, key=lambda each: each.offset, default=None)
+
     def _on_frame(self, offset: int, frame: Frame) -> None:
         """Hash the state after a frame that holds a checkpoint."""
         if not (frame.commands["kind"] == COMMAND_KIND_CHECKPOINT).any():
@@ -133,15 +139,22 @@ class Checkpoints:
                 await self._appender.append(Record(json.dumps(said).encode()))
 
     async def _compare(self) -> None:
-        _, end = await self._bus.offsets(CHECKPOINTS_TOPIC, self._shard)
-        follow = self._bus.follow(CHECKPOINTS_TOPIC, self._shard, end)
-        async with aclosing(follow) as batches:  # type: ignore[type-var]
-            async for records in batches:
-                for record in records:
-                    said = json.loads(record.value)
-                    checkpoint = self._at(int(said["offset"]))
-                    checkpoint.said.setdefault(str(said["pod"]), str(said["state_hash"]))
-                    self._check(checkpoint)
+        while True:
+            try:
+                _, end = await self._bus.offsets(CHECKPOINTS_TOPIC, self._shard)
+                follow = self._bus.follow(CHECKPOINTS_TOPIC, self._shard, end)
+                async with aclosing(follow) as batches:  # type: ignore[type-var]
+                    async for records in batches:
+                        for record in records:
+                            self._hear(json.loads(record.value))
+            except BusError as error:
+                _log.warning("checkpoints cannot be compared now", error=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        checkpoint = self._at(int(said["offset"]))
+        checkpoint.said.setdefault(str(said["pod"]), str(said["state_hash"]))
+        self._check(checkpoint)
 
     def _check(self, checkpoint: Checkpoint) -> None:
         if not checkpoint.own or not checkpoint.said:

@@ -74,6 +74,11 @@ class Publisher:
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
+    def backlog(self) -> int:
+        """Events that this pod keeps because they may not be published yet."""
+        return max(0, self._last - self.published)
+
+    @property
     def leading(self) -> bool:
         """Whether this pod publishes."""
         return self._lease.held and not self.halted
@@ -116,14 +121,20 @@ class Publisher:
         self.published = max(self.published, sequence)
         while self._kept and self._kept[0][1] + len(self._kept[0][3]) - 1 <= self.published:
             self._kept.popleft()
-        _unpublished_events.set(max(0, self._last - self.published))
+        _unpublished_events.set(self.backlog)
 
     async def _learn(self) -> None:
         """Follow the event log while another pod publishes."""
-        _, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
-        async with aclosing(self._bus.follow(EVENTS_TOPIC, self._shard, end)) as batches:  # type: ignore[type-var]
-            async for records in batches:
-                self._know(max(map(last_sequence, records)))
+        while True:
+            try:
+                _, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
+                follow = self._bus.follow(EVENTS_TOPIC, self._shard, end)
+                async with aclosing(follow) as batches:  # type: ignore[type-var]
+                    async for records in batches:
+                        self._know(max(map(last_sequence, records)))
+            except BusError as error:
+                _log.warning("the event log cannot be followed", error=str(error))
+                await asyncio.sleep(_IDLE_SECONDS)
 
     async def _publish(self) -> None:
         leading = False

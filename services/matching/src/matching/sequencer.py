@@ -98,6 +98,8 @@ class Sequencer:
         self.frame_hooks: list[Callable[[int, Frame], None]] = []
         """Called after the listeners, with every applied frame itself."""
         self.halt_reason = ""
+        self.may_take: Callable[[], bool] = lambda: True
+        """False while something behind the core is so far behind that no more commands should come."""
         self.last_clock_ns = 0
         """When the last frame that held nothing but a clock command was applied, by this pod's clock."""
         self._bus = bus
@@ -218,7 +220,7 @@ class Sequencer:
                 reason="NOT_SERVING",
                 retry_after=_RETRY,
             )
-        if self._waiting_commands + count > self._max_queue:
+        if self._waiting_commands + count > self._max_queue or not self.may_take():
             raise Overloaded(
                 "too many commands wait for the log; send again a little later",
                 reason="QUEUE_FULL",

@@ -59,6 +59,11 @@ class MatchingSettings(Settings):
     max_queue_commands: int = Field(
         default=200_000, ge=1, description="commands that may wait for the log before RESOURCE_EXHAUSTED"
     )
+    max_unpublished_events: int = Field(
+        default=4_000_000,
+        ge=1000,
+        description="events that may wait for the event log before RESOURCE_EXHAUSTED",
+    )
     order_rate: float = Field(default=1_000_000, gt=0, description="commands per second and account")
     order_burst: float = Field(default=1_000_000, ge=1, description="commands of an account at once")
     stream_window: int = Field(

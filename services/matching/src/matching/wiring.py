@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +15,7 @@ import grpc
 import structlog
 from smartex_bus import Bus, KafkaSettings, Topic, open_bus
 from smartex_chassis import ServiceModule, load
-from smartex_store import Database
+from smartex_store import Database, StoreError
 
 from matching import domain, frames, history, lease, marketdata, reports
 from matching.api import account, order_entry, trade_commands, venue
@@ -21,6 +23,7 @@ from matching.api.account import AccountApi
 from matching.api.order_entry import OrderEntryApi
 from matching.api.trade_stream import TradeStreams
 from matching.api.venue import Facts, VenueApi
+from matching.auditor import Audit, Auditing
 from matching.checkpoints import Checkpoints
 from matching.frames import CHECKPOINTS_TOPIC, COMMANDS_TOPIC, EVENTS_TOPIC
 from matching.hub import ReportHub
@@ -100,6 +103,22 @@ class Pod:
         self.checkpoints = Checkpoints(
             bus, self.sequencer, self.publisher, shard, settings.pod, settings.checkpoint_seconds
         )
+        self.sequencer.may_take = lambda: self.publisher.backlog < settings.max_unpublished_events
+        self.auditing = Auditing(
+            Audit(
+                settings.bus(),
+                shard,
+                str(settings.matching_data),
+                settings.snapshots_kept,
+                asdict(settings.core()),
+                offset=0,
+                state_hash="",
+            ),
+            self.sequencer,
+            self.publisher,
+            self.checkpoints,
+            settings.snapshot_commands,
+        )
         self.hub = ReportHub(
             settings.kept_events, settings.max_streams_per_account, settings.stream_queue_bytes
         )
@@ -130,6 +149,7 @@ class Pod:
             self.ticker,
         ]
         self._start_time_ns = clock()
+        self._projected_sequence = 0
 
     @classmethod
     async def open(cls, settings: MatchingSettings, clock: Clock = time.time_ns) -> Pod:
@@ -196,7 +216,11 @@ class Pod:
             self.history.register(server)
 
     async def _projected(self) -> int:
-        return await self.history.queries.position() if self.history is not None else 0
+        if self.history is not None:
+            # The status must tell how the pod is also when the database is away.
+            with contextlib.suppress(StoreError):
+                self._projected_sequence = await self.history.queries.position()
+        return self._projected_sequence
 
     async def start(self) -> None:
         """Recover the market and begin to serve. What was started is stopped again if a part fails."""
@@ -211,6 +235,7 @@ class Pod:
                 self.sessions,
                 self.ticker,
                 self.market_data,
+                self.auditing,
             ]
             parts += [self.history] if self.history is not None else []
             for part in parts:

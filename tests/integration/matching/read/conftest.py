@@ -14,10 +14,10 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from matching import history
+from matching.event_rows import EVENTS
 from matching.history import History, HistorySettings
 from matching.marketdata import MarketData
-from matching.marketdata.events import EVENTS
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 from smartex.matching.v1.market_data_pb2_grpc import MarketDataServiceStub
 from smartex.matching.v1.order_query_pb2_grpc import OrderQueryServiceStub
 from smartex_bus import Bus, Record, Topic, open_bus

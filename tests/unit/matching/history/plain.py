@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 
 ACCEPTED, REJECTED, TRADE, CANCELLED, AMENDED, REDUCED = 1, 2, 3, 4, 5, 9
 OPEN, PARTIALLY_FILLED, FILLED, WAS_CANCELLED, WAS_REJECTED = 1, 2, 3, 4, 5

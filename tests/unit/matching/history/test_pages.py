@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matching.history.pages import make_token, page_size, read_token
-from matching.history.times import nanoseconds
+from matching.pages import make_token, page_size, read_token
+from matching.times import nanoseconds
 from smartex.matching.v1.order_query_pb2 import ListOrdersRequest
 from smartex_chassis import InvalidInput
 

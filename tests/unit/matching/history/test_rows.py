@@ -126,7 +126,7 @@ def test_the_copy_stream_is_what_the_format_says() -> None:
 
 @given(st.lists(st.integers(0, 3), max_size=6))
 def test_a_batch_of_nothing_to_tell_has_no_rows(kinds: list[int]) -> None:
-    from matching.marketdata.events import empty
+    from matching.event_rows import empty
 
     events = empty(len(kinds) + 1)
     events["kind"][1:] = [kind + 16 for kind in kinds]

@@ -6,11 +6,11 @@ from dataclasses import astuple, fields
 from decimal import Decimal
 
 import numpy as np
-from matching.marketdata.events import EVENT
+from matching.event_rows import EVENT
 from matching.marketdata.feed import Feed
 from matching.marketdata.settings import MarketDataSettings
-from matching.marketdata.sources import Rows
 from matching.marketdata.subscribers import Subscriber
+from matching.sources import Rows
 from reference.flows import Flow
 from reference.profiles import PROFILES
 from reference.records import Event

@@ -10,7 +10,7 @@ from matching.marketdata.books import changed_levels
 from matching.marketdata.candles import SECONDS, bars, joined
 from matching.marketdata.deltas import TRADE_ROW
 from matching.marketdata.feed import L1, L2
-from matching.marketdata.sources import Bar, Rows
+from matching.sources import Bar, Rows
 from readside import LevelReader, ModelMarket, drain
 from reference.words import EventKind
 from smartex.matching.v1.market_data_pb2 import SubscribeResponse

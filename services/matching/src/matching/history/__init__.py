@@ -71,7 +71,7 @@ def build(
     settings: HistorySettings | None = None,
     busy: Callable[[], bool] = lambda: False,
 ) -> History:
-    """Wire the history of a shard. `holder` names this pod in the table and in logs; `busy` says that orders keep coming."""
+    """Wire the history of a shard. `holder` names this pod in the table; `busy` says that orders keep coming."""
     chosen = settings or HistorySettings()
     queries = Queries(database, shard, chosen.wait_seconds)
     return History(

@@ -24,10 +24,10 @@ from smartex.matching.v1.types_pb2 import Fill, Money, Order, OrderStatus, Side
 from smartex_chassis import InvalidInput, NotFound, principal
 
 from matching.history.money import money, tick_value
-from matching.history.pages import make_token, page_size, read_token
 from matching.history.queries import FillFilter, OrderFilter, Queries
 from matching.history.sources import Catalogue
-from matching.history.times import nanoseconds, stamp
+from matching.pages import make_token, page_size, read_token
+from matching.times import nanoseconds, stamp
 
 SERVICE = "smartex.matching.v1.OrderQueryService"
 SCOPES = {f"/{SERVICE}/{name}": "read" for name in ("GetOrder", "ListOrders", "ListFills")}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"

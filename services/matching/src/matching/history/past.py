@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smartex_store import Database
 
-from matching.marketdata.sources import Bar, PastTrade
+from matching.sources import Bar, PastTrade
 
 _LARGEST = 2**63 - 1
 

@@ -15,11 +15,11 @@ from smartex_chassis import counter, gauge
 from smartex_store import Database, is_retryable
 from smartex_wire import WireError
 
+from matching.event_rows import EVENTS
 from matching.history import rows
 from matching.history.rows import Piece
 from matching.history.settings import HistorySettings
 from matching.history.store import LeaseLost, Position, ProjectionStore
-from matching.marketdata.events import EVENTS
 
 _log = structlog.get_logger("matching.history")
 _projected = counter("matching_history_events_total", "Events written to the history")

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from matching.history.copying import CANDLE, CHANGE, ORDER, TRADE, TRANSFER
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -8,7 +8,7 @@ from smartex_store import Connection, Database
 
 from matching.history import copying
 from matching.history.rows import Batch
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 
 SCHEMA = "matching"
 

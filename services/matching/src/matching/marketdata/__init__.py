@@ -21,15 +21,15 @@ from dataclasses import dataclass
 import grpc
 from smartex_bus import Bus
 
+from matching.event_rows import empty
 from matching.marketdata import messages
 from matching.marketdata.api import SCOPES, MarketDataApi
 from matching.marketdata.deltas import Deltas
-from matching.marketdata.events import empty
 from matching.marketdata.feed import Feed
 from matching.marketdata.listing import Listing
 from matching.marketdata.recall import recall
 from matching.marketdata.settings import MarketDataSettings
-from matching.marketdata.sources import Instruments, Market, NoPast, Past, Rows
+from matching.sources import Instruments, Market, NoPast, Past, Rows
 
 
 @dataclass(frozen=True)

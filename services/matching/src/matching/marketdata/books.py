@@ -14,7 +14,7 @@ from smartex.matching.v1.market_data_pb2 import BookSnapshot, Quote
 
 from matching.marketdata import messages
 from matching.marketdata.messages import LevelTuple
-from matching.marketdata.sources import Market
+from matching.sources import Market
 
 _KEPT_DIFFERENCES = 64
 """States of which the way to the newest is kept, for each book."""

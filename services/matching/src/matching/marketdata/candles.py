@@ -10,7 +10,7 @@ from smartex.matching.v1.types_pb2 import Instrument
 
 from matching import money as exact
 from matching.marketdata import messages
-from matching.marketdata.sources import Bar, Rows
+from matching.sources import Bar, Rows
 
 SECONDS = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
 """Lengths there are."""

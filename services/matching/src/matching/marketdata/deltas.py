@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 
 INSTRUMENTS = 1 << 16
 

@@ -19,7 +19,6 @@ from matching.marketdata.candles import CandleBoard, bars, joined, tick_value
 from matching.marketdata.deltas import Deltas, Ring
 from matching.marketdata.deltas import messages as split
 from matching.marketdata.settings import MarketDataSettings
-from matching.marketdata.sources import Bar, Instruments, Market, Rows
 from matching.marketdata.subscribers import (
     BookSubscriber,
     CandleSubscriber,
@@ -28,6 +27,7 @@ from matching.marketdata.subscribers import (
     Subscriber,
 )
 from matching.marketdata.turnstile import Turnstile
+from matching.sources import Bar, Instruments, Market, Rows
 
 L1, L2, L3, TRADES, CANDLES = (
     Channel.CHANNEL_L1,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matching.marketdata.candles import bars, joined
 from matching.marketdata.feed import Feed
-from matching.marketdata.sources import Bar, Past, PastTrade, Rows
+from matching.sources import Bar, Past, PastTrade, Rows
 
 
 class Listing:

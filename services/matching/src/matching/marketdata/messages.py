@@ -20,7 +20,7 @@ from smartex.matching.v1.market_data_pb2 import (
     TradeBatch,
 )
 
-from matching.marketdata.sources import Bar, PastTrade, Rows
+from matching.sources import Bar, PastTrade, Rows
 
 LevelTuple: TypeAlias = tuple[int, int, int]
 """Price in ticks, lots, orders."""

@@ -9,9 +9,9 @@ import structlog
 from smartex_bus import Bus, BusError, StoredRecord
 from smartex_wire import WireError
 
-from matching.marketdata.events import EVENTS
+from matching.event_rows import EVENTS
 from matching.marketdata.feed import Feed
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 
 _TOPIC = "matching.events.v1"
 _RECORDS = 4000

@@ -1,4 +1,4 @@
-"""What the market data reads: the core of its pod, the catalogue and the past."""
+"""What market data and history need of each other and of the rest: instruments, the core to read, the past."""
 
 from __future__ import annotations
 

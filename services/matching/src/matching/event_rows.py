@@ -6,7 +6,7 @@ import numpy as np
 import smartex_wire
 from smartex.matching.v1.log_pb2 import EventBatch
 
-from matching.marketdata.sources import Rows
+from matching.sources import Rows
 
 EVENTS = smartex_wire.codec(EventBatch)
 """Bytes of a record of the event log ⇄ its rows."""
