@@ -56,11 +56,12 @@ class Rules:
         """The largest valid price that is not over `price`; None if today has none."""
         found = min(math.floor(price), self.highest)
         while found >= self.lowest:
-            lower = found - found % self.step(found)
-            if lower == found:
-                return found
-            # Rounding down may leave the band, and another step holds there.
-            found = lower
+            start, step = next(band for band in reversed(self.bands) if band[0] <= found)
+            lower = found - found % step
+            if lower >= max(start, self.lowest):
+                return lower
+            # The band has no valid price so low: go on in the one below.
+            found = start - 1
         return None
 
     def at_least(self, price: float) -> int | None:

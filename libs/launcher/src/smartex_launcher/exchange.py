@@ -129,8 +129,6 @@ class Exchange:
     async def _start_bus(self, database_url: str) -> str:
         url = self._launcher.bus_url
         if self._launcher.kafka:
-            if url is not None:
-                raise StartupError("--kafka and --bus contradict each other: give one of them")
             return await self._start_kafka()
         if url is None:
             return database_url
@@ -276,12 +274,9 @@ class Exchange:
         _log.info("ready", seconds=round(time.monotonic() - self._plan.began, 2))
 
     def _commands(self) -> list[str]:
-        home = (
-            ""
-            if self._plan.data == Path.cwd() / "data"
-            else f"SMARTEX_HOME={shlex.quote(str(self._plan.data))} "
-        )
-        return [home + command for command in demo.commands(demo=self._launcher.demo)]
+        here = self._plan.data == Path.cwd() / "data"
+        home = [] if here else [f"export SMARTEX_HOME={shlex.quote(str(self._plan.data))}"]
+        return home + demo.commands(demo=self._launcher.demo)
 
     def _farewell(self, *, interrupted: bool) -> int:
         if self._failures.reasons or self._failed.is_set():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from smartex_chassis import Settings
 
 
@@ -44,6 +44,22 @@ class LauncherSettings(Settings):
         if value is not None and value not in available_timezones():
             raise ValueError("is not a time zone such as Asia/Shanghai")
         return value
+
+    @field_validator("bus_url")
+    @classmethod
+    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
+        schemes = ("kafka://", "postgresql://", "postgres://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("a bus is kafka://host:port,… or postgresql://…")
+        return value
+
+    @model_validator(mode="after")
+    def _one_bus(self) -> Self:
+        if self.kafka and self.bus_url is not None:
+            raise ValueError(
+                "--kafka and --bus (SMARTEX_KAFKA and SMARTEX_BUS_URL) are two: give one of them"
+            )
+        return self
 
     @property
     def folder(self) -> Path:

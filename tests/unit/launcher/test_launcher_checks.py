@@ -1,0 +1,104 @@
+"""What keeps the exchange from starting: one line that says what to do, exit code 2, no traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from smartex_chassis import StartupError
+from smartex_launcher.checks import check_folder, check_python
+from smartex_launcher.main import main
+from smartex_store.folder import FORMAT_VERSION, DataFolder
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from smartex_launcher.checks import check_folder
+from smartex_store import StoreError
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    check_folder(Path(sys.argv[1]))
+except StoreError as error:
+    print(error.message)
+"""
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen(1)
+        yield holder.getsockname()[1]
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    assert main([str(word) for word in words]) == 2
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_grpc_port_in_use(tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "--data", tmp_path, "--port", str(taken), "--metrics-port", "0")
+    assert said == f"port {taken} is taken: stop the other program or set --port or SMARTEX_PORT"
+
+
+def test_a_metrics_port_in_use(tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", str(taken))
+    assert "--metrics-port" in said
+
+
+def test_a_folder_of_a_newer_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "VERSION").write_text(f"{FORMAT_VERSION + 1}\n")
+    said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", "0")
+    assert "install the newer program, or choose another folder" in said
+
+
+def test_a_second_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = DataFolder(tmp_path)
+    first.claim()
+    try:
+        said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", "0")
+    finally:
+        first.release()
+    assert f"in use by process {os.getpid()}: stop it, or choose another folder" in said
+
+
+def test_a_file_in_place_of_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").touch()
+    said = refusal(capsys, "--data", tmp_path / "data", "--port", "0", "--metrics-port", "0")
+    assert "it is not a folder" in said
+
+
+def test_a_read_only_folder(tmp_path: Path) -> None:
+    """Checked as an ordinary user, since root may write anywhere."""
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    data = tmp_path / "data"
+    data.mkdir(0o555)
+    done = subprocess.run([sys.executable, "-c", AS_NOBODY, str(data)], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        f"data folder {data} cannot be written (Permission denied): "
+        "make it writable for this user, or choose another folder"
+    ]
+
+
+def test_a_good_folder_is_free_again_afterwards(tmp_path: Path) -> None:
+    check_folder(tmp_path / "data")
+    check_folder(tmp_path / "data")
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["LOCK", "VERSION"]
+
+
+def test_an_old_python() -> None:
+    with pytest.raises(StartupError, match=r"Python 3.10 is too old: run `make up PYTHON="):
+        check_python((3, 10))
+    check_python((3, 12))
