@@ -90,8 +90,8 @@ class MatchingSettings(Settings):
     lease_seconds: float = Field(
         default=3, ge=0.5, le=60, description="silence after which another pod publishes the event log"
     )
-    snapshot_commands: int = Field(
-        default=5_000_000, ge=1000, description="commands between two snapshots (made beside the running pod)"
+    snapshot_events: int = Field(
+        default=5_000_000, ge=1000, description="events between two snapshots (made beside the running pod)"
     )
     snapshots_kept: int = Field(default=3, ge=1, le=100, description="snapshots kept")
 

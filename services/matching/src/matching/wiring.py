@@ -117,7 +117,7 @@ class Pod:
             self.sequencer,
             self.publisher,
             self.checkpoints,
-            settings.snapshot_commands,
+            settings.snapshot_events,
         )
         self.hub = ReportHub(
             settings.kept_events, settings.max_streams_per_account, settings.stream_queue_bytes

@@ -1,0 +1,140 @@
+"""Makes a snapshot beside the running pod, and checks the pod by the way: `python -m matching.auditor`.
+
+It starts from the last snapshot, replays the log with a core of its own up to a checkpoint, and compares the hash
+with that of the pod. Only a state that two processes agree upon is saved. The pod never pauses for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+from smartex_bus import open_bus
+from smartex_chassis.logging import configure
+
+from matching.checkpoints import Checkpoint, Checkpoints
+from matching.domain import Core, CoreSettings
+from matching.publisher import Publisher
+from matching.recovery import replay, restore
+from matching.replica import Replica
+from matching.sequencer import Sequencer
+from matching.snapshots import SnapshotFolder
+
+_log = structlog.get_logger("matching.auditor")
+
+DISAGREES: Final = 3
+_LOOK_SECONDS = 2.0
+_NICENESS = 10
+_ANY_SEQUENCE = 2**62
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the auditor is told, on its standard input: the log's URL holds a password."""
+
+    bus_url: str
+    shard: int
+    folder: str
+    keep: int
+    core: dict[str, int]
+    offset: int
+    state_hash: str
+
+
+async def audit(task: Audit) -> int:
+    """Replay, compare, save; the exit code."""
+    folder = SnapshotFolder(Path(task.folder), task.shard, task.keep)
+    settings = CoreSettings(**task.core)
+    replica = restore(folder, settings, _ANY_SEQUENCE)
+    if replica.next_offset > task.offset + 1:
+        replica = Replica(Core(settings))
+    async with await open_bus(task.bus_url) as bus:
+        await replay(bus, task.shard, replica, up_to=task.offset)
+    if replica.state_hash() != task.state_hash:
+        return DISAGREES
+    await asyncio.to_thread(folder.save, replica)
+    return 0
+
+
+class Auditing:
+    """Runs the auditor now and then."""
+
+    def __init__(
+        self,
+        task: Audit,
+        sequencer: Sequencer,
+        publisher: Publisher,
+        checkpoints: Checkpoints,
+        every_events: int,
+    ) -> None:
+        self._template = task
+        self._sequencer = sequencer
+        self._publisher = publisher
+        self._checkpoints = checkpoints
+        self._every = every_events
+        self._audited = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        folder = SnapshotFolder(Path(self._template.folder), self._template.shard, self._template.keep)
+        newest = await asyncio.to_thread(folder.newest_first)
+        self._audited = newest[0].sequence if newest else 0
+        self._task = asyncio.create_task(self._run(), name="matching-auditing")
+
+    async def stop(self) -> None:
+        """End; an auditor under way is stopped, it has changed nothing yet."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            checkpoint = self._checkpoints.newest(self._publisher.published)
+            if checkpoint is None or checkpoint.sequence - self._audited < self._every:
+                continue
+            self._audited = checkpoint.sequence
+            await self._audit(checkpoint)
+
+    async def _audit(self, checkpoint: Checkpoint) -> None:
+        task = asdict(self._template) | {"offset": checkpoint.offset, "state_hash": checkpoint.own}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "matching.auditor", stdin=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        await self._process.communicate(json.dumps(task).encode())
+        code = self._process.returncode
+        if code == DISAGREES:
+            self._publisher.halted = True
+            self._sequencer.halt(
+                f"the log replayed up to offset {checkpoint.offset} gives another state than this pod's: "
+                "start the pod again"
+            )
+        elif code:
+            _log.warning("no snapshot was made; the next checkpoint is tried", exit_code=code)
+            self._audited = 0
+
+
+def main() -> int:
+    """Do what standard input says."""
+    configure(service="matching-auditor", level="info", form="auto")
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    return asyncio.run(audit(Audit(**json.loads(sys.stdin.read()))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

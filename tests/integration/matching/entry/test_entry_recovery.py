@@ -1,0 +1,118 @@
+"""Snapshots made beside a running pod, and pods that are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+from matching.snapshots import SnapshotFolder
+from smartex.matching.v1 import order_entry_pb2 as pb
+from smartex.matching.v1 import types_pb2 as types
+
+
+async def until(condition: Any, seconds: float = 40) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_the_auditor_saves_what_it_agrees_with(venue, open_market) -> None:
+    async with venue.pod("a", snapshot_events=1000, checkpoint_seconds=0.3) as running:
+        await open_market(running)
+        alice = running.trader(1)
+        call = alice.trade()
+        await call.write(pb.TradeRequest(open=pb.TradeOpen()))
+        await call.read()
+        sent = 0
+        folder = venue.folder / "a"
+        while not list(folder.glob("*.snapshot")) and sent < 200_000:
+            commands = [
+                pb.OrderCommand(
+                    kind=1,  # type: ignore[arg-type]
+                    instrument_id=1,
+                    client_order_id=sent + i,
+                    side=types.SIDE_BUY,
+                    order_type=types.ORDER_TYPE_LIMIT,
+                    time_in_force=types.TIME_IN_FORCE_IOC,
+                    price_ticks=900,
+                    quantity_lots=1,
+                    create_time_ns=running.pod.replica.core.now,
+                )
+                for i in range(1, 201)
+            ]
+            await call.write(pb.TradeRequest(commands=commands))
+            sent += 200
+            await asyncio.sleep(0.05)
+        (path,) = folder.glob("*.snapshot")
+        info = SnapshotFolder(folder, running.pod.settings.shard, 3).newest_first()[0]
+        assert info.path == path
+        checkpoint = running.pod.checkpoints.get(info.offset)
+        assert checkpoint is not None
+        assert checkpoint.own == info.state_hash
+        call.cancel()
+
+
+async def test_a_killed_pod_comes_back_with_everything(venue, open_market, tmp_path: Path) -> None:
+    """Acknowledged orders of a process that is killed are there in the next one, each once."""
+    async with venue.pod("first") as running:
+        await open_market(running)
+    port = tmp_path / "port"
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from smartex_chassis import Service, run_all\n"
+        "from matching.settings import MatchingSettings\n"
+        "from matching.wiring import build\n"
+        "sys.exit(run_all([Service(build, MatchingSettings)], argv=[],\n"
+        f"    on_ready=lambda server: Path({str(port)!r}).write_text(str(server.port))))\n"
+    )
+    settings = {
+        "SMARTEX_DATABASE_URL": venue.settings["database_url"],
+        "SMARTEX_SHARD": str(venue.settings.get("shard", 0)),
+        "SMARTEX_POD": "victim",
+        "SMARTEX_MATCHING_DATA": str(venue.folder / "victim"),
+        "SMARTEX_JWKS": str(venue.issuer.jwks_path),
+        "SMARTEX_PORT": "0",
+        "SMARTEX_METRICS_PORT": "none",
+        "SMARTEX_IDEMPOTENCY_WINDOW": str(1 << 16),
+        "SMARTEX_MAX_ORDERS": str(1 << 16),
+        "SMARTEX_MAX_ACCOUNTS": str(1 << 12),
+    }
+    if "bus_url" in venue.settings:
+        settings["SMARTEX_BUS_URL"] = venue.settings["bus_url"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env=os.environ | settings, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await until(port.exists)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port.read_text()}") as channel:
+            alice = running.trader(1)
+            alice.__init__(channel, alice.token, 1)  # type: ignore[misc]
+            acknowledged: list[int] = []
+
+            async def trade() -> None:
+                while True:
+                    outcome = (await alice.place(types.SIDE_BUY, 900, 1)).outcome
+                    acknowledged.append(outcome.client_order_id)
+
+            trading = asyncio.create_task(trade())
+            await until(lambda: len(acknowledged) > 50)
+            process.send_signal(signal.SIGKILL)
+            await asyncio.gather(trading, return_exceptions=True)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    async with venue.pod("victim") as again:
+        alice = again.trader(1)
+        there = (await alice.get_account()).open_order_count
+        assert len(acknowledged) <= there <= len(acknowledged) + 1
+        for client_order_id in acknowledged:
+            outcome = (await alice.place(types.SIDE_BUY, 900, 1, client_order_id=client_order_id)).outcome
+            assert outcome.repeated
+        assert (await alice.get_account()).open_order_count == there
