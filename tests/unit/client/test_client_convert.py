@@ -1,7 +1,9 @@
 """People's decimals and the contract's whole numbers: exact both ways, or an error that says what is valid."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,14 @@ from smartex_client import InvalidInput, OffLot, OffTick, convert
 
 units = st.sampled_from(["0.01", "0.0001", "1", "0.00000001", "0.25", "5", "1000"])
 counts = st.integers(1, 2**62)
-numbers = st.decimals("0.00000001", 10**12, allow_nan=False, allow_infinity=False)
+numbers = st.integers(0, 12).flatmap(lambda places: st.decimals(1, 10**9, places=places))
+
+
+def outcome(convert_it: Callable[..., int], *values: Any) -> int | InvalidInput:
+    try:
+        return convert_it(*values)
+    except InvalidInput as error:
+        return error
 
 
 @given(unit=units, count=counts)
@@ -43,32 +52,32 @@ def test_a_price_is_exact_or_the_neighbours_are_told(
         )
         return ticks % step == 0
 
-    try:
-        ticks = convert.to_ticks(instrument, number)
-    except OffTick as error:
-        assert error.below < number < error.above
-        below = int(error.below / Decimal(unit))
-        assert below * Decimal(unit) == error.below
-        assert valid(below)
-        between = range(below + 1, min(int(error.above / Decimal(unit)), below + 600))
-        assert not any(valid(each) for each in between)
-    else:
-        assert ticks * Decimal(unit) == number
-        assert valid(ticks)
+    found = outcome(convert.to_ticks, instrument, number)
+    if isinstance(found, int):
+        assert found * Decimal(unit) == number
+        assert valid(found)
+        return
+    assert isinstance(found, OffTick)
+    assert found.below < number < found.above
+    below = int(found.below / Decimal(unit))
+    assert below * Decimal(unit) == found.below
+    assert valid(below)
+    between = range(below + 1, min(int(found.above / Decimal(unit)), below + 600))
+    assert not any(valid(each) for each in between)
 
 
 @given(number=numbers, board=st.integers(1, 1000))
 def test_a_quantity_is_whole_boards_or_the_neighbours_are_told(number: Decimal, board: int) -> None:
     instrument = Instrument(lot_size="0.001", board_lot=board, odd_lot_rule=ODD_LOT_RULE_NONE)
     size = board * Decimal("0.001")
-    try:
-        lots = convert.to_lots(instrument, number)
-    except OffLot as error:
-        assert error.below < number < error.above
-        assert error.above - error.below == size
-        assert error.below % size == 0
-    else:
-        assert (lots % board, lots * Decimal("0.001")) == (0, number)
+    found = outcome(convert.to_lots, instrument, number)
+    if isinstance(found, int):
+        assert (found % board, found * Decimal("0.001")) == (0, number)
+        return
+    assert isinstance(found, OffLot)
+    assert found.below < number < found.above
+    assert found.above - found.below == size
+    assert found.below % size == 0
 
 
 def test_the_odd_rest_of_a_holding_may_be_sold() -> None:

@@ -181,7 +181,7 @@ def cancelled_here() -> bool:
 
 def may_have_arrived(error: Retryable) -> bool:
     """Whether the request behind a failure may have been carried out."""
-    if isinstance(error, OutcomeUnknown) or error.reason == "OUTCOME_UNKNOWN":
+    if isinstance(error, OutcomeUnknown) or error.reason in ("OUTCOME_UNKNOWN", "CONNECTION_LOST"):
         return True
     # Without a reason of the exchange the transport failed: only a connection that was never made is harmless.
     return error.reason == "UNAVAILABLE" and "failed to connect" not in str(error).lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from functools import lru_cache
@@ -31,7 +32,7 @@ def decimal(value: Number, field: str) -> Decimal:
         raise InvalidInput(f"{field} {value!r} is not a number", field=field) from None
     if not number.is_finite():
         raise InvalidInput(f"{field} {value!r} is not a finite number", field=field)
-    if number and (number.adjusted() > 20 or number.as_tuple().exponent < -20):  # type: ignore[operator]
+    if number and (number.adjusted() > 30 or number.as_tuple().exponent < -40):  # type: ignore[operator]
         raise InvalidInput(f"{field} {value!r} is out of range", field=field)
     return number
 
@@ -68,18 +69,28 @@ def to_lots(instrument: Instrument, quantity: Number, *, selling: bool = False) 
 
 
 def _around(instrument: Instrument, whole: int, exact: bool) -> tuple[int, int]:
-    """The largest valid price at or below, and the smallest valid one at or above, in ticks."""
-    step, end = 1, None
-    for band in instrument.tick_bands:
-        if band.from_price_ticks > whole:
-            end = band.from_price_ticks
+    """The largest valid price at or below, and the smallest valid one at or above, in ticks.
+
+    A step of one band need not reach the start of the next, so the neighbour may lie some bands away.
+    """
+    starts = [band.from_price_ticks for band in instrument.tick_bands] or [0]
+    steps = [max(1, band.step_ticks) for band in instrument.tick_bands] or [1]
+    own = max(0, bisect_right(starts, whole) - 1)
+    below, top = 0, whole
+    for start, step in zip(starts[own::-1], steps[own::-1], strict=True):
+        below = top - top % step
+        if below >= start:
             break
-        step = max(1, band.step_ticks)
-    below = whole - whole % step
+        top = start - 1
     if exact and below == whole:
         return whole, whole
-    above = below + step
-    return below, above if end is None else min(above, end)
+    above, bottom = 0, whole + 1
+    for place in range(own, len(starts)):
+        above = -(-bottom // steps[place]) * steps[place]
+        if place + 1 == len(starts) or above < starts[place + 1]:
+            break
+        bottom = starts[place + 1]
+    return below, above
 
 
 def _positive(value: Number, field: str) -> Decimal:

@@ -12,6 +12,9 @@ from . import errors
 
 STATUS_KEY = "grpc-status-details-bin"
 
+_BROKEN_HERE = "Internal error from Core"
+"""What gRPC itself says of a stream that was written to while its connection broke."""
+
 _KINDS: dict[grpc.StatusCode, type[errors.SmartexError]] = {
     grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
@@ -35,6 +38,8 @@ def decode(failure: grpc.aio.AioRpcError) -> errors.SmartexError:
     kind = _KINDS.get(code, errors.ServerFault)
     metadata = dict(info.metadata)
     reason = info.reason or code.name
+    if code is grpc.StatusCode.INTERNAL and text == _BROKEN_HERE:
+        return errors.Unavailable("the connection was lost", reason="CONNECTION_LOST")
     if reason == "SLOW_CONSUMER":
         kind = errors.StreamCut
     if kind is errors.Overloaded and not info.reason:

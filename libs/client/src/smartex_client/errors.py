@@ -92,7 +92,7 @@ class OffTick(InvalidInput):
 
     def __init__(self, price: Decimal, below: Decimal, above: Decimal) -> None:
         super().__init__(
-            f"price {price} is off the tick: the nearest valid prices are {below} and {above}",
+            f"price {price:f} is off the tick: the nearest valid prices are {below:f} and {above:f}",
             field="price",
             reason="OFF_TICK",
         )
@@ -104,7 +104,7 @@ class OffLot(InvalidInput):
 
     def __init__(self, quantity: Decimal, below: Decimal, above: Decimal) -> None:
         super().__init__(
-            f"quantity {quantity} is off the lot: the nearest valid quantities are {below} and {above}",
+            f"quantity {quantity:f} is off the lot: the nearest valid quantities are {below:f} and {above:f}",
             field="quantity",
             reason="OFF_LOT",
         )

@@ -68,6 +68,7 @@ class TradeStream:
         self._options = options
         self._session_id = ids.next() if options.cancel_on_disconnect else 0
         self._pending = Pending()
+        self._probes: set[int] = set()
         self._answered = asyncio.Condition()
         self._writing = asyncio.Lock()
         self._call: Any = None
@@ -281,14 +282,23 @@ class TradeStream:
         probe = np.zeros(1, COMMAND_DTYPE)
         probe["kind"] = log.COMMAND_KIND_CANCEL
         probe["client_order_id"] = probe["request_id"] = number = self._ids.next()
+        self._probes.add(number)
         await call.write(REQUESTS.encode(probe))
-        while (message := await call.read()) is not _EOF:
-            rows = REPORTS.decode(message)[1]
-            answers = (rows["kind"] == types.REPORT_KIND_CANCEL_REJECTED) & (rows["request_id"] == number)
-            await self._take(rows[~answers])
-            if answers.any():
-                return True
-        return False
+        while number in self._probes:
+            message = await call.read()
+            if message is _EOF:
+                return False
+            await self._take(REPORTS.decode(message)[1])
+        return True
+
+    def _without_probes(self, rows: Rows) -> Rows:
+        """The reports but for the answers to probes, of this connection or of one that broke before."""
+        answers = (rows["kind"] == types.REPORT_KIND_CANCEL_REJECTED) & np.isin(
+            rows["request_id"], list(self._probes)
+        )
+        self._probes -= {int(each) for each in rows["request_id"][answers]}
+        others: Rows = rows[~answers]
+        return others
 
     async def _resend(self, call: Any) -> None:
         async with self._writing:
@@ -303,6 +313,10 @@ class TradeStream:
         if not len(rows):
             return
         self.last_sequence = int(rows["sequence"][-1])
+        if self._probes:
+            rows = self._without_probes(rows)
+            if not len(rows):
+                return
         if self._pending.acknowledge(rows):
             async with self._answered:
                 self._answered.notify_all()
