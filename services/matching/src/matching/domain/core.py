@@ -287,9 +287,8 @@ def _address(rows: Rows, dtype: np.dtype[np.void], address_of: Callable[[Any], i
 
 
 def _interpret(*arguments: int) -> int:
-    """Run the kernel under the interpreter: NumPy's integers in, and no warnings of hashes that wrap around."""
-    with np.errstate(over="ignore"):
-        return apply_frame(*(np.int64(argument) for argument in arguments))  # type: ignore[arg-type]
+    """Run the kernel under the interpreter, with integers that are 64 bits wide as the compiled ones are."""
+    return apply_frame(*(np.int64(argument) for argument in arguments))  # type: ignore[arg-type]
 
 
 _run = _interpret if INTERPRETED else apply_frame

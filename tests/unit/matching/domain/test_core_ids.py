@@ -1,0 +1,111 @@
+"""Repeats, the window of remembered outcomes, and what it can vouch for."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+SECOND = 10**9
+
+
+def test_a_repeat_gets_the_first_outcome(venue: Any) -> None:
+    (first,) = venue.place(1, "buy", 5, 90, client_order_id=7, request_id=3)
+    venue.do("CANCEL", account_id=1, client_order_id=7)
+    before = venue.core.state_hash()
+    (again,) = venue.place(1, "sell", 1, 95, client_order_id=7, create_time_ns=1)
+    assert again["kind"] == "REPEATED"
+    for name in (
+        "order_id",
+        "client_order_id",
+        "side",
+        "price_ticks",
+        "quantity_lots",
+        "leaves_lots",
+        "request_id",
+    ):
+        assert again[name] == first[name]
+    assert "flags" not in again
+    assert venue.core.state_hash() != before  # its sequence has moved on
+    assert venue.core.open_order_count == 0
+
+
+def test_a_refusal_is_repeated_with_its_numbers(venue: Any) -> None:
+    (first,) = venue.place(1, "buy", 1_000, 99, client_order_id=7)
+    venue.fund(1, 10**9)
+    (again,) = venue.place(1, "buy", 1_000, 99, client_order_id=7)
+    assert (again["kind"], again["flags"], again["reason"]) == ("REPEATED", 2, "INSUFFICIENT_FUNDS")
+    assert (again["required"], again["available"]) == (first["required"], first["available"])
+
+
+def test_accounts_and_spaces_do_not_mix(venue: Any) -> None:
+    venue.place(1, "buy", 1, 90, client_order_id=7)
+    order = venue.place(2, "buy", 1, 90, client_order_id=7)[0]
+    assert order["kind"] == "ACCEPTED"
+    assert (
+        venue.do("AMEND", account_id=2, request_id=7, client_order_id=7, price_ticks=80)[0]["kind"]
+        == "AMENDED"
+    )
+    assert (
+        venue.do("DEPOSIT_CASH", account_id=2, request_id=7, amount_micros=4)[0]["kind"] == "CASH_DEPOSITED"
+    )
+    (again,) = venue.do("REPLACE", account_id=2, request_id=7, order_id=order["order_id"])
+    assert (again["kind"], again["flags"], again["price_ticks"]) == ("REPEATED", 4, 80)
+    (again,) = venue.do("WITHDRAW_CASH", account_id=1, request_id=7, amount_micros=9)
+    assert (again["kind"], again["required"], again["account_id"]) == ("REPEATED", 4, 2)
+    assert "flags" not in again
+
+
+@pytest.mark.parametrize("fields", [{"client_order_id": 0}, {"create_time_ns": 0}, {"create_time_ns": 2**62}])
+def test_what_came_too_late_is_not_remembered(venue: Any, fields: dict[str, int]) -> None:
+    venue.place(1, "buy", 1, 90, **{"client_order_id": 7, **fields})
+    assert venue.place(1, "buy", 1, 90, client_order_id=7)[0]["kind"] == "ACCEPTED"
+
+
+def test_the_window_forgets_and_then_refuses_what_is_as_old(new_venue: Any, small_settings: Any) -> None:
+    venue = new_venue(replace(small_settings, window=4, skew_ns=SECOND))
+    venue.define()
+    venue.fund(1, 10**6)
+    start = venue.now
+    for number in range(1, 5):
+        venue.now += 2 * SECOND
+        venue.place(1, "buy", 1, 90, client_order_id=number, time_in_force=4)
+    assert venue.place(1, "buy", 1, 90, client_order_id=1)[0]["kind"] == "REPEATED"
+    venue.now += 2 * SECOND
+    venue.place(1, "buy", 1, 90, client_order_id=5)
+    # The first outcome, of start + 2 s, has left the window: what was made by start + 3 s may be its repeat.
+    late = venue.place(1, "buy", 1, 90, client_order_id=1, create_time_ns=start + 3 * SECOND)
+    assert late[0]["reason"] == "REQUEST_TOO_OLD"
+    fresh = venue.place(1, "buy", 1, 90, client_order_id=1, create_time_ns=start + 3 * SECOND + 1)
+    assert fresh[0]["kind"] == "ACCEPTED"
+
+
+def test_an_open_order_is_found_however_old(new_venue: Any, small_settings: Any) -> None:
+    venue = new_venue(replace(small_settings, window=2))
+    venue.define()
+    venue.fund(1, 10**6)
+    (first,) = venue.place(1, "buy", 5, 90, client_order_id=1)
+    for _ in range(50):
+        venue.now += 10 * SECOND
+        venue.place(1, "buy", 1, 80, time_in_force=4)
+    venue.request("AMEND", 1, client_order_id=1, quantity_lots=4)
+    (again,) = venue.place(1, "sell", 9, 99, client_order_id=1)
+    assert (again["kind"], again["order_id"], again["leaves_lots"]) == ("REPEATED", first["order_id"], 4)
+    assert venue.do("CANCEL", account_id=1, client_order_id=1)[0]["kind"] == "CANCELLED"
+    assert venue.do("CANCEL", account_id=1, client_order_id=1)[0]["reason"] == "UNKNOWN_ORDER"
+    assert venue.place(1, "buy", 1, 90, client_order_id=1)[0]["kind"] == "ACCEPTED"
+
+
+def test_many_ids_in_few_buckets(new_venue: Any, small_settings: Any) -> None:
+    """The table at its fullest: every id that the window holds is found, none that it lost."""
+    window = 200
+    venue = new_venue(replace(small_settings, window=window))
+    venue.define()
+    venue.fund(1, 10**6)
+    for number in range(1, 3 * window):
+        venue.now += 3 * SECOND
+        assert venue.place(1, "buy", 1, 90, client_order_id=number, time_in_force=4)[0]["kind"] == "ACCEPTED"
+    for number in range(2 * window, 3 * window):
+        assert venue.place(1, "buy", 1, 90, client_order_id=number)[0]["kind"] == "REPEATED"
+    then = venue.now - window * 3 * SECOND
+    (late,) = venue.place(1, "buy", 1, 90, client_order_id=2 * window - 1, create_time_ns=then)
+    assert late["reason"] == "REQUEST_TOO_OLD"
