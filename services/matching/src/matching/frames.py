@@ -59,10 +59,13 @@ class Frame:
         return encoded + CommandFrame(definitions=self.definitions).SerializeToString()
 
 
-def decode_frame(value: bytes) -> Frame:
-    """Read a record of the command log; FrameError if it is not one of this version."""
+def decode_frame(value: bytes, out: Rows | None = None) -> Frame:
+    """Read a record of the command log; FrameError if it is not one of this version.
+
+    The commands are put into `out` if it is given, which must have room for MAX_COMMANDS.
+    """
     try:
-        header, commands = COMMAND_CODEC.decode(value)
+        header, commands = COMMAND_CODEC.decode(value, out)
     except smartex_wire.WireError as error:
         raise FrameError(f"a record of the command log cannot be read: {error}") from error
     if header["version"] != VERSION:

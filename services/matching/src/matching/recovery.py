@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
+import numpy as np
 import structlog
 from smartex_bus import Bus, StoredRecord
 
-from matching.domain import Core, CoreSettings
-from matching.frames import COMMANDS_TOPIC, FrameError, decode_frame
+from matching.domain import COMMAND, Core, CoreSettings
+from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
 from matching.snapshots import SnapshotFolder, SnapshotInvalid
 
 _log = structlog.get_logger("matching.recovery")
 _READ_RECORDS = 4000
+_READ_BYTES = 2 << 20
+_BUFFER_COMMANDS = 100_000
 _PROGRESS_SECONDS = 2.0
 
+Offered: TypeAlias = tuple[int, Frame]
 OnApplied = Callable[[Applied], None]
 """Told of each replayed frame, in a thread; the events are overwritten afterwards."""
 
@@ -45,20 +51,31 @@ async def replay(
 ) -> int:
     """Apply the log from the replica's next offset on, up to its end or to offset `up_to`; returns the commands.
 
-    The next records are read while a thread applies those before them.
+    Three steps go on at a time: the log is read, one thread decodes what was read before that, another applies
+    what was decoded before (the core lets others run meanwhile).
     """
     end = up_to + 1 if up_to is not None else (await bus.offsets(COMMANDS_TOPIC, shard))[1]
     began = told = time.monotonic()
     commands, offset = 0, replica.next_offset
+    buffers = (_Buffer(), _Buffer())
+    frames: list[Offered] = []
     reading = asyncio.ensure_future(_read(bus, shard, offset, end))
     try:
-        while records := await reading:
-            offset = records[-1].offset + 1
-            reading = asyncio.ensure_future(_read(bus, shard, offset, end))
-            commands += await asyncio.to_thread(_apply, replica, records, on_applied)
+        while True:
+            records = await reading
+            if records:
+                offset = records[-1].offset + 1
+                reading = asyncio.ensure_future(_read(bus, shard, offset, end))
+            decoding = asyncio.to_thread(buffers[0].decode, records)
+            applying = asyncio.to_thread(_apply, replica, frames, on_applied)
+            decoded, applied = await asyncio.gather(decoding, applying)
+            commands += applied
+            frames, buffers = decoded, (buffers[1], buffers[0])
+            if not frames:
+                break
             if time.monotonic() - told > _PROGRESS_SECONDS:
                 told = time.monotonic()
-                _log.info("recovering", offset=offset, end=end, commands=commands)
+                _log.info("recovering", offset=replica.next_offset, end=end, commands=commands)
     finally:
         reading.cancel()
     seconds = time.monotonic() - began
@@ -69,17 +86,42 @@ async def replay(
 async def _read(bus: Bus, shard: int, offset: int, end: int) -> list[StoredRecord]:
     if offset >= end:
         return []
-    return await bus.read(COMMANDS_TOPIC, shard, offset, max_records=min(_READ_RECORDS, end - offset))
+    return await bus.read(
+        COMMANDS_TOPIC, shard, offset, max_records=min(_READ_RECORDS, end - offset), max_bytes=_READ_BYTES
+    )
 
 
-def _apply(replica: Replica, records: list[StoredRecord], on_applied: OnApplied | None) -> int:
+class _Buffer:
+    """Memory for the commands of many frames, used again: new memory would cost as much as decoding."""
+
+    def __init__(self) -> None:
+        self._rows = np.empty(_BUFFER_COMMANDS, COMMAND)
+
+    def decode(self, records: list[StoredRecord]) -> list[Offered]:
+        """The frames of the records; they last until the next call."""
+        found: list[Offered] = []
+        used = 0
+        for record in records:
+            frame = self._into(record.value, used)
+            found.append((record.offset, frame))
+            used += len(frame.commands)
+        return found
+
+    def _into(self, value: bytes, used: int) -> Frame:
+        if used + MAX_COMMANDS <= len(self._rows):
+            # A frame that is larger than ours ever are gets memory of its own.
+            with contextlib.suppress(FrameError):
+                return decode_frame(value, self._rows[used:])
+        return decode_frame(value)
+
+
+def _apply(replica: Replica, frames: list[Offered], on_applied: OnApplied | None) -> int:
     commands = 0
-    for record in records:
-        if record.offset != replica.next_offset:
-            raise FrameError(f"the log goes from offset {replica.next_offset - 1} to {record.offset}: a gap")
-        frame = decode_frame(record.value)
+    for offset, frame in frames:
+        if offset != replica.next_offset:
+            raise FrameError(f"the log goes from offset {replica.next_offset - 1} to {offset}: a gap")
         commands += len(frame.commands)
-        applied = replica.apply(record.offset, frame, keep=False)
+        applied = replica.apply(offset, frame, keep=False)
         if on_applied is not None:
             on_applied(applied)
     return commands
