@@ -98,7 +98,7 @@ async def test_a_subscription_goes_on_after_a_kill(exchange: Exchange) -> None:
 
         async def follow_book(local: LocalBook) -> None:
             async for update in market.subscribe([symbol], "L2"):
-                local.apply(update)  # type: ignore[arg-type]
+                local.apply(update)
 
         local = LocalBook(await market.instrument(symbol))
         tasks = [asyncio.create_task(follow()), asyncio.create_task(follow_book(local))]

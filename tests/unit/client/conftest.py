@@ -77,7 +77,7 @@ async def _missing(request: Any, context: Any) -> None:
 async def exchange() -> AsyncIterator[Scripted]:
     script = Scripted()
 
-    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc, unused-ignore]
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         def service(self, details: grpc.HandlerCallDetails) -> Any:
             return script.service(details)
 

@@ -16,6 +16,7 @@ from smartex_client.commands import REPORTS
 TRADE = "OrderEntryService/Trade"
 SUBSCRIBE = "MarketDataService/Subscribe"
 Exchange = Any
+EOF: Any = vars(grpc.aio)["EOF"]
 
 
 class Account:
@@ -68,7 +69,7 @@ def venue(account: Account, breaks: list[str]) -> Any:
                 await context.write(pb.TradeResponse(reports=account.reports[sent:]).SerializeToString())
                 sent = len(account.reports)
             message = await context.read()
-            if message is grpc.aio.EOF:
+            if message is EOF:
                 return
             if how == "unread":
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "gone before it was read")

@@ -18,6 +18,7 @@ from .operator import Venue
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 
 class Loop:
@@ -46,10 +47,10 @@ class Loop:
         self._loop.close()
 
 
-class _Part(Generic[S]):
+class _Part(Generic[S_co]):
     """Something asynchronous and the loop that it lives on."""
 
-    def __init__(self, target: S, loop: Loop) -> None:
+    def __init__(self, target: S_co, loop: Loop) -> None:
         self._target = target
         self._loop = loop
 

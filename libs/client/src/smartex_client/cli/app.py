@@ -45,6 +45,12 @@ if tools.has_kafka():
     )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("smartex-client"))
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -72,12 +78,11 @@ def options(
         str | None, typer.Option(help="intl (green is up) or cn (red is up) (or SMARTEX_COLOURS)")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="seconds for a call with all its retries")] = 10.0,
-    show_version: Annotated[bool, typer.Option("--version", help="print the version and leave")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="print the version and leave")
+    ] = False,
 ) -> None:
     """Trade on a smart exchange, look at its market, and run it."""
-    if show_version:
-        typer.echo(version("smartex-client"))
-        raise typer.Exit
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG", "")
     convention = colours or os.environ.get("SMARTEX_COLOURS") or "intl"
     if lang not in (None, ENGLISH, CHINESE):
