@@ -59,7 +59,7 @@ class Listener(Protocol):
 
 
 class _Submission:
-    __slots__ = ("commands", "definitions", "future")
+    __slots__ = ("commands", "definitions", "future", "link")
 
     def __init__(
         self, commands: Rows, definitions: Sequence[InstrumentDefinition], future: asyncio.Future[Applied]
@@ -67,18 +67,19 @@ class _Submission:
         self.commands = commands
         self.definitions = definitions
         self.future = future
+        self.link = link_of_caller()
 
 
 class _Flight:
     """A frame of this pod on its way to the log."""
 
-    __slots__ = ("began", "frame", "record", "submissions")
+    __slots__ = ("began", "frame", "span", "submissions")
 
     def __init__(self, frame: Frame, submissions: list[_Submission], began: float) -> None:
         self.frame = frame
-        self.record = frame.encode()
         self.submissions = submissions
         self.began = began
+        self.span = frame_span([each.link for each in submissions], len(frame.commands))
 
 
 class Sequencer:

@@ -19,10 +19,10 @@ from smartex.matching.v1.log_pb2 import (
 )
 from smartex_chassis import FailedPrecondition, FieldViolation, InvalidInput, NotFound
 
+from matching.api.instrument_rules import instrument_problems
 from matching.api.outcomes import refusal
 from matching.api.registration import register, unary
 from matching.api.validation import one_of, positive, refuse
-from matching.catalogue import problems_of
 from matching.checkpoints import Checkpoints
 from matching.frames import one_command
 from matching.publisher import Publisher
@@ -150,6 +150,8 @@ class VenueApi:
         """See the contract."""
         positive(request, "request_id")
         one_of(request, "trading_state", _STATES)
+        if request.instrument_id:
+            self._known(request.instrument_id)
         applied = await self._sequencer.submit(
             one_command(
                 kind=COMMAND_KIND_SET_TRADING_STATE,
@@ -167,6 +169,9 @@ class VenueApi:
     ) -> pb.SetReferencePriceResponse:
         """See the contract."""
         positive(request, "instrument_id", "price_ticks", "request_id")
+        largest = self._known(request.instrument_id).max_price_ticks
+        if request.price_ticks > largest:
+            raise refuse("price_ticks", f"give at most {largest}, the instrument's max_price_ticks")
         applied = await self._sequencer.submit(
             one_command(
                 kind=COMMAND_KIND_SET_REFERENCE_PRICE,
@@ -183,6 +188,8 @@ class VenueApi:
     ) -> pb.RollTradingDayResponse:
         """See the contract."""
         positive(request, "trading_day", "request_id")
+        if request.trading_day != self._sequencer.replica.core.trading_day:
+            raise _wrong_day(self._sequencer.replica.core.trading_day, request.trading_day)
         applied = await self._sequencer.submit(
             one_command(
                 kind=COMMAND_KIND_ROLL_DAY, trading_day=request.trading_day, request_id=request.request_id
@@ -190,17 +197,19 @@ class VenueApi:
         )
         outcome = applied.events[-1]
         if outcome["kind"] == EVENT_KIND_COMMAND_REJECTED:
-            running = int(outcome["required"])
-            raise FailedPrecondition(
-                f"day {running} is running, not day {request.trading_day}; look at GetVenueStatus",
-                reason="DAY_ALREADY_ROLLED" if request.trading_day < running else "DAY_NOT_REACHED",
-                metadata={"trading_day": running},
-            )
+            raise _wrong_day(int(outcome["required"]), request.trading_day)
         return pb.RollTradingDayResponse(
             trading_day=int(outcome["available"]),
             cancelled_order_count=int(outcome["quantity_lots"]),
             sequence=applied.first_sequence + len(applied.events) - 1,
         )
+
+    def _known(self, instrument_id: int) -> types.Instrument:
+        """An instrument by number. NotFound if there is none: said early, so that nothing is logged."""
+        instrument = self._instruments.get(instrument_id)
+        if instrument is None:
+            raise NotFound(f"there is no instrument {instrument_id}", reason="UNKNOWN_INSTRUMENT")
+        return instrument
 
     async def list_sessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         """See the contract."""
@@ -214,6 +223,14 @@ class VenueApi:
         return response
 
 
+def _wrong_day(running: int, asked: int) -> FailedPrecondition:
+    return FailedPrecondition(
+        f"day {running} is running, not day {asked}; look at GetVenueStatus",
+        reason="DAY_ALREADY_ROLLED" if asked < running else "DAY_NOT_REACHED",
+        metadata={"trading_day": running},
+    )
+
+
 def _accepted(applied: Applied) -> Any:
     outcome = applied.events[0]
     if outcome["kind"] == EVENT_KIND_COMMAND_REJECTED:
@@ -222,7 +239,9 @@ def _accepted(applied: Applied) -> Any:
 
 
 def _check_instrument(instrument: types.Instrument) -> None:
-    violations = [FieldViolation(f"instrument.{field}", remedy) for field, remedy in problems_of(instrument)]
+    violations = [
+        FieldViolation(f"instrument.{field}", remedy) for field, remedy in instrument_problems(instrument)
+    ]
     if violations:
         raise InvalidInput(
             "; ".join(f"{each.field}: {each.description}" for each in violations[:3]),

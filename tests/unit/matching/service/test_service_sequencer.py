@@ -1,0 +1,217 @@
+"""The sequencer against a log whose every move the test makes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from matching.domain import COMMAND, Core, CoreSettings
+from matching.frames import Frame
+from matching.replica import Applied, Replica
+from matching.sequencer import Sequencer
+from smartex_bus import AppendUnknown, Record, StoredRecord
+from smartex_chassis import Overloaded, Unavailable
+
+MASS_CANCEL = 5
+
+
+class ScriptedLog:
+    """A bus whose appends return, and whose tail shows records, when the test says so."""
+
+    def __init__(self) -> None:
+        self.fatal = asyncio.Event()
+        self.fatal_error = None
+        self.records: list[bytes] = []
+        self.appends: list[tuple[Record, asyncio.Future[int]]] = []
+        self.tail: asyncio.Queue[list[StoredRecord]] = asyncio.Queue()
+
+    def appender(self, topic: str, partition: int) -> ScriptedLog:
+        return self
+
+    def append_nowait(self, record: Record) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.appends.append((record, future))
+        return future
+
+    async def follow(self, *args: object, **kwargs: object) -> AsyncIterator[list[StoredRecord]]:
+        while True:
+            yield await self.tail.get()
+
+    async def close(self) -> None:
+        pass
+
+    def store(self, value: bytes) -> int:
+        """The record is in the log now; nobody has been told."""
+        self.records.append(value)
+        return len(self.records) - 1
+
+    def ack(self, offset: int) -> None:
+        self.appends.pop(0)[1].set_result(offset)
+
+    def show(self, *offsets: int) -> None:
+        self.tail.put_nowait(
+            [StoredRecord("commands", 0, offset, self.records[offset], b"", {}, 0) for offset in offsets]
+        )
+
+
+def commands(account_id: int, count: int = 1) -> Any:
+    rows = np.zeros(count, COMMAND)
+    rows["kind"], rows["account_id"] = MASS_CANCEL, account_id
+    return rows
+
+
+def foreign(account_id: int, frame_id: int = 1) -> bytes:
+    return Frame(77, frame_id, 5, commands(account_id)).encode()
+
+
+class Seen:
+    def __init__(self) -> None:
+        self.accounts: list[int] = []
+        self.sequences: list[int] = []
+
+    def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Any) -> None:
+        self.accounts += events["account_id"].tolist()
+        self.sequences += range(first_sequence, first_sequence + len(events))
+
+
+@asynccontextmanager
+async def sequencing(**settings: Any) -> AsyncIterator[tuple[Sequencer, ScriptedLog, Seen]]:
+    log, seen = ScriptedLog(), Seen()
+    core = Core(CoreSettings(window=64, max_orders=64, max_accounts=16))
+    sequencer = Sequencer(log, Replica(core), clock=lambda: 5, **settings)  # type: ignore[arg-type]
+    sequencer.listeners.append(seen)
+    await sequencer.start()
+    yield sequencer, log, seen
+    await sequencer.stop()
+
+
+async def turns(count: int = 10) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def answer(future: asyncio.Future[Applied]) -> list[int]:
+    applied = await asyncio.wait_for(future, 2)
+    return applied.events["account_id"].tolist()  # type: ignore[no-any-return]
+
+
+async def test_what_waits_shares_the_next_frame_and_each_gets_its_own() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        first = sequencer.submit(commands(1))
+        rest = [sequencer.submit(commands(account_id, account_id)) for account_id in (2, 3, 4)]
+        assert len(log.appends) == 1
+        log.ack(log.store(log.appends[0][0].value))
+        assert await answer(first) == [1]
+        assert len(log.appends) == 1
+        log.ack(log.store(log.appends[0][0].value))
+        assert [await answer(future) for future in rest] == [[2, 2], [3, 3, 3], [4, 4, 4, 4]]
+        assert [(await future).first_sequence for future in rest] == [2, 4, 7]
+        assert seen.sequences == list(range(1, 11))
+
+
+async def test_frames_of_others_that_lie_before_come_first() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        mine = sequencer.submit(commands(1))
+        log.store(foreign(9))
+        log.ack(log.store(log.appends[0][0].value))
+        await turns()
+        assert not mine.done()
+        log.show(0)
+        assert await answer(mine) == [1]
+        log.show(1)  # seen again in the tail
+        log.store(foreign(8, 2))
+        log.show(2)
+        await turns()
+        assert seen.accounts == [9, 1, 8]
+
+
+async def test_a_frame_that_the_tail_shows_before_its_append_returns() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        mine = sequencer.submit(commands(1))
+        waiting = sequencer.submit(commands(2))
+        offset = log.store(log.appends[0][0].value)
+        log.show(offset)
+        assert await answer(mine) == [1]
+        assert len(log.appends) == 2  # the next frame did not wait for the first append
+        log.ack(offset)
+        log.ack(log.store(log.appends[0][0].value))
+        assert await answer(waiting) == [2]
+        assert seen.accounts == [1, 2]
+
+
+async def test_callers_that_left_change_nothing() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        gone = sequencer.submit(commands(1))
+        here = sequencer.submit(commands(2))
+        gone.cancel()
+        log.ack(log.store(log.appends[0][0].value))
+        await turns()
+        log.ack(log.store(log.appends[0][0].value))
+        assert await answer(here) == [2]
+        assert seen.accounts == [1, 2]
+
+
+async def test_an_unknown_append_fails_the_callers_and_the_pod() -> None:
+    async with sequencing() as (sequencer, log, _):
+        first, second = sequencer.submit(commands(1)), sequencer.submit(commands(2))
+        log.appends.pop(0)[1].set_exception(AppendUnknown("no answer"))
+        for future in (first, second):
+            with pytest.raises(Unavailable) as caught:
+                await asyncio.wait_for(future, 2)
+            assert caught.value.reason == "OUTCOME_UNKNOWN"
+        assert not sequencer.ready
+        assert sequencer.broken
+        with pytest.raises(AppendUnknown):
+            await asyncio.wait_for(sequencer.run(), 2)
+        with pytest.raises(Unavailable):
+            sequencer.submit(commands(1))
+
+
+@pytest.mark.parametrize("spoil", [lambda value: value[:-1], lambda value: b"\x08\x02"])
+async def test_a_record_that_cannot_be_read_stops_the_pod(spoil: Callable[[bytes], bytes]) -> None:
+    async with sequencing() as (sequencer, log, seen):
+        log.store(spoil(foreign(1)))
+        log.show(0)
+        with pytest.raises(Exception, match=r"cannot be read|version"):
+            await asyncio.wait_for(sequencer.run(), 2)
+        assert seen.accounts == []
+
+
+async def test_a_gap_stops_the_pod() -> None:
+    async with sequencing() as (sequencer, log, _):
+        log.store(foreign(1))
+        log.store(foreign(2, 2))
+        log.show(1)
+        with pytest.raises(Exception, match="gap"):
+            await asyncio.wait_for(sequencer.run(), 2)
+
+
+async def test_the_queue_is_bounded_and_a_halted_pod_takes_nothing() -> None:
+    async with sequencing(max_queue_commands=10) as (sequencer, log, _):
+        sequencer.submit(commands(1))
+        waiting = sequencer.submit(commands(1, 10))
+        with pytest.raises(Overloaded) as caught:
+            sequencer.submit(commands(1))
+        assert caught.value.retry_after is not None
+        sequencer.halt("the test says so")
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(waiting, 2)
+        with pytest.raises(Unavailable) as refused:
+            sequencer.submit(commands(1))
+        assert refused.value.reason == "STATE_DIVERGED"
+        log.ack(0)
+        await turns()
+
+
+async def test_large_queues_are_cut_into_frames() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        futures = [sequencer.submit(commands(1, 6000)) for _ in range(4)]
+        for _ in range(4):
+            log.ack(log.store(log.appends[0][0].value))
+            await turns()
+        assert [len((await future).events) for future in futures] == [6000] * 4
+        assert len(seen.accounts) == 24_000
