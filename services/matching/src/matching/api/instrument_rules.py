@@ -5,6 +5,7 @@ The core decides all the same; here the operator learns which field to mend, and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from smartex.matching.v1 import types_pb2 as types
@@ -60,9 +61,7 @@ def _number_problems(instrument: types.Instrument) -> Iterator[tuple[str, str]]:
 
 def _band_problems(instrument: types.Instrument) -> Iterator[tuple[str, str]]:
     starts = [band.from_price_ticks for band in instrument.tick_bands]
-    if starts and (
-        starts[0] != 0 or any(after <= before for before, after in zip(starts, starts[1:], strict=False))
-    ):
+    if starts and (starts[0] != 0 or any(after <= before for before, after in itertools.pairwise(starts))):
         yield "tick_bands", "begin with 0 and let from_price_ticks ascend"
     if any(not 1 <= band.step_ticks <= _LARGEST_NUMBER for band in instrument.tick_bands):
         yield "tick_bands", "write step_ticks of at least 1"
