@@ -29,6 +29,7 @@ from smartex_chassis import Overloaded, SmartexError, Unavailable, counter, gaug
 from matching.domain import COMMAND
 from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, NO_COMMANDS, Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
+from matching.spans import end, frame_span, headers_of, link_of_caller
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
@@ -73,10 +74,11 @@ class _Submission:
 class _Flight:
     """A frame of this pod on its way to the log."""
 
-    __slots__ = ("began", "frame", "span", "submissions")
+    __slots__ = ("began", "frame", "record", "span", "submissions")
 
     def __init__(self, frame: Frame, submissions: list[_Submission], began: float) -> None:
         self.frame = frame
+        self.record = frame.encode()
         self.submissions = submissions
         self.began = began
         self.span = frame_span([each.link for each in submissions], len(frame.commands))
@@ -241,7 +243,7 @@ class Sequencer:
         self._flight = flight = _Flight(frame, submissions, time.perf_counter())
         _queue_commands.set(self._waiting_commands)
         try:
-            appending = self._appender.append_nowait(Record(flight.record))
+            appending = self._appender.append_nowait(Record(flight.record, headers=headers_of(flight.span)))
         except (BusOverloaded, BusError) as error:
             self._fail(error)
             return
@@ -343,6 +345,7 @@ class Sequencer:
             return
         _own_frames.inc()
         _commands_total.inc(len(frame.commands))
+        end(flight.span, offset)
         _answer(flight.submissions, applied)
 
     # -- failures

@@ -29,6 +29,7 @@ from matching.frames import CHECKPOINTS_TOPIC, COMMANDS_TOPIC, EVENTS_TOPIC
 from matching.hub import ReportHub
 from matching.lease import Lease
 from matching.limits import TokenBuckets
+from matching.meters import EventMeters
 from matching.publisher import Publisher, published_sequence
 from matching.recovery import replay, restore
 from matching.replica import Applied, LiveInstruments, Replica
@@ -142,6 +143,7 @@ class Pod:
             past=self.history.past if self.history else None,
         )
         self.sequencer.listeners += [
+            EventMeters(),
             self.publisher,
             self.hub,
             self.market_data,
