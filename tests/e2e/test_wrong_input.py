@@ -217,8 +217,11 @@ async def test_what_the_market_refuses_moves_nothing(
 
 async def test_other_peoples_orders_look_unknown(place: Place, opened: dict[str, bool]) -> None:
     await open_market(place, opened)
-    order_id = int(place.pod.replica.core.orders(INSTRUMENT)["order_id"][0])
     entry = order_entry_pb2_grpc.OrderEntryServiceStub(place.channel)
+    order: Any = next(rpc for rpc in ALL if rpc.descriptor.name == "PlaceOrder").request()
+    placed = await entry.PlaceOrder(order, metadata=place.metadata("trade", account_id=1))
+    order_id = placed.outcome.order_id
+    assert order_id
     stranger = place.metadata("trade", account_id=2)
     answers = [
         (await entry.CancelOrder(request, metadata=stranger)).outcome
