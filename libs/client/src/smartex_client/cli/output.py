@@ -47,9 +47,12 @@ def clock(time: datetime | None) -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> Table:
     """A table; columns in `right` hold numbers."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    listed = list(rows)
     for place, head in enumerate(heads):
-        made.add_column(head, justify="right" if place in right else "left", no_wrap=True)
-    for row in rows:
+        # The first column holds what is copied into the next command: it is never cut.
+        least = max((len(str(row[0])) for row in listed), default=0) if place == 0 else None
+        made.add_column(head, justify="right" if place in right else "left", no_wrap=True, min_width=least)
+    for row in listed:
         made.add_row(*(each if isinstance(each, Text) else str(each) for each in row))
     return made
 

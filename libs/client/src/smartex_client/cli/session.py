@@ -83,7 +83,8 @@ class Session:
     @property
     def console(self) -> Console:
         """Where tables go."""
-        return Console(highlight=False)
+        # Where no terminal limits the lines, nothing is cut.
+        return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
     def word(self, text: str) -> str:
         """A heading or state in the chosen language."""
