@@ -8,6 +8,7 @@ earlier orders. So books stay bounded, and every trade streams fills back to bot
 from __future__ import annotations
 
 import time
+from typing import Any, TypeAlias
 
 import numpy as np
 import smartex_wire
@@ -16,6 +17,8 @@ from smartex.matching.v1.log_pb2 import COMMAND_KIND_CANCEL, COMMAND_KIND_PLACE
 
 REQUESTS = smartex_wire.codec(order_entry_pb2.TradeRequest, ignore=("open",))
 REPORTS = smartex_wire.codec(order_entry_pb2.TradeResponse, ignore=("opened",))
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 RESTING, CROSSING = 0.40, 0.35
 
@@ -39,6 +42,10 @@ class OrderLoad:
 
     def next(self) -> bytes:
         """The next batch as the bytes of a TradeRequest."""
+        return REQUESTS.encode(self.rows())
+
+    def rows(self) -> Rows:
+        """The next batch as rows of OrderCommand."""
         rows, random, n = self._rows, self._random, self._batch
         cancels = min(n - int(n * (RESTING + CROSSING)), len(self._open))
         places = n - cancels
@@ -61,4 +68,5 @@ class OrderLoad:
         self._open = np.concatenate((self._open[cancels:], rows["client_order_id"][crossing:places].copy()))
         self._next_id += places
         self._mid += int(self._walk.integers(-2, 3))
-        return REQUESTS.encode(rows[random.permutation(n)])
+        shuffled: Rows = rows[random.permutation(n)]
+        return shuffled

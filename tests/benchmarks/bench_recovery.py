@@ -1,0 +1,158 @@
+"""Recovery from a real log: how fast a pod reads, decodes and applies what is in PostgreSQL, against reading it only.
+
+SMARTEX_BENCH_COMMANDS sets the length of the log (default 10,000,000).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from matching import domain
+from matching.domain import COMMAND, Core, CoreSettings
+from matching.frames import COMMANDS_TOPIC, Frame, decode_frame
+from matching.recovery import replay
+from matching.replica import Replica
+from order_load import OrderLoad, Rows
+from smartex.matching.v1 import log_pb2
+from smartex_bus import Bus, Record, Topic, open_bus
+from smartex_store import EmbeddedPostgres
+from venue_setup import ACCOUNTS, INSTRUMENT, rules
+
+COMMANDS = int(os.environ.get("SMARTEX_BENCH_COMMANDS", "10000000"))
+FRAME = 1000
+FUNDS_MICROS = 10**17
+RESTING = 1_000_000
+
+Row = dict[str, Any]
+
+
+def run() -> list[Row]:
+    """Replay in memory, recovery from PostgreSQL, and the memory of a million resting orders."""
+    domain.warm_up()
+    return [*asyncio.run(_measure()), _memory()]
+
+
+async def _measure() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            EmbeddedPostgres(Path(folder, "postgres")) as postgres,
+            await open_bus(postgres.url) as bus,
+        ):
+            await bus.ensure_topics(Topic(COMMANDS_TOPIC))
+            records = [frame.encode() for frame in _frames(COMMANDS)]
+            await _append(bus, records)
+            began = time.perf_counter()
+            await _read_all(bus)
+            reading = time.perf_counter() - began
+            replica = Replica(Core(CoreSettings()))
+            began = time.perf_counter()
+            recovered = await replay(bus, 0, replica)
+            recovery = time.perf_counter() - began
+        in_memory = _replay_in_memory(records)
+    return [
+        {
+            "name": f"recovery of {recovered:,} commands from PostgreSQL",
+            "value": recovered / recovery,
+            "unit": "commands/s",
+            "peer": recovered / reading,
+            "ratio": reading / recovery,
+        },
+        {
+            "name": "replay of frames in memory (decode and apply)",
+            "value": in_memory,
+            "unit": "commands/s",
+            "peer": None,
+            "ratio": None,
+        },
+    ]
+
+
+async def _append(bus: Bus, records: list[bytes]) -> None:
+    appender = bus.appender(COMMANDS_TOPIC)
+    for start in range(0, len(records), 32):
+        await appender.append(*(Record(value) for value in records[start : start + 32]))
+    await appender.close()
+
+
+async def _read_all(bus: Bus) -> None:
+    offset, end = await bus.offsets(COMMANDS_TOPIC, 0)
+    while offset < end:
+        offset = (await bus.read(COMMANDS_TOPIC, 0, offset, max_records=4000))[-1].offset + 1
+
+
+def _replay_in_memory(records: list[bytes]) -> float:
+    replica = Replica(Core(CoreSettings()))
+    commands = 0
+    began = time.perf_counter()
+    for offset, value in enumerate(records):
+        frame = decode_frame(value)
+        replica.apply(offset, frame, keep=False)
+        commands += len(frame.commands)
+    return commands / (time.perf_counter() - began)
+
+
+def _frames(commands: int) -> Iterator[Frame]:
+    """A market's log: the instrument, deposits, then orders of eight accounts in turn that rest, trade and cancel."""
+    definition = log_pb2.InstrumentDefinition(instrument=rules(), request_id=1)
+    yield Frame(1, 1, time.time_ns(), np.zeros(0, COMMAND), (definition,))
+    yield Frame(1, 2, time.time_ns(), _deposits())
+    loads = [OrderLoad(INSTRUMENT, FRAME, 1 + index) for index in range(len(ACCOUNTS))]
+    for number in range(commands // FRAME):
+        place = number % len(loads)
+        yield Frame(1, 3 + number, time.time_ns(), _commands(loads[place].rows(), ACCOUNTS[place]))
+
+
+def _commands(orders: Rows, account_id: int) -> Rows:
+    rows = np.zeros(len(orders), COMMAND)
+    for name in orders.dtype.names or ():
+        rows[name] = orders[name]
+    rows["account_id"] = account_id
+    return rows
+
+
+def _deposits() -> Rows:
+    rows = np.zeros(2 * len(ACCOUNTS), COMMAND)
+    rows["account_id"] = np.repeat(ACCOUNTS, 2)
+    rows["request_id"] = np.arange(1, len(rows) + 1)
+    rows["create_time_ns"] = time.time_ns()
+    rows["kind"][0::2], rows["amount_micros"][0::2] = log_pb2.COMMAND_KIND_DEPOSIT_CASH, FUNDS_MICROS
+    rows["kind"][1::2], rows["quantity_lots"][1::2] = log_pb2.COMMAND_KIND_DEPOSIT_SHARES, 10**12
+    rows["instrument_id"][1::2] = INSTRUMENT
+    return rows
+
+
+def _memory() -> Row:
+    """What a million resting orders occupy, ids remembered and all, against their 40 bytes of plain numbers each."""
+    process = psutil.Process()
+    replica = Replica(Core(CoreSettings()))
+    for offset, frame in enumerate(_frames(0)):
+        replica.apply(offset, frame)
+    gc.collect()
+    before = process.memory_info().rss
+    rows = np.zeros(FRAME, COMMAND)
+    rows["kind"], rows["account_id"], rows["instrument_id"] = 1, ACCOUNTS[0], INSTRUMENT
+    rows["side"], rows["order_type"], rows["time_in_force"], rows["quantity_lots"] = 1, 1, 1, 1
+    rows["price_ticks"] = np.arange(FRAME) + 1
+    for number in range(RESTING // FRAME):
+        rows["client_order_id"] = np.arange(FRAME) + 1 + number * FRAME
+        rows["create_time_ns"] = time.time_ns()
+        replica.core.apply(rows, time.time_ns())
+    if replica.core.open_order_count != RESTING:
+        raise RuntimeError(f"{replica.core.open_order_count} orders rest, not {RESTING}")
+    used = (process.memory_info().rss - before) / RESTING
+    return {
+        "name": "memory of a resting order",
+        "value": used,
+        "unit": "bytes",
+        "peer": 40,
+        "ratio": used / 40,
+    }
