@@ -49,9 +49,20 @@ def lint_checks() -> list[Check]:
         Check("mypy", lambda: command(BIN / "mypy", *sources())),
         Check("import contracts", lambda: command(BIN / "lint-imports")),
         Check("buf lint", lambda: command(BIN / "buf", "lint", cwd=ROOT / "proto")),
+        Check("buf breaking", contracts_unbroken),
         Check("contracts fresh", lambda: command(sys.executable, "libs/contracts/generate.py", "--check")),
         Check("lock fresh", lambda: command(UV, "lock", "--check", "--quiet") if UV.exists() else ""),
     ]
+
+
+def contracts_unbroken() -> str:
+    """Compare the contracts with those of the commit before; nothing to compare with is no failure."""
+    git = ("git", "rev-parse", "--verify", "--quiet", "HEAD~1:proto/buf.yaml")
+    if command(*git):
+        return ""
+    return command(
+        BIN / "buf", "breaking", "--against", "../.git#ref=HEAD~1,subdir=proto", cwd=ROOT / "proto"
+    )
 
 
 def sources() -> list[str]:
