@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from smartex.matching.v1.types_pb2 import SIDE_BUY, SIDE_SELL, TIME_IN_FORCE_IOC
@@ -49,10 +50,11 @@ def test_noise_comes_on_both_sides_and_both_takes_and_rests(rng: np.random.Gener
     assert 150 < takers < 250
 
 
-def test_nobody_trades_in_an_empty_book(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("best", [Best(), Best(bid=1_160), Best(ask=1_280), Best(1_160, 1_280)])
+def test_nobody_trades_before_the_makers_quote(rng: np.random.Generator, best: Best) -> None:
     strong = Trend(fast=1.1, slow=1.0)
-    assert all(noise_intent(rng, RULES[0], Best(), 1_000) is None for _ in range(50))
-    assert momentum_intent(rng, RULES[0], Best(), strong, 1_000) is None
+    assert all(noise_intent(rng, RULES[0], best, 1_000) is None for _ in range(50))
+    assert momentum_intent(rng, RULES[0], best, strong, 1_000) is None
 
 
 def test_momentum_follows_the_trend_and_rests_without_one(rng: np.random.Generator) -> None:

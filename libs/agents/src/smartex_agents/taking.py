@@ -14,6 +14,8 @@ from smartex.matching.v1.types_pb2 import (
 
 from .rules import Rules
 
+_WIDEST = 1.02  # best ask over best bid
+
 
 @dataclass(frozen=True, slots=True)
 class Best:
@@ -21,6 +23,11 @@ class Best:
 
     bid: int = 0
     ask: int = 0
+
+    @property
+    def orderly(self) -> bool:
+        """Whether both sides are there and near each other: one does not trade before the makers quote."""
+        return 0 < self.bid < self.ask <= self.bid * _WIDEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Trend:
 
     def see(self, best: Best, seconds: float) -> None:
         """Take in the prices after `seconds`."""
-        if not (best.bid and best.ask):
+        if not best.orderly:
             return
         mid = (best.bid + best.ask) / 2
         if not self.slow:
@@ -58,15 +65,16 @@ class Trend:
 
 def noise_intent(rng: np.random.Generator, rules: Rules, best: Best, lots: float) -> Intent | None:
     """A random order: a side by chance; half of them take, half rest near the best price of their side."""
+    if not best.orderly:
+        return None
     side = SIDE_BUY if rng.random() < 0.5 else SIDE_SELL
     takes, depth = rng.random() < 0.5, rng.exponential(0.001)
     size = rules.lots(lots * rng.lognormal(0.0, 0.8))
     if takes:
         return _taking(rules, best, side, size, through=0.0005)
-    near = (best.bid or best.ask) if side == SIDE_BUY else (best.ask or best.bid)
-    if not near:
-        return None
-    price = rules.at_most(near * (1 - depth)) if side == SIDE_BUY else rules.at_least(near * (1 + depth))
+    price = (
+        rules.at_most(best.bid * (1 - depth)) if side == SIDE_BUY else rules.at_least(best.ask * (1 + depth))
+    )
     return None if price is None else Intent(side, price, size, TIME_IN_FORCE_DAY)
 
 
@@ -75,17 +83,15 @@ def momentum_intent(
 ) -> Intent | None:
     """Take with the trend when it is strong enough, more the stronger it is; else do nothing."""
     strength = trend.strength
-    if abs(strength) < threshold:
+    if abs(strength) < threshold or not best.orderly:
         return None
     size = rules.lots(lots * min(3.0, abs(strength) / threshold) * rng.lognormal(0.0, 0.5))
     return _taking(rules, best, SIDE_BUY if strength > 0 else SIDE_SELL, size, through=0.001)
 
 
 def _taking(rules: Rules, best: Best, side: int, lots: int, through: float) -> Intent | None:
-    """An order that takes up to `through` beyond the best opposite price; None if nobody is there."""
+    """An order that takes up to `through` beyond the best opposite price; None if the day does not allow it."""
     opposite = best.ask if side == SIDE_BUY else best.bid
-    if not opposite:
-        return None
     price = (
         rules.at_most(opposite * (1 + through))
         if side == SIDE_BUY
