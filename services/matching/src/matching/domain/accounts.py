@@ -71,9 +71,18 @@ def cash_of(b: int, account: int, currency: int) -> Any:
 
 @hot
 def find_holding(b: int, account: int, instrument: int) -> int:
-    """Row of what an account holds of an instrument, or NONE."""
+    """Row of what an account holds of an instrument, or NONE.
+
+    Most accounts trade the same instrument again and again: its row is kept beside the account's other numbers.
+    """
     owner = account_at(b, account)
-    return find_in_tree(b, I64(owner.holdings_root), I64(owner.holdings_height), instrument, 0)
+    if owner.recent_instrument == instrument:
+        return I64(owner.recent_holding)
+    index = find_in_tree(b, I64(owner.holdings_root), I64(owner.holdings_height), instrument, 0)
+    if index != NONE:
+        owner.recent_instrument = instrument
+        owner.recent_holding = index
+    return index
 
 
 @hot

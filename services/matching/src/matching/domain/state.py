@@ -191,6 +191,8 @@ ACCOUNT = struct(
     ("last_order", "i4"),
     ("holdings_root", "i4"),
     ("holdings_height", "i4"),
+    ("recent_instrument", "i4"),
+    ("recent_holding", "i4"),
 )
 ACCOUNT_CELL = struct(("account_id", "u4"), ("index", "i4"))
 CASH = struct(("total", "i8"), ("held", "i8"))
@@ -249,6 +251,7 @@ BUCKET_WORD = struct(("value", "u4"))
 SLOT = struct(("slot", "i4"))
 WORD = struct(("value", "i8"))
 
+_HUGE_PAGE = 1 << 21
 _place = 0
 _regions: dict[str, tuple[int, int]] = {}
 
@@ -257,8 +260,9 @@ def _region(name: str, dtype: np.dtype[np.void], count: int) -> Any:
     """Reserve the next stretch of addresses for a table; its rows' accessor."""
     global _place
     offset = _place
-    _place += -(-dtype.itemsize * count // (1 << 21)) * (1 << 21)
-    _regions[name] = (offset, dtype.itemsize)
+    size = -(-dtype.itemsize * count // _HUGE_PAGE) * _HUGE_PAGE
+    _place += size
+    _regions[name] = (offset, size)
     return rows(dtype, offset)
 
 
@@ -301,6 +305,17 @@ def head(b: int) -> Any:
 
 
 _NO_RESERVE = 0x4000
+_FULL_FROM_THE_START = (
+    "accounts",
+    "account_cells",
+    "cash",
+    "holdings",
+    "orders",
+    "terms",
+    "levels",
+    "nodes",
+    "children",
+)
 _HUGE_FROM = 8 << 20
 
 
@@ -349,10 +364,15 @@ class Memory:
     """The reservation that holds one core's state."""
 
     def __init__(self, settings: CoreSettings) -> None:
-        self._map = _reserve(ADDRESS_SPACE)
-        self.base = _address(self._map)
+        self._map = _reserve(ADDRESS_SPACE + _HUGE_PAGE)
+        address = _address(self._map)
+        self.base = -(-address // _HUGE_PAGE) * _HUGE_PAGE
+        self._start = self.base - address
         self._use_huge_pages("buckets", 64 << bucket_bits(settings))
-        self._use_huge_pages("outcomes", settings.window * OUTCOME.itemsize)
+        for name in _FULL_FROM_THE_START:
+            self._use_huge_pages(name, settings.max_orders * ORDER.itemsize)
+        for name in ("outcomes", "outcome_ages"):
+            self._use_huge_pages(name, settings.window * OUTCOME_AGE.itemsize)
         counters = self.table("head", HEAD, 1)[0]
         counters["trading_day"] = 1
         counters["floor"] = -(1 << 62)
@@ -366,12 +386,13 @@ class Memory:
 
     def table(self, name: str, dtype: np.dtype[np.void], count: int) -> np.ndarray[Any, np.dtype[np.void]]:
         """The first `count` rows of a table, in place."""
-        return np.frombuffer(self._map, dtype, count, REGIONS[name][0])
+        return np.frombuffer(self._map, dtype, count, self._start + REGIONS[name][0])
 
     def _use_huge_pages(self, name: str, size: int) -> None:
-        """Fewer misses of the address cache for a large table that is read at random; small ones would only waste."""
+        """Fewer misses of the address cache and fewer page faults, for tables without gaps that may grow to `size`."""
         if size >= _HUGE_FROM and hasattr(mmap, "MADV_HUGEPAGE"):
-            self._map.madvise(mmap.MADV_HUGEPAGE, REGIONS[name][0], -(-size // (1 << 21)) * (1 << 21))
+            offset, most = REGIONS[name]
+            self._map.madvise(mmap.MADV_HUGEPAGE, self._start + offset, most)
 
 
 class Pages:
