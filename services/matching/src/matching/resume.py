@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
 from smartex_bus import Bus, OffsetTrimmed
-from smartex_chassis import OutOfRange
+from smartex_chassis import OutOfRange, Unavailable
 
 from matching.frames import EVENT_CODEC, EVENTS_TOPIC
 from matching.hub import Kept
@@ -16,6 +19,9 @@ Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 _READ_RECORDS = 256
 _SEARCH_SLACK = 64
+_PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+_RETRY = timedelta(seconds=1)
 
 
 class Past:
@@ -44,13 +50,22 @@ class Past:
 
     async def _logged(self, after: int, up_to: int) -> AsyncIterator[tuple[int, int, Rows]]:
         offset = await self._offset_of(after + 1)
+        patience = time.monotonic() + _PATIENCE_SECONDS
         while after < up_to:
             try:
                 records = await self._bus.read(EVENTS_TOPIC, self._shard, offset, max_records=_READ_RECORDS)
             except OffsetTrimmed as error:
                 raise _gone() from error
             if not records:
-                raise _gone()
+                # Just after a start, the publisher may not have written yet what this pod has applied.
+                if time.monotonic() > patience:
+                    raise Unavailable(
+                        "the event log is behind; open the stream again a little later",
+                        reason="HISTORY_BEHIND",
+                        retry_after=_RETRY,
+                    )
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
             for record in records:
                 header, events = EVENT_CODEC.decode(record.value)
                 first = int(header["first_sequence"])
