@@ -92,6 +92,18 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_a_market_that_was_begun_elsewhere(
+    tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data", tmp_path, "--port", str(taken), "--metrics-port", "0")
+    assert "is taken" in refusal(capsys, *words)
+    assert refusal(capsys, *words, "--kafka") == (
+        f"the market in {tmp_path} runs on the embedded PostgreSQL, not on the embedded PostgreSQL with the "
+        "local Kafka: start it as before, or choose another folder"
+    )
+    assert "is taken" in refusal(capsys, *words)
+
+
 def test_a_good_folder_is_free_again_afterwards(tmp_path: Path) -> None:
     check_folder(tmp_path / "data")
     check_folder(tmp_path / "data")

@@ -34,6 +34,23 @@ def check_folder(data: Path) -> None:
         folder.release()
 
 
+def check_place(data: Path, place: str) -> None:
+    """Raise StartupError if the market of this folder was begun with another database or bus than `place` says.
+
+    Its history is in the one and its log in the other: half of them elsewhere would be another market. The first
+    start writes down what it uses.
+    """
+    file = data / "PLACE"
+    if not file.exists():
+        file.write_text(f"{place}\n", "utf-8")
+        return
+    before = file.read_text("utf-8").strip()
+    if before != place:
+        raise StartupError(
+            f"the market in {data} runs on {before}, not on {place}: start it as before, or choose another folder"
+        )
+
+
 def check_ports(chassis: ChassisSettings) -> None:
     """Raise PortInUse or BindFailed if a port cannot be had, before minutes are spent on starting."""
     _check_port(chassis.host, chassis.port, "--port or SMARTEX_PORT")

@@ -24,7 +24,7 @@ from smartex_chassis import logging as chassis_logging
 from smartex_store import StoreError
 
 from . import services
-from .checks import check_folder, check_ports, check_python
+from .checks import check_folder, check_place, check_ports, check_python
 from .exchange import Exchange, Plan
 from .logs import RollingFile, Tee
 from .screen import Screen
@@ -60,6 +60,7 @@ def _run(argv: Sequence[str] | None) -> int:
     chassis = load(ChassisSettings, **chassis_overrides(asked))
     plan = Plan(launcher, chassis, exit_after_ready=asked.exit_after_ready, began=_BEGAN)
     check_folder(plan.data)
+    check_place(plan.data, launcher.place)
     check_ports(chassis)
     if asked.check:
         services.find()

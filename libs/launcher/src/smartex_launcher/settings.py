@@ -66,6 +66,17 @@ class LauncherSettings(Settings):
         """The data folder as an absolute path."""
         return self.data.expanduser().absolute()
 
+    @property
+    def place(self) -> str:
+        """Where the market's history and log are, in words; no addresses, which may change."""
+        database = "the embedded PostgreSQL" if self.database_url is None else "a PostgreSQL of yours"
+        if self.kafka:
+            return f"{database} with the local Kafka"
+        if self.bus_url is None:
+            return database
+        engine = "a Kafka" if self.bus_url.get_secret_value().startswith("kafka") else "another PostgreSQL"
+        return f"{database} with {engine} of yours as the bus"
+
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line. Options that were not given are None and leave their setting alone."""
