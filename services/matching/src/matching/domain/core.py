@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -35,7 +34,6 @@ _FEWEST_EVENTS = 1 << 22
 """Room for events that a core begins with: addresses only, memory when it is used."""
 
 address_of_commands = make_address_of(COMMAND)
-address_of_definitions = make_address_of(INSTRUMENT)
 
 
 class Core:
@@ -56,8 +54,7 @@ class Core:
         }
         self._hash = StateHash()
         self._said = 0
-        self._most_live = self.open_order_count + self._counter("sessions")
-        self._most_instruments = self.instrument_count
+        self._room_left = self._most_commands = 0
         self._use_events(Pages(EVENT, _FEWEST_EVENTS))
 
     # Applying
@@ -70,16 +67,16 @@ class Core:
         the next call overwrites. ValueError if the arrays are of another
         type or do not lie in one piece.
         """
-        address = _address(commands, COMMAND, address_of_commands)
-        rules = 0 if definitions is None else _address(definitions, INSTRUMENT, address_of_definitions)
+        try:
+            address = address_of_commands(commands)
+        except TypeError:
+            address = _address(commands, COMMAND)
         count = len(commands)
-        defined = 0 if definitions is None else len(definitions)
-        self._most_live += count
-        self._most_instruments += defined
-        if (
-            self._most_live + count * (_EVENTS_FOR_EACH + self._most_instruments) + defined
-            > self._most_events
-        ):
+        rules = defined = 0
+        if definitions is not None:
+            rules, defined = _address(definitions, INSTRUMENT), len(definitions)
+        self._room_left -= count
+        if self._room_left < 0 or count > self._most_commands or defined:
             self._make_room(commands, count, defined)
         said = _run(self._base, address, count, rules, defined, time_ns, self._events_address)
         self._said = said
@@ -90,20 +87,22 @@ class Core:
     def _make_room(self, commands: Rows, count: int, defined: int) -> None:
         """Have room for all events that a frame may bring about.
 
-        All events of a command but a few take an order or session away, so there can only be so many. `apply` keeps
-        a rough
-        bound, which is cheap; when it is exceeded, this counts.
+        All events of a command but a few take an order or session away, so there can only be so many. Half of the
+        room is
+        for those, and as every command adds at most one, `apply` counts it down; the other half is for the rest.
         """
-        self._most_live = self.open_order_count + self._counter("sessions") + count
-        self._most_instruments = self.instrument_count + defined
+        taken = self.open_order_count + self._counter("sessions") + count
+        instruments = self.instrument_count + defined
         of_all = int(np.count_nonzero(commands["kind"] == SET_TRADING_STATE))
-        most = self._most_live + count * _EVENTS_FOR_EACH + of_all * self._most_instruments + defined
-        if most > self._most_events:
-            self._use_events(Pages(EVENT, 2 * most))
+        own = count * _EVENTS_FOR_EACH + of_all * instruments + defined
+        if 2 * max(taken, own) > self._events.count:
+            self._use_events(Pages(EVENT, 4 * max(taken, own)))
+        self._room_left = self._events.count // 2 - taken
+        self._most_commands = self._events.count // 2 // (_EVENTS_FOR_EACH + instruments)
 
     def _use_events(self, pages: Pages) -> None:
         self._events = pages
-        self._events_rows, self._events_address, self._most_events = pages.rows, pages.address, pages.count
+        self._events_rows, self._events_address = pages.rows, pages.address
 
     @property
     def first_sequence(self) -> int:
@@ -275,14 +274,11 @@ class Core:
         return rows
 
 
-def _address(rows: Rows, dtype: np.dtype[np.void], address_of: Callable[[Any], int]) -> int:
-    """Where rows lie, if they are what they should be."""
-    try:
-        return address_of(rows)
-    except TypeError:
-        # An equal type that NumPy has made by itself, say by joining arrays, is another one to Numba.
-        if rows.dtype == dtype and rows.ndim == 1 and rows.flags.c_contiguous:
-            return int(rows.ctypes.data)
+def _address(rows: Rows, dtype: np.dtype[np.void]) -> int:
+    """Where rows lie that are of an equal type: one that NumPy made by itself, say by joining arrays, is another to
+    Numba."""
+    if rows.dtype == dtype and rows.ndim == 1 and rows.flags.c_contiguous:
+        return int(rows.ctypes.data)
     raise ValueError(f"needs a contiguous array of {dtype}, not {rows.ndim} dimensions of {rows.dtype}")
 
 
