@@ -41,7 +41,9 @@ def go_on(venue: Any) -> list[Any]:
     seen += venue.do("CANCEL", account_id=1, client_order_id=1)
     seen += venue.place(2, "sell", 1, 105, instrument_id=9)
     venue.now += 5 * 10**9
-    return seen + venue.do("CLOCK") + venue.do("ROLL_DAY", trading_day=1)
+    seen += venue.do("CLOCK")
+    seen += venue.do("ROLL_DAY", trading_day=1)
+    return list(seen)
 
 
 def test_a_loaded_core_is_the_same_and_stays_so(busy: Any, new_venue: Any) -> None:
