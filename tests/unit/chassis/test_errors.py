@@ -102,7 +102,8 @@ def test_bugs_keep_their_words_to_themselves(error: Exception) -> None:
 
 def test_the_drawn_tree_is_the_tree() -> None:
     drawn = errors.__doc__ or ""
-    for member in _tree(SmartexError):
+    own = [member for member in _tree(SmartexError) if member.__module__ == errors.__name__]
+    for member in own:  # who builds on the tree draws its own branch
         assert member.__name__ in drawn
         if not issubclass(member, errors.StartupError) and member is not SmartexError:
             line = next(line for line in drawn.splitlines() if f" {member.__name__} " in line)
