@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,4 +96,49 @@ def test_ctrl_c_while_starting_leaves_nothing_behind(
     family = exchange.family()
     assert exchange.interrupt() == 130
     assert exchange.said[-1] == "stopped"
+    none_left(family)
+
+
+DOOMED = """
+import asyncio, sys
+from smartex_chassis import ServiceModule
+from smartex_launcher import services
+from smartex_launcher.main import main
+
+async def run():
+    await asyncio.sleep(0.2)
+    raise RuntimeError("the log cannot be trusted any more")
+
+def build(context):
+    return ServiceModule("doomed", lambda server: None, {}, run=run)
+
+services.find = lambda: [services.Found("doomed", build)]
+sys.exit(main(["--data", sys.argv[1], "--port", "0", "--metrics-port", "0", "--no-demo"]))
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_service_that_fails_for_good_ends_everything_with_its_reason(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    done = subprocess.run([sys.executable, "-c", DOOMED, str(data)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "the exchange stopped: doomed failed: the log cannot be trusted any more; "
+        f"see {data}/logs/smartex.log"
+    ]
+    assert "RuntimeError" in (data / "logs" / "smartex.log").read_text()
+
+
+@pytest.mark.timeout(300)
+def test_a_local_kafka_that_dies_is_started_again(
+    tmp_path: Path, launch: Launch, none_left: NoneLeft
+) -> None:
+    exchange = launch(tmp_path / "data", "--kafka").until_said("ready after")
+    family = exchange.family()
+    broker = next(process for process in family if process.name() == "java")
+    broker.kill()
+    placed = said(exchange, "--timeout 90 --as bob order buy 609018.SH 100 --price 11.60")
+    assert placed["open_quantity"] == "100"
+    family = exchange.family()
+    assert exchange.interrupt() == 0
     none_left(family)

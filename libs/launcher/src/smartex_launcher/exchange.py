@@ -10,10 +10,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import psutil
 import structlog
+from smartex_bus import BusError
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, StartupError
 from smartex_store import EmbeddedPostgres, StoreError
 
@@ -25,10 +27,14 @@ from .screen import Screen
 from .settings import LauncherSettings
 from .signals import Signals
 
+if TYPE_CHECKING:
+    from smartex_bus.kafka_server import KafkaServer
+
 _log = structlog.get_logger("smartex.launcher")
 
 _RENEW_SECONDS = 24 * 3600.0
 _STATUS_SECONDS = 2.0
+_KAFKA_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ class Exchange:
             server = KafkaServer(self._plan.data / "kafka")
             self._stack.push_async_callback(server.stop)
             await server.start()
+        self._spawn(self._watch_kafka(server), "watch-kafka")
         self._bus = f"Kafka {KAFKA_VERSION} at {server.bootstrap}"
         return server.url
 
@@ -198,6 +205,19 @@ class Exchange:
         except StoreError as error:
             self._failures.reasons.append(f"the database does not come back: {error.message}")
             self._failed.set()
+
+    async def _watch_kafka(self, server: KafkaServer) -> None:
+        while True:
+            await asyncio.sleep(_KAFKA_SECONDS)
+            if server.pid is not None and psutil.pid_exists(server.pid):
+                continue
+            _log.warning("Kafka ended, starting it again", log=str(server.log_file))
+            try:
+                await server.restart()
+            except BusError as error:
+                self._failures.reasons.append(f"Kafka does not come back: {services.one_line(error)}")
+                self._failed.set()
+                return
 
     async def _renew_daily(self, issuer: LocalIssuer, url: str) -> None:
         while True:
