@@ -55,6 +55,7 @@ async def measure(engine: str) -> list[Row]:
         venue = stack.enter_context(exchange(Path(folder, "data"), *options))
         await open_market(venue)
         echo = stack.enter_context(echo_server())
+        before = venue.loop_lag()
         for batch in (100, 1000):
             peer = statistics.median([await echo_rate(echo, batch) for _ in range(3)])
             product = statistics.median([await entry_rate(venue, batch, trial) for trial in range(3)])
@@ -67,8 +68,23 @@ async def measure(engine: str) -> list[Row]:
                     "ratio": product / peer,
                 }
             )
+        rows.append(
+            {
+                "name": f"event-loop lag p99 under that load, at most, {engine}",
+                "value": 1e3 * lag_bound(before, venue.loop_lag(), 0.99),
+                "unit": "ms",
+                "peer": None,
+                "ratio": None,
+            }
+        )
         rows += await unary(venue, echo, engine)
     return rows
+
+
+def lag_bound(before: dict[float, float], after: dict[float, float], share: float) -> float:
+    """The least bucket bound in seconds under which `share` of the beats between two readings were."""
+    beats = {bound: after[bound] - before.get(bound, 0.0) for bound in sorted(after)}
+    return next(bound for bound, count in beats.items() if count >= share * max(beats.values()))
 
 
 async def echo_rate(url: str, batch: int) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +33,16 @@ class Exchange:
     """A running exchange: where it is and who may issue tokens for it."""
 
     url: str
+    metrics: str
     data: Path
     process: subprocess.Popen[str]
+
+    def loop_lag(self) -> dict[float, float]:
+        """How often the event loop has been late so far: counts by upper bound in seconds, cumulative."""
+        with urllib.request.urlopen(self.metrics, timeout=10) as page:
+            text = page.read().decode()
+        found = re.findall(r'^smartex_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', text, re.M)
+        return {float(bound): float(count) for bound, count in found}
 
     def token(self, *scopes: str, account_id: int | None = None) -> str:
         """A token of this exchange."""
@@ -63,7 +73,7 @@ def exchange(data: Path, *options: str) -> Iterator[Exchange]:
         env={**os.environ, "SMARTEX_ORDER_RATE": "1e9", "SMARTEX_ORDER_BURST": "1e9"},
     )
     try:
-        yield Exchange(f"127.0.0.1:{port}", data, process)
+        yield Exchange(f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics", data, process)
     finally:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -101,11 +101,11 @@ def test_interpreted_core_agrees_too() -> None:
     assert "3 passed" in done.stdout
 
 
-@pytest.mark.skipif(not LONG_SECONDS, reason="SMARTEX_FLOW_SECONDS is not set")
 @pytest.mark.timeout(LONG_SECONDS * 1.5 + 300)
 def test_core_and_model_agree_for_long() -> None:
     end = time.monotonic() + LONG_SECONDS
-    first = Random().randrange(10**9)
+    # Fresh seeds only where time was given to search; they are printed.
+    first = Random().randrange(10**9) if LONG_SECONDS else 100
     commands = 0
     for seed in range(first, first + 10**6):
         for profile in PROFILES:
