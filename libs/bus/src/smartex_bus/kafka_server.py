@@ -102,6 +102,14 @@ def free_port() -> int:
         return port
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka writes them. None begins with a dash: Kafka's tools would take it for an option."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
 class KafkaServer:
     """One Kafka node, broker and controller in one process, on loopback.
 
@@ -129,7 +137,7 @@ class KafkaServer:
         self._node = node
         self._voters = voters
         self._copies = copies
-        self._cluster_id = cluster_id or base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._cluster_id = cluster_id or new_cluster_id()
         self._fsync = fsync
         self._ready_within = ready_within
         self._guard: asyncio.subprocess.Process | None = None
