@@ -327,7 +327,7 @@ class KafkaCluster:
     def __init__(self, data_dir: Path, n: int = 3) -> None:
         controllers = [free_port() for _ in range(n)]
         voters = ",".join(f"{i}@127.0.0.1:{port}" for i, port in enumerate(controllers, 1))
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         self.nodes: Sequence[KafkaServer] = [
             KafkaServer(
                 Path(data_dir) / f"node-{i}",
