@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 from matching import domain
 from matching.domain import COMMAND, Core, CoreSettings
-from matching.frames import COMMANDS_TOPIC, Frame, decode_frame
+from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, Frame, decode_frame
 from matching.recovery import replay
 from matching.replica import Replica
 from order_load import OrderLoad, Rows
@@ -91,10 +91,11 @@ async def _read_all(bus: Bus) -> None:
 
 def _replay_in_memory(records: list[bytes]) -> float:
     replica = Replica(Core(CoreSettings()))
+    buffer = np.zeros(MAX_COMMANDS, COMMAND)
     commands = 0
     began = time.perf_counter()
     for offset, value in enumerate(records):
-        frame = decode_frame(value)
+        frame = decode_frame(value, buffer)
         replica.apply(offset, frame, keep=False)
         commands += len(frame.commands)
     return commands / (time.perf_counter() - began)
