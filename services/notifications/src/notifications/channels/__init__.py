@@ -1,0 +1,1 @@
+"""The providers' protocols, each behind `domain.sending.Channel`."""
