@@ -1,0 +1,178 @@
+"""One call of a provider over HTTP: an answer, or a failure that says whether the request may have arrived."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from notifications.channels.delivery import Clock
+from notifications.channels.http_guard import AddressForbidden
+from notifications.domain.sending import Failed, Refused
+
+MAX_ANSWER_BYTES = 64 * 1024
+"""Of an answer's body this much is read, and the rest left."""
+MAX_RETRY_AFTER = timedelta(days=1)
+"""A provider that asks for more is asked again after this."""
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16)
+"""Connections of one channel."""
+
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a provider said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    receive_time: datetime
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request was taken."""
+        return 200 <= self.status < 300
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as a JSON object; empty if it is none."""
+        with suppress(ValueError, RecursionError):
+            value = json.loads(self.body)
+            if isinstance(value, dict):
+                return value
+        return {}
+
+    def retry_after(self) -> timedelta | None:
+        """Return what `Retry-After` asks for, in seconds or as a date; None if it asks for nothing readable."""
+        return parse_retry_after(self.headers.get("retry-after", ""), self.receive_time)
+
+
+class HttpCaller:
+    """Posts to a provider within a time limit. Never raises for what a provider does."""
+
+    def __init__(self, client: httpx.AsyncClient, *, clock: Clock, time_limit: float) -> None:
+        self._client = client
+        self._clock = clock
+        self._time_limit = time_limit
+
+    async def post(
+        self, url: str, *, headers: Mapping[str, str] | None = None, content: bytes = b""
+    ) -> Answer | Failed | Refused:
+        """Post once. A redirect is an answer like any other: it is not followed."""
+        written = _Written()
+        try:
+            async with asyncio.timeout(self._time_limit):
+                request = self._client.build_request(
+                    "POST",
+                    url,
+                    headers={"accept-encoding": "identity", **(headers or {})},
+                    content=content,
+                    extensions={"trace": written.trace},
+                )
+                response = await self._client.send(request, stream=True)
+        except (TimeoutError, httpx.TimeoutException):
+            return Failed("TIMEOUT", maybe_sent=written.started)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Failed(f"CONNECTION_FAILED {type(error).__name__}", maybe_sent=written.started)
+        except AddressForbidden:
+            return Refused("ADDRESS_FORBIDDEN")
+        body = await self._read(response)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, body, self._clock())
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        # The status has come and it decides: a body that is cut short or slow only explains less.
+        body = b""
+        with suppress(TimeoutError, httpx.HTTPError):
+            try:
+                async with asyncio.timeout(self._time_limit):
+                    async for part in response.aiter_raw():
+                        body += part[: MAX_ANSWER_BYTES - len(body)]
+                        if len(body) >= MAX_ANSWER_BYTES:
+                            break
+            finally:
+                await response.aclose()
+        return body
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+class _Written:
+    """Notes whether a request began to be written: from then on it may have arrived."""
+
+    def __init__(self) -> None:
+        self.started = False
+
+    async def trace(self, event: str, _: Mapping[str, Any]) -> None:
+        """Take an event of the transport, such as `http2.send_request_headers.started`."""
+        if event.endswith("send_request_headers.started"):
+            self.started = True
+
+
+def new_client(
+    *,
+    time_limit: float,
+    proxy: str | None = None,
+    http2: bool = False,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """Return a client that follows no redirect and heeds no proxy of the environment.
+
+    With `http2` it speaks nothing else, over plain text too, as APNs does.
+    """
+    return httpx.AsyncClient(
+        http1=not http2,
+        http2=http2,
+        timeout=time_limit,
+        follow_redirects=False,
+        trust_env=False,
+        proxy=proxy,
+        transport=transport,
+        limits=LIMITS,
+    )
+
+
+def parse_retry_after(value: str, now: datetime) -> timedelta | None:
+    """Return how long to wait: `120`, or a date less `now`; between 0 and `MAX_RETRY_AFTER`."""
+    if value.isascii() and value.strip().isdigit():
+        return min(timedelta(seconds=min(int(value[:10]), 10**9)), MAX_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return min(max(aware - now, timedelta(0)), MAX_RETRY_AFTER)
+
+
+def failure(answer: Answer, code: str = "") -> Failed | Refused:
+    """Return what an answer that is no success means by its status alone.
+
+    `code` is the provider's own word for it. 502 and 504 come from a proxy that does not know what became
+    of the request.
+    """
+    told = f"{answer.status} {safe_code(code)}".strip()
+    if answer.status == 429:
+        return Failed(f"RATE_LIMITED {told}", answer.retry_after())
+    if answer.status >= 500:
+        return Failed(f"PROVIDER_FAILED {told}", answer.retry_after(), maybe_sent=answer.status in (502, 504))
+    if answer.status in (401, 403, 408, 425):
+        return Failed(f"NOT_ALLOWED {told}", answer.retry_after())
+    return Refused(f"REFUSED {told}")
+
+
+def safe_code(code: object) -> str:
+    """Return a provider's code cut to what a code can be; a text in its place is dropped, for it may quote.
+
+    Providers put addresses into their texts; a reason must hold none.
+    """
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
