@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,22 +24,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="http://127.0.0.1:7402/callbacks",
         help="URL below which the notifications service takes callbacks (…/wechat, …/wecom)",
     )
+    parser.add_argument(
+        "--with-parent", action="store_true", help="leave when standard input ends, as it does with a parent"
+    )
     asked = parser.parse_args(argv)
     try:
-        asyncio.run(_run(asked.data, asked.port, asked.callbacks.rstrip("/")))
+        asyncio.run(_run(asked.data, asked.port, asked.callbacks.rstrip("/"), with_parent=asked.with_parent))
     except OSError as error:
         print(f"smartex_standins: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-async def _run(data: Path, port: int, callbacks: str) -> None:
+async def _run(data: Path, port: int, callbacks: str, *, with_parent: bool) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if with_parent:
+        # A thread, for whatever kind of file the input is. A daemon: nothing else waits for it.
+        threading.Thread(target=_await_end, args=(loop, stop), name="parent", daemon=True).start()
     async with serve(data, port, callbacks, all_standins()) as serving:
         print(f"phone page  {serving.url}/\nproviders   {serving.providers_file}", flush=True)
         await stop.wait()
+
+
+def _await_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    loop.call_soon_threadsafe(stop.set)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .connections import cut_connection
 from .request_log import KEPT_BODY_BYTES, Received, RequestLog
 from .standin import Standin
 
@@ -34,7 +35,7 @@ class Gate:
         if faults.slow_seconds:
             await asyncio.sleep(faults.slow_seconds)
         if faults.take("down"):
-            await _cut(send)
+            cut_connection()
             return 0, b""
         if faults.take("server_error"):
             await _answer(send, 503)
@@ -42,7 +43,7 @@ class Gate:
         recorder = _Recorder(send, swallow=faults.take("cut_after_send"))
         await self._app(scope, _replay(body), recorder)
         if recorder.swallow:
-            await _cut(send)
+            cut_connection()
             return 0, bytes(recorder.answer)
         return recorder.status, bytes(recorder.answer)
 
@@ -87,13 +88,6 @@ def _replay(body: bytes) -> Receive:
 async def _answer(send: Send, status: int) -> None:
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _cut(send: Send) -> None:
-    # Hypercorn lets no application close a connection. It does so itself when an answer ends too early.
-    headers = [(b"content-length", b"4096")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b" ", "more_body": True})
 
 
 def _received(name: str, scope: Scope, body: bytes, status: int, answer: bytes) -> Received:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
-
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.run import worker_serve
-from hypercorn.config import Config, Sockets
-from hypercorn.typing import ASGIFramework
-from starlette.applications import Starlette
 
 from .app import build_app
+from .connections import serve_connections
 from .people import People
 from .providers import write_providers
 from .standin import Place, Standin
-
-STOP_SECONDS: Final = 2.0
-"""How long requests may take to finish after a stop."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,7 @@ async def serve(data: Path, port: int, callbacks: str, standins: Sequence[Standi
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     folder = data / "standins"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    seed, people, stop = _seed(folder), People(), asyncio.Event()
+    seed, people = _seed(folder), People()
     app = build_app(standins, people)
     async with contextlib.AsyncExitStack() as started:
         started.callback(listening.close)
@@ -55,8 +45,7 @@ async def serve(data: Path, port: int, callbacks: str, standins: Sequence[Standi
             started.push_async_callback(standin.stop)
             await standin.start(place, people)
         write_providers(folder / "providers.toml", standins)
-        server = asyncio.create_task(_run(app, listening, stop.wait))
-        started.push_async_callback(_finish, server, stop)
+        await started.enter_async_context(serve_connections(app, listening))
         yield Serving(url, folder / "providers.toml")
 
 
@@ -81,18 +70,3 @@ def _seed(folder: Path) -> bytes:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
     return bytes.fromhex(path.read_text())
-
-
-async def _run(app: Starlette, listening: socket.socket, stopped: Callable[[], Awaitable[object]]) -> None:
-    config = Config()
-    config.graceful_timeout = STOP_SECONDS
-    config.loglevel = "WARNING"
-    sockets = Sockets(secure_sockets=[], insecure_sockets=[listening], quic_sockets=[])
-    # Starlette's types of messages are looser than Hypercorn's; they are the same messages.
-    wrapped = ASGIWrapper(cast(ASGIFramework, app))
-    await worker_serve(wrapped, config, sockets=sockets, shutdown_trigger=stopped)
-
-
-async def _finish(server: asyncio.Task[None], stop: asyncio.Event) -> None:
-    stop.set()
-    await server
