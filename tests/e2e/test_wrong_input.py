@@ -271,7 +271,7 @@ async def test_bad_tokens_and_scopes(place: Place, opened: dict[str, bool], rpc:
 async def test_every_rpc_needs_a_scope(place: Place) -> None:
     scopes = place.pod.module().scopes
     assert set(scopes) == {rpc.path for rpc in ALL}
-    assert set(scopes.values()) <= {"trade", "read", "operate", "admin"}
+    assert set(scopes.values()) <= {"trade", "read", "advise", "operate", "admin"}
 
 
 @pytest.mark.parametrize("rpc", ALL, ids=lambda rpc: rpc.descriptor.name)

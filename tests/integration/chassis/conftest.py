@@ -162,6 +162,9 @@ class Venue:
     async def caller(self, server: ChassisServer, token: str | None = "") -> Caller:
         return Caller(await self.channel(server), self.token() if token == "" else token)
 
+    def over(self, channel: Any, token: str | None = None) -> Caller:
+        return Caller(channel, token)
+
     async def refusal(self, calling: Awaitable[Any]) -> Refusal:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await asyncio.wait_for(calling, 20)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+PUSH_PORTS = ("--standins-port", "0", "--callback-port", "0")
 PATIENCE = 240.0
 """Seconds for a start, which may have to compile, on a busy machine."""
 
@@ -29,7 +30,7 @@ class Launched:
 
     def __init__(self, data: Path, *options: str) -> None:
         self.data = data
-        words = ["--data", str(data), "--port", "0", "--metrics-port", "0", *options]
+        words = ["--data", str(data), "--port", "0", "--metrics-port", "0", *PUSH_PORTS, *options]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "smartex_launcher", *words],
             cwd=ROOT,

@@ -113,7 +113,7 @@ def build(context):
     return ServiceModule("doomed", lambda server: None, {}, run=run)
 
 services.find = lambda: [services.Found("doomed", build)]
-sys.exit(main(["--data", sys.argv[1], "--port", "0", "--metrics-port", "0", "--no-demo"]))
+sys.exit(main(["--data", sys.argv[1], "--port", "0", "--metrics-port", "0", "--standins-port", "0", "--callback-port", "0", "--no-demo"]))
 """
 
 

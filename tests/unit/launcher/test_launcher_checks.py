@@ -29,6 +29,9 @@ except StoreError as error:
 """
 
 
+FREE = ("--standins-port", "0", "--callback-port", "0")
+
+
 @pytest.fixture
 def taken() -> Iterator[int]:
     with socket.socket() as holder:
@@ -47,7 +50,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 
 def test_a_grpc_port_in_use(tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refusal(capsys, "--data", tmp_path, "--port", str(taken), "--metrics-port", "0")
+    said = refusal(capsys, "--data", tmp_path, "--port", str(taken), "--metrics-port", "0", *FREE)
     assert said == f"port {taken} is taken: stop the other program or set --port or SMARTEX_PORT"
 
 
@@ -56,9 +59,19 @@ def test_a_metrics_port_in_use(tmp_path: Path, taken: int, capsys: pytest.Captur
     assert "--metrics-port" in said
 
 
+@pytest.mark.parametrize(
+    ("option", "other"), [("--standins-port", "--callback-port"), ("--callback-port", "--standins-port")]
+)
+def test_a_port_of_the_push_providers_in_use(
+    option: str, other: str, tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ports = ("--port", "0", "--metrics-port", "0", option, str(taken), other, "0")
+    assert option in refusal(capsys, "--data", tmp_path, *ports)
+
+
 def test_a_folder_of_a_newer_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "VERSION").write_text(f"{FORMAT_VERSION + 1}\n")
-    said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", "0")
+    said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", "0", *FREE)
     assert "install the newer program, or choose another folder" in said
 
 
@@ -66,7 +79,7 @@ def test_a_second_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     first = DataFolder(tmp_path)
     first.claim()
     try:
-        said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", "0")
+        said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", "0", *FREE)
     finally:
         first.release()
     assert f"in use by process {os.getpid()}: stop it, or choose another folder" in said
@@ -74,7 +87,7 @@ def test_a_second_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data").touch()
-    said = refusal(capsys, "--data", tmp_path / "data", "--port", "0", "--metrics-port", "0")
+    said = refusal(capsys, "--data", tmp_path / "data", "--port", "0", "--metrics-port", "0", *FREE)
     assert "it is not a folder" in said
 
 
@@ -95,7 +108,7 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
 def test_a_market_that_was_begun_elsewhere(
     tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("--data", tmp_path, "--port", str(taken), "--metrics-port", "0")
+    words = ("--data", tmp_path, "--port", str(taken), "--metrics-port", "0", *FREE)
     assert "is taken" in refusal(capsys, *words)
     assert refusal(capsys, *words, "--kafka") == (
         f"the market in {tmp_path} runs on the embedded PostgreSQL, not on the embedded PostgreSQL with the "

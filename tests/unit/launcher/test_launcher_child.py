@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from smartex_launcher.agents import Child, agents_command
+from smartex_launcher.child import Child, agents_command
 
 OBEDIENT = "import sys; print('up', flush=True); sys.stdin.read()"
 STUBBORN = "import time; print('up', flush=True); time.sleep(600)"
@@ -18,7 +18,7 @@ SHORT = "print('up', flush=True)"
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from smartex_launcher.agents import Child
+from smartex_launcher.child import Child
 
 async def main():
     child = Child([sys.executable, "-c", "import sys; sys.stdin.read()"], Path(sys.argv[1]))

@@ -27,6 +27,7 @@ from smartex_chassis.errors import (
 from smartex_chassis.issuer import LocalIssuer
 from smartex_chassis.keys import KeySet
 from smartex_chassis.main import Service, run_all, run_loop, run_service
+from smartex_chassis.peers import TokenFile, peer_channel
 from smartex_chassis.server import ChassisServer, ServiceModule
 from smartex_chassis.serving import serve
 from smartex_chassis.settings import (
@@ -68,6 +69,7 @@ __all__ = [
     "SettingsInvalid",
     "SmartexError",
     "StartupError",
+    "TokenFile",
     "TokenVerifier",
     "Unauthenticated",
     "Unavailable",
@@ -78,6 +80,7 @@ __all__ = [
     "gauge",
     "histogram",
     "load",
+    "peer_channel",
     "principal",
     "print_settings",
     "read_secret",

@@ -21,11 +21,13 @@ ALGORITHM: Final = "EdDSA"
 PUBLIC: Final = "public"
 """In a scope table: anyone may call, without a token. Only health and reflection are."""
 
-SCOPES: Final = ("read", "trade", "operate", "admin")
+SCOPES: Final = ("read", "trade", "advise", "operate", "admin")
+"""`advise` is for traders: they talk with investors who gave them a mandate, and trade for nobody."""
 
 _IMPLIED: Final[Mapping[str, frozenset[str]]] = {
     "read": frozenset({"read"}),
     "trade": frozenset({"trade", "read"}),
+    "advise": frozenset({"advise"}),
     "operate": frozenset({"operate"}),
     "admin": frozenset(SCOPES),
 }

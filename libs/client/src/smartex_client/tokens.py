@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .errors import InvalidInput, NotFound
 
-SCOPES = ("trade", "read", "operate", "admin")
+SCOPES = ("trade", "read", "advise", "operate", "admin")
 ISSUER, AUDIENCE = "smartex-local", "smartex"
 KEY_FILE = "signing_key.pem"
 

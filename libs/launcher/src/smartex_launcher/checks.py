@@ -9,6 +9,8 @@ from pathlib import Path
 from smartex_chassis import BindFailed, ChassisSettings, PortInUse, StartupError
 from smartex_store.folder import DataFolder
 
+from .settings import LauncherSettings
+
 OLDEST_PYTHON = (3, 11)
 
 
@@ -51,11 +53,21 @@ def check_place(data: Path, place: str) -> None:
         )
 
 
-def check_ports(chassis: ChassisSettings) -> None:
+def check_ports(chassis: ChassisSettings, launcher: LauncherSettings) -> None:
     """Raise PortInUse or BindFailed if a port cannot be had, before minutes are spent on starting."""
     _check_port(chassis.host, chassis.port, "--port or SMARTEX_PORT")
     if chassis.metrics_port is not None:
         _check_port(chassis.host, chassis.metrics_port, "--metrics-port or SMARTEX_METRICS_PORT")
+    if launcher.starts_standins:
+        _check_port("127.0.0.1", launcher.standins_port, "--standins-port or SMARTEX_STANDINS_PORT")
+    _check_port("127.0.0.1", launcher.callback_port, "--callback-port or SMARTEX_CALLBACK_PORT")
+
+
+def free_port(host: str) -> int:
+    """A port that is free now: services are told where they will be reached before they serve."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def _check_port(host: str, port: int, remedy: str) -> None:

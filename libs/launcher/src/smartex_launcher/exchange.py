@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,14 @@ from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, Startup
 from smartex_store import EmbeddedPostgres, StoreError
 
 from . import demo, services
-from .agents import Child, agents_command
+from .checks import free_port
+from .child import Child, agents_command
 from .logs import roll
-from .profiles import PEOPLE, Person, write_profiles
+from .profiles import PEOPLE, Person, service_token, write_profiles, write_service_tokens
 from .screen import Screen
 from .settings import LauncherSettings
 from .signals import Signals
+from .standins import start_standins
 
 if TYPE_CHECKING:
     from smartex_bus.kafka_server import KafkaServer
@@ -71,6 +73,7 @@ class Exchange:
         self._failed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._agents: Child | None = None
+        self._phone = ""
         self._database = "PostgreSQL"
         self._bus = "PostgreSQL"
 
@@ -108,13 +111,23 @@ class Exchange:
         issuer = LocalIssuer(
             data / "keys", issuer=self._plan.chassis.issuer, audience=self._plan.chassis.audience
         )
+        callback_port = self._launcher.callback_port or free_port("127.0.0.1")
+        providers = await self._start_standins(callback_port)
         with screen.step("starting the services, recovering the market") as note:
-            server = await self._start_services(
-                found, services.ServiceContext(database_url, bus_url, data), issuer
+            port = self._plan.chassis.port or free_port(self._plan.chassis.host)
+            self._renew_tokens(issuer, self._address(port), found)
+            context = services.ServiceContext(
+                database_url,
+                bus_url,
+                data,
+                exchange_url=self._address(port),
+                keys_dir=data / "keys",
+                providers_file=providers,
+                callback_port=callback_port,
             )
-            note.text = f"services serve at {self._address(server)}"
-        self._renew_profiles(issuer, self._address(server))
-        self._spawn(self._renew_daily(issuer, self._address(server)), "renew-tokens")
+            server = await self._start_services(found, context, issuer, port)
+            note.text = f"services serve at {self._address(server.port)}"
+        self._spawn(self._renew_daily(issuer, self._address(server.port), found), "renew-tokens")
         if self._launcher.demo:
             with screen.step("opening the demo market") as note:
                 note.text = await self._start_demo()
@@ -152,13 +165,26 @@ class Exchange:
         self._bus = f"Kafka {KAFKA_VERSION} at {server.bootstrap}"
         return server.url
 
+    async def _start_standins(self, callback_port: int) -> Path | None:
+        """Start stand-ins of the push providers unless there are real ones; where their settings are."""
+        launcher = self._launcher
+        if not launcher.starts_standins:
+            return launcher.providers_file
+        port = launcher.standins_port or free_port("127.0.0.1")
+        self._phone = f"http://127.0.0.1:{port}/"
+        with self._screen.step("starting stand-ins of the push providers", f"stand-ins, phone {self._phone}"):
+            return await start_standins(self._stack, self._plan.data, port, callback_port)
+
     async def _start_services(
-        self, found: list[services.Found], context: services.ServiceContext, issuer: LocalIssuer
+        self, found: list[services.Found], context: services.ServiceContext, issuer: LocalIssuer, port: int
     ) -> ChassisServer:
-        chassis = self._plan.chassis
+        chassis = self._plan.chassis.model_copy(update={"port": port})
         if chassis.jwks is None:
             chassis = chassis.model_copy(update={"jwks": str(issuer.jwks_path)})
-        modules = [self._failures.watched(await services.build(each, context)) for each in found]
+        modules = []
+        for each in found:
+            own = replace(context, token_file=service_token(self._tokens, each.name))
+            modules.append(self._failures.watched(await services.build(each, own)))
         server = ChassisServer(modules, chassis)
         await server.start()
         self._stack.push_async_callback(self._drain, server)
@@ -219,14 +245,15 @@ class Exchange:
                 self._failed.set()
                 return
 
-    async def _renew_daily(self, issuer: LocalIssuer, url: str) -> None:
+    async def _renew_daily(self, issuer: LocalIssuer, url: str, found: list[services.Found]) -> None:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
-            self._renew_profiles(issuer, url)
+            self._renew_tokens(issuer, url, found)
 
-    def _renew_profiles(self, issuer: LocalIssuer, url: str) -> None:
+    def _renew_tokens(self, issuer: LocalIssuer, url: str, found: list[services.Found]) -> None:
         ttl, folder = timedelta(days=self._launcher.token_days), self._plan.data / "profiles"
         write_profiles(folder, PEOPLE, url, issuer, ttl)
+        write_service_tokens(self._tokens, [each.name for each in found], issuer, ttl)
         if self._launcher.demo:
             agents = [Person(each.name, each.account_id, ("trade", "read")) for each in demo.participants()]
             write_profiles(folder / "agents", agents, url, issuer, ttl)
@@ -264,14 +291,18 @@ class Exchange:
 
     # -- words
 
-    def _address(self, server: ChassisServer) -> str:
+    @property
+    def _tokens(self) -> Path:
+        return self._plan.data / "profiles" / "services"
+
+    def _address(self, port: int) -> str:
         host = self._plan.chassis.host
         if host in ("0.0.0.0", "::"):
             host = "127.0.0.1"
-        return f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _greet(self, server: ChassisServer) -> None:
-        data, address = self._plan.data, self._address(server)
+        data, address = self._plan.data, self._address(server.port)
         metrics = (
             f"http://{address.rsplit(':', 1)[0]}:{server.metrics_port}/metrics"
             if server.metrics_port
@@ -282,6 +313,7 @@ class Exchange:
             [
                 f"gRPC      {address}",
                 f"metrics   {metrics}",
+                *([f"phone     {self._phone}"] if self._phone else []),
                 f"database  {self._database}, bus {self._bus}",
                 f"data      {data}",
                 f"log       {self._plan.log_file}",

@@ -61,7 +61,7 @@ def _run(argv: Sequence[str] | None) -> int:
     plan = Plan(launcher, chassis, exit_after_ready=asked.exit_after_ready, began=_BEGAN)
     check_folder(plan.data)
     check_place(plan.data, launcher.place)
-    check_ports(chassis)
+    check_ports(chassis, launcher)
     if asked.check:
         services.find()
         print("settings, data folder and ports are good")

@@ -3,6 +3,7 @@
 profiles/<name>.toml     url, token_file (beside it), account; `default` is alice
 profiles/<name>.token    the token, readable by its owner only
 profiles/agents/…        the same for the demo's participants
+profiles/services/…      tokens of the services, for calls among themselves
 """
 
 from __future__ import annotations
@@ -32,8 +33,23 @@ PEOPLE = (
     Person("default", ALICE, ("trade", "read")),
     Person("alice", ALICE, ("trade", "read")),
     Person("bob", BOB, ("trade", "read")),
+    Person("trader", None, ("advise", "read")),
     Person("operator", None, ("operate", "read")),
+    Person("admin", None, ("admin",)),
 )
+
+
+def service_token(folder: Path, service: str) -> Path:
+    """Where the token of a service lies."""
+    return folder / f"{service}.token"
+
+
+def write_service_tokens(folder: Path, names: Iterable[str], issuer: LocalIssuer, ttl: timedelta) -> None:
+    """Issue a token for each service, with which it asks the others; replaces what was there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in names:
+        token = issuer.issue(subject=name, scopes=("operate", "read"), ttl=ttl)
+        write_private(service_token(folder, name), token + "\n")
 
 
 def write_profiles(

@@ -29,6 +29,16 @@ class ServiceContext:
     database_url: str
     bus_url: str
     data_dir: Path
+    exchange_url: str = ""
+    """Where all services are reached, host:port; it answers once every service has started."""
+    token_file: Path | None = None
+    """The service's own token (scopes `operate read`), renewed in place."""
+    keys_dir: Path | None = None
+    """Keys of the local issuer, for services that act for an investor who asked them to."""
+    providers_file: Path | None = None
+    """Settings of the push providers."""
+    callback_port: int = 0
+    """Port for the callbacks of push providers (WeChat, SMS receipts, unsubscribe pages); 0: any."""
     pod: str = "local"
     clock: Callable[[], int] = time.time_ns
 

@@ -34,6 +34,19 @@ class LauncherSettings(Settings):
         default=None, description="kafka://host:port,… or postgresql://…; the database if none is set"
     )
     kafka: bool = Field(default=False, description="start a local Kafka and use it as the bus")
+    providers_file: Path | None = Field(
+        default=None,
+        description="TOML file of push providers with a table a channel; local stand-ins if none is set",
+    )
+    standins: bool = Field(
+        default=True, description="start stand-ins of the push providers while providers_file is not set"
+    )
+    standins_port: int = Field(
+        default=7410, ge=0, le=65_535, description="port of the stand-ins' phone page; 0 takes any"
+    )
+    callback_port: int = Field(
+        default=7402, ge=0, le=65_535, description="port for callbacks of push providers; 0 takes any"
+    )
     token_days: float = Field(
         default=30, gt=0, description="days that the tokens in data/profiles are good for; renewed daily"
     )
@@ -67,6 +80,11 @@ class LauncherSettings(Settings):
         return self.data.expanduser().absolute()
 
     @property
+    def starts_standins(self) -> bool:
+        """Whether stand-ins of the push providers are started."""
+        return self.standins and self.providers_file is None
+
+    @property
     def place(self) -> str:
         """Where the market's history and log are, in words; no addresses, which may change."""
         database = "the embedded PostgreSQL" if self.database_url is None else "a PostgreSQL of yours"
@@ -88,6 +106,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default ./data)")
     parser.add_argument("--port", type=int, help="gRPC port (default 7400; 0 takes any free one)")
     parser.add_argument("--metrics-port", type=int, help="port of /metrics (default 7401; 0 takes any)")
+    parser.add_argument(
+        "--standins-port", type=int, help="port of the stand-ins' phone page (default 7410; 0 takes any)"
+    )
+    parser.add_argument(
+        "--callback-port", type=int, help="port for push providers' callbacks (default 7402; 0 takes any)"
+    )
     parser.add_argument("--no-demo", action="store_false", dest="demo", default=None, help="an empty market")
     parser.add_argument("--bus", metavar="URL", help="kafka://host:port,… or postgresql://… as the bus")
     parser.add_argument("--kafka", action="store_true", default=None, help="start a local Kafka as the bus")
@@ -102,7 +126,14 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def launcher_overrides(asked: argparse.Namespace) -> dict[str, Any]:
     """The launcher's settings that the command line gave."""
-    given = {"data": asked.data, "demo": asked.demo, "bus_url": asked.bus, "kafka": asked.kafka}
+    given = {
+        "data": asked.data,
+        "demo": asked.demo,
+        "bus_url": asked.bus,
+        "kafka": asked.kafka,
+        "standins_port": asked.standins_port,
+        "callback_port": asked.callback_port,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""The demo's participants, in a process of their own so that they do not steal the exchange's event loop."""
+"""Programs beside the exchange, so that they do not steal its event loop: the demo's participants, the stand-ins."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ class Child:
         command: Sequence[str],
         log: Path,
         *,
+        name: str = "demo-agents",
         first_pause: float = _FIRST_PAUSE,
         stop_within: float = 5.0,
     ) -> None:
         self._command = list(command)
         self._log = log
+        self._name = name
         self._first_pause = first_pause
         self._stop_within = stop_within
         self._process: asyncio.subprocess.Process | None = None
@@ -53,7 +55,7 @@ class Child:
     async def start(self) -> None:
         """Start it, and keep it up from now on."""
         await self._spawn()
-        self._keeper = asyncio.create_task(self._keep(), name="demo-agents")
+        self._keeper = asyncio.create_task(self._keep(), name=self._name)
 
     async def stop(self) -> None:
         """End it: by the end of its input first, by force if it takes too long."""
@@ -87,7 +89,9 @@ class Child:
             _close_input(self._process)
             if clock() - began > _SOUND_AFTER:
                 pause = self._first_pause
-            _log.warning("demo agents ended", status=status, again_in_seconds=pause, log=str(self._log))
+            _log.warning(
+                "child ended", child=self._name, status=status, again_in_seconds=pause, log=str(self._log)
+            )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_PAUSE)
             await self._spawn()
