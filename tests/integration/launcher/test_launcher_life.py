@@ -113,7 +113,8 @@ def build(context):
     return ServiceModule("doomed", lambda server: None, {}, run=run)
 
 services.find = lambda: [services.Found("doomed", build)]
-sys.exit(main(["--data", sys.argv[1], "--port", "0", "--metrics-port", "0", "--standins-port", "0", "--callback-port", "0", "--no-demo"]))
+ports = [f"--{name}port=0" for name in ("", "metrics-", "standins-", "callback-")]
+sys.exit(main(["--data", sys.argv[1], *ports, "--no-demo"]))
 """
 
 
