@@ -1,4 +1,4 @@
-"""`python -m smartex_standins`: all stand-ins on one port, until SIGTERM or Ctrl-C."""
+"""`python -m smartex_standins`: all stand-ins on one port, until SIGTERM, Ctrl-C or the end of its input."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     asked = parser.parse_args(argv)
     try:
-        asyncio.run(_run(asked.data, asked.port, asked.callbacks.rstrip("/"), with_parent=asked.with_parent))
+        asyncio.run(_run(asked))
     except OSError as error:
         print(f"smartex_standins: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-async def _run(data: Path, port: int, callbacks: str, *, with_parent: bool) -> None:
+async def _run(asked: argparse.Namespace) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    if with_parent:
+    if asked.with_parent:
         # A thread, for whatever kind of file the input is. A daemon: nothing else waits for it.
         threading.Thread(target=_await_end, args=(loop, stop), name="parent", daemon=True).start()
-    async with serve(data, port, callbacks, all_standins()) as serving:
+    async with serve(asked.data, asked.port, asked.callbacks.rstrip("/"), all_standins()) as serving:
         print(f"phone page  {serving.url}/\nproviders   {serving.providers_file}", flush=True)
         await stop.wait()
 
