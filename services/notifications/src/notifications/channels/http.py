@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -84,23 +85,23 @@ class HttpCaller:
             return Failed(f"CONNECTION_FAILED {type(error).__name__}", maybe_sent=written.started)
         except AddressForbidden:
             return Refused("ADDRESS_FORBIDDEN")
-        body = await self._read(response)
+        return await self._finish(response)
+
+    async def _finish(self, response: httpx.Response) -> Answer | Failed:
+        body = b""
+        try:
+            async with asyncio.timeout(self._time_limit):
+                async for part in response.aiter_raw():
+                    body += part[: MAX_ANSWER_BYTES - len(body)]
+                    if len(body) >= MAX_ANSWER_BYTES:
+                        break
+        except (TimeoutError, httpx.HTTPError) as error:
+            # An answer that is cut short may come from a proxy whose server has died: it proves nothing.
+            return Failed(f"ANSWER_CUT {type(error).__name__}", maybe_sent=True)
+        finally:
+            await response.aclose()
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, body, self._clock())
-
-    async def _read(self, response: httpx.Response) -> bytes:
-        # The status has come and it decides: a body that is cut short or slow only explains less.
-        body = b""
-        with suppress(TimeoutError, httpx.HTTPError):
-            try:
-                async with asyncio.timeout(self._time_limit):
-                    async for part in response.aiter_raw():
-                        body += part[: MAX_ANSWER_BYTES - len(body)]
-                        if len(body) >= MAX_ANSWER_BYTES:
-                            break
-            finally:
-                await response.aclose()
-        return body
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,6 +131,9 @@ def new_client(
 
     With `http2` it speaks nothing else, over plain text too, as APNs does.
     """
+    for name in ("httpx", "httpcore"):
+        # They log every URL, and URLs hold device tokens and secrets.
+        logging.getLogger(name).setLevel(logging.WARNING)
     return httpx.AsyncClient(
         http1=not http2,
         http2=http2,

@@ -97,8 +97,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         return await self._network.connect_tcp(addresses[-1], port, *options)
 
 
-class GuardedTransport(httpx.AsyncHTTPTransport):
-    """The transport of httpx with connections only to the public internet."""
+class BackendTransport(httpx.AsyncHTTPTransport):
+    """The transport of httpx, with connections made by a backend such as `GuardedBackend`."""
 
     def __init__(self, limits: httpx.Limits, backend: httpcore.AsyncNetworkBackend) -> None:
         super().__init__(trust_env=False)
