@@ -33,7 +33,7 @@ class People:
 
 def openid_of(person: str) -> str:
     """The person's openid on the WeChat stand-in: 28 characters, as WeChat's are."""
-    return f"oSmartex_{person}".ljust(28, "0")
+    return f"oSmartex_{person}"[:28].ljust(28, "0")
 
 
 def addresses_of(person: str, number: int) -> tuple[str, ...]:

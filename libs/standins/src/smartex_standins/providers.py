@@ -29,7 +29,10 @@ def write_providers(path: Path, standins: Iterable[Standin]) -> None:
     Path(temporary).replace(path)
 
 
-def _table(name: str, settings: Mapping[str, str | int | bool]) -> str:
-    # A JSON string, number or boolean without characters below U+0020 but for its escapes is TOML as it is.
-    lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in settings.items())
-    return f"\n[{name}]\n" + "".join(lines)
+def _table(name: str, settings: Settings) -> str:
+    plain = {key: value for key, value in settings.items() if not isinstance(value, Mapping)}
+    inner = {key: value for key, value in settings.items() if isinstance(value, Mapping)}
+    # A JSON string, number or boolean is TOML as it is: both escape in the same way.
+    lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in plain.items())
+    tables = (_table(f"{name}.{key}", value) for key, value in inner.items())
+    return f"\n[{name}]\n" + "".join(lines) + "".join(tables)

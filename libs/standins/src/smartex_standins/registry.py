@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .standin import Standin
+from .wechat import WechatStandin
+from .wecom import WecomStandin
 
 
 def all_standins() -> list[Standin]:
     """One of each, not started."""
-    return []
+    return [WechatStandin(), WecomStandin()]

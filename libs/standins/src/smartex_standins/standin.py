@@ -21,7 +21,8 @@ from .people import People
 KEPT_MESSAGES: Final = 500
 """Messages that a stand-in keeps for the phone page."""
 
-Settings: TypeAlias = Mapping[str, str | int | bool]
+Settings: TypeAlias = Mapping[str, str | int | bool | Mapping[str, str]]
+"""A table of the providers' file; a mapping in it becomes a table of its own."""
 
 
 class Look(StrEnum):
