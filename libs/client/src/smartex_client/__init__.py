@@ -3,6 +3,7 @@
 from .books import BookGap, LocalBook
 from .commands import COMMAND_DTYPE, REPORT_DTYPE, Amend, Cancel, Command, MassCancel
 from .connection import RetryPolicy, Tls
+from .conversations import Conversations
 from .errors import (
     FailedPrecondition,
     Final,
@@ -41,11 +42,20 @@ from .model import (
     Trade,
     VenueStatus,
 )
+from .notifications import Notifications
 from .operator import Venue
 from .orders import NewOrder
+from .positions import Positions
 from .profile import Profile
 from .streams import TradeStream
-from .sync import SyncMarket, SyncVenue, connect_sync
+from .sync import (
+    SyncConversations,
+    SyncMarket,
+    SyncNotifications,
+    SyncPositions,
+    SyncVenue,
+    connect_sync,
+)
 
 __all__ = [
     "COMMAND_DTYPE",
@@ -58,6 +68,7 @@ __all__ = [
     "Candle",
     "Cash",
     "Command",
+    "Conversations",
     "FailedPrecondition",
     "Fill",
     "Final",
@@ -74,6 +85,7 @@ __all__ = [
     "MassCancelled",
     "NewOrder",
     "NotFound",
+    "Notifications",
     "OffLot",
     "OffTick",
     "Order",
@@ -81,6 +93,7 @@ __all__ = [
     "OutcomeUnknown",
     "Overloaded",
     "PermissionDenied",
+    "Positions",
     "Profile",
     "Report",
     "RetryPolicy",
@@ -89,7 +102,10 @@ __all__ = [
     "SmartexError",
     "StateHash",
     "StreamCut",
+    "SyncConversations",
     "SyncMarket",
+    "SyncNotifications",
+    "SyncPositions",
     "SyncVenue",
     "Tls",
     "Trade",

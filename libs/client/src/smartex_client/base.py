@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar, TypeVar
 
+from google.protobuf.message import Message
 from smartex.matching.v1 import order_query_pb2 as query
 from smartex.matching.v1 import types_pb2 as types
 
 from .catalogue import Catalogue
 from .connection import Connection
+from .following import follow
 from .ids import IdSource
 from .messages import ENGLISH, LANGUAGES
+
+Answer = TypeVar("Answer", bound=Message)
 
 PAGE = 500
 """Rows of a page of a list."""
@@ -59,3 +64,29 @@ class Face:
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class ServiceFace(Face):
+    """The face of a service beside the market. Its answers are the messages of the contract."""
+
+    service: ClassVar[str]
+    """Package and name below `smartex`, e.g. "positions.v1.PositionService"."""
+
+    async def _read(self, method: str, request: Message, answer: type[Answer]) -> Answer:
+        return await self._connection.read(f"{self.service}/{method}", request, answer)
+
+    async def _write(self, method: str, request: Message, answer: type[Answer]) -> Answer:
+        return await self._connection.write(f"{self.service}/{method}", request, answer)
+
+    async def _pages(self, method: str, request: Any, answer: type[Answer]) -> AsyncIterator[Answer]:
+        while True:
+            page: Any = await self._read(method, request, answer)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _follow(
+        self, method: str, request: Callable[[], Message], answer: type[Answer]
+    ) -> AsyncIterator[Answer]:
+        return follow(self._connection, f"{self.service}/{method}", request, answer)

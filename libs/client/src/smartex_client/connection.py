@@ -112,7 +112,7 @@ class Connection:
         return (("authorization", f"Bearer {token}"),) if token else ()
 
     async def read(self, method: str, request: Message, answer: type[Answer]) -> Answer:
-        """Call a method that changes nothing, e.g. "MarketDataService/GetBook", with retries."""
+        """Call a method that changes nothing, e.g. "MarketDataService/GetBook", with retries. See `path_of`."""
         return await self._call(method, request, answer, writes=False)
 
     async def write(self, method: str, request: Message, answer: type[Answer]) -> Answer:
@@ -125,7 +125,7 @@ class Connection:
 
     async def _call(self, method: str, request: Message, answer: type[Answer], *, writes: bool) -> Answer:
         call: Any = self.channel.unary_unary(
-            f"/{SERVICES}.{method}",
+            path_of(method),
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=answer.FromString,
         )
@@ -171,6 +171,11 @@ class Connection:
         return Connection(
             self.url, self.token, self.tls, replace(self.retry, deadline=deadline), self.channel
         )
+
+
+def path_of(method: str) -> str:
+    """The path of a method: a bare "AccountService/GetAccount" is the market's; others name their package."""
+    return f"/smartex.{method}" if "." in method else f"/{SERVICES}.{method}"
 
 
 def cancelled_here() -> bool:

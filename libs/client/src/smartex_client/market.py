@@ -7,10 +7,13 @@ from pathlib import Path
 from types import TracebackType
 
 from .connection import Connection, RetryPolicy, Tls
+from .conversations import Conversations
 from .market_data import MarketData
 from .messages import ENGLISH
+from .notifications import Notifications
 from .operator import Venue
 from .orders import Orders
+from .positions import Positions
 from .profile import resolve
 from .queries import Queries
 from .streams import StreamOptions, TradeStream
@@ -27,6 +30,21 @@ class Market(Orders, Queries, MarketData):
     def venue(self) -> Venue:
         """What operators do."""
         return Venue(self._connection, self._catalogue, self._ids, self._language)
+
+    @cached_property
+    def positions(self) -> Positions:
+        """What the account has, risks and is advised to do."""
+        return Positions(self._connection, self._catalogue, self._ids, self._language)
+
+    @cached_property
+    def notifications(self) -> Notifications:
+        """What reaches the investor, and how."""
+        return Notifications(self._connection, self._catalogue, self._ids, self._language)
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        """Talk between investors and traders."""
+        return Conversations(self._connection, self._catalogue, self._ids, self._language)
 
     def trade_stream(
         self, *, cancel_on_disconnect: float | None = None, window: int = 0, resume_sequence: int = 0

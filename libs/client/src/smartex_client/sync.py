@@ -11,9 +11,12 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .connection import RetryPolicy, Tls
+from .conversations import Conversations
 from .market import Market, connect
 from .messages import ENGLISH
+from .notifications import Notifications
 from .operator import Venue
+from .positions import Positions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,6 +143,74 @@ class SyncVenue(_Part[Venue]):
     withdraw_shares = _Call(Venue.withdraw_shares)
 
 
+class SyncPositions(_Part[Positions]):
+    """`Positions`, call by call."""
+
+    portfolio = _Call(Positions.portfolio)
+    portfolio_at = _Call(Positions.portfolio_at)
+    live_portfolio = _List(Positions.live_portfolio)
+    history = _List(Positions.history)
+    risk = _Call(Positions.risk)
+    profile = _Call(Positions.profile)
+    questionnaire = _Call(Positions.questionnaire)
+    answer_questionnaire = _Call(Positions.answer_questionnaire)
+    habits = _Call(Positions.habits)
+    alerts = _List(Positions.alerts)
+    acknowledge = _Call(Positions.acknowledge)
+    list_advice = _List(Positions.list_advice)
+    advice = _Call(Positions.advice)
+    accept_advice = _Call(Positions.accept_advice)
+    dismiss_advice = _Call(Positions.dismiss_advice)
+    advice_records = _Call(Positions.advice_records)
+    limits = _Call(Positions.limits)
+    set_limits = _Call(Positions.set_limits)
+    supervised = _List(Positions.supervised)
+    assign_supervisor = _Call(Positions.assign_supervisor)
+    import_prices = _Call(Positions.import_prices)
+    steps = _Call(Positions.steps)
+    place_suggested = _Call(Positions.place_suggested)
+
+
+class SyncNotifications(_Part[Notifications]):
+    """`Notifications`, call by call."""
+
+    inbox = _List(Notifications.inbox)
+    unread = _Call(Notifications.unread)
+    live_inbox = _List(Notifications.live_inbox)
+    mark_read = _Call(Notifications.mark_read)
+    preferences = _Call(Notifications.preferences)
+    set_preferences = _Call(Notifications.set_preferences)
+    addresses = _Call(Notifications.addresses)
+    add_address = _Call(Notifications.add_address)
+    verify_address = _Call(Notifications.verify_address)
+    remove_address = _Call(Notifications.remove_address)
+    link_wechat = _Call(Notifications.link_wechat)
+    deliveries = _List(Notifications.deliveries)
+    replay = _Call(Notifications.replay)
+    send = _Call(Notifications.send)
+    templates = _Call(Notifications.templates)
+    put_template = _Call(Notifications.put_template)
+    preview = _Call(Notifications.preview)
+    channels = _Call(Notifications.channels)
+    steps = _Call(Notifications.steps)
+
+
+class SyncConversations(_Part[Conversations]):
+    """`Conversations`, call by call."""
+
+    grant = _Call(Conversations.grant)
+    revoke = _Call(Conversations.revoke)
+    mandates = _Call(Conversations.mandates)
+    open = _Call(Conversations.open)
+    threads = _List(Conversations.threads)
+    post = _Call(Conversations.post)
+    messages = _List(Conversations.messages)
+    live_messages = _List(Conversations.live_messages)
+    answer = _Call(Conversations.answer)
+    search = _List(Conversations.search)
+    export = _Call(Conversations.export)
+
+
 class SyncMarket(_Part[Market]):
     """`Market` for plain code: the same calls, which wait; lists and subscriptions are plain iterators."""
 
@@ -167,6 +238,21 @@ class SyncMarket(_Part[Market]):
     def venue(self) -> SyncVenue:
         """What operators do."""
         return SyncVenue(self._target.venue, self._loop)
+
+    @cached_property
+    def positions(self) -> SyncPositions:
+        """What the account has, risks and is advised to do."""
+        return SyncPositions(self._target.positions, self._loop)
+
+    @cached_property
+    def notifications(self) -> SyncNotifications:
+        """What reaches the investor, and how."""
+        return SyncNotifications(self._target.notifications, self._loop)
+
+    @cached_property
+    def conversations(self) -> SyncConversations:
+        """Talk between investors and traders."""
+        return SyncConversations(self._target.conversations, self._loop)
 
     def close(self) -> None:
         """Close the connection and stop the thread."""

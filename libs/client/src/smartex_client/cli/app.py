@@ -13,7 +13,21 @@ import typer
 
 from smartex_client.messages import CHINESE, ENGLISH
 
-from . import accounts, markets, orders, replay, tools, venue
+from . import (
+    accounts,
+    advice,
+    chat,
+    inbox,
+    markets,
+    notify,
+    orders,
+    portfolio,
+    replay,
+    risk,
+    tools,
+    trace,
+    venue,
+)
 from .session import Colours, Session, language_of
 
 EPILOG = (
@@ -35,14 +49,24 @@ app.command("trades")(markets.trades)
 app.command("candles")(markets.candles)
 app.add_typer(accounts.app, name="account")
 app.add_typer(markets.app, name="instrument")
+app.add_typer(portfolio.app, name="portfolio")
+app.add_typer(risk.app, name="risk")
+app.command("habits")(portfolio.habits)
+app.add_typer(advice.alerts, name="alert")
+app.add_typer(advice.app, name="advice")
+app.add_typer(inbox.app, name="inbox")
+app.add_typer(chat.app, name="chat")
+app.add_typer(notify.app, name="notify")
+app.command("trace")(trace.trace)
 app.add_typer(venue.app, name="venue")
 app.command("status")(venue.status)
 app.add_typer(tools.app, name="token")
 app.add_typer(replay.app, name="replay")
-if tools.has_kafka():
-    app.command("kafka", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-        tools.kafka
-    )
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+if tools.installed("smartex_bus"):
+    app.command("kafka", context_settings=_PASSED_ON)(tools.kafka)
+if tools.installed("smartex_standins"):
+    app.command("standins", context_settings=_PASSED_ON)(tools.standins)
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""smartex token …, smartex kafka"""
+"""smartex token …, smartex kafka, smartex standins"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def issue_token(
     context: typer.Context,
     account: Annotated[int | None, typer.Option(min=1, help="account that it trades for")] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(help="trade, read, operate or admin; may be repeated")
+        list[str] | None, typer.Option(help="trade, read, advise, operate or admin; may be repeated")
     ] = None,
     ttl: Annotated[str, typer.Option(help="how long it holds, e.g. 30m, 12h, 7d")] = "12h",
     subject: Annotated[str | None, typer.Option(help="who it is for")] = None,
@@ -68,10 +68,19 @@ def keys_folder() -> Path:
 
 
 def kafka(context: typer.Context) -> None:
-    """Run a local Kafka for development; options as `smartex kafka -- --help` prints them."""
-    os.execv(sys.executable, [sys.executable, "-m", "smartex_bus.kafka_server", *context.args])
+    """Run a local Kafka for development; `smartex kafka --help` prints its options."""
+    _become("smartex_bus.kafka_server", context)
 
 
-def has_kafka() -> bool:
-    """Whether the library that runs Kafka is installed."""
-    return importlib.util.find_spec("smartex_bus") is not None
+def standins(context: typer.Context) -> None:
+    """Run stand-ins of the push providers with a phone page; `smartex standins --help` prints their options."""
+    _become("smartex_standins", context)
+
+
+def installed(module: str) -> bool:
+    """Whether a library that brings a program of its own is installed."""
+    return importlib.util.find_spec(module) is not None
+
+
+def _become(module: str, context: typer.Context) -> None:
+    os.execv(sys.executable, [sys.executable, "-m", module, *context.args])

@@ -1,0 +1,230 @@
+"""smartex advice …, smartex alert …"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.panel import Panel
+from smartex.positions.v1 import advice_pb2 as pb
+
+from smartex_client import model
+from smartex_client.market import Market
+from smartex_client.words import word
+
+from .orders import first
+from .output import clock, number, table
+from .reading import Limit, Whose, money, percent, severity, text_of, time_of
+from .session import Exit, Session, session_of
+
+app = typer.Typer(no_args_is_help=True, help="What to do, why, and what became of it.")
+alerts = typer.Typer(no_args_is_help=True, help="Thresholds that were crossed.")
+
+AdviceId = Annotated[
+    str, typer.Argument(metavar="ADVICE", help="id of the advice, as `advice list` shows it")
+]
+
+
+@app.command("list")
+def list_advice(
+    context: typer.Context,
+    account_id: Whose = 0,
+    everything: Annotated[bool, typer.Option("--all", help="also what is closed")] = False,
+    limit: Limit = 20,
+) -> None:
+    """List advice, newest first."""
+    session = session_of(context)
+
+    async def work(market: Market) -> list[pb.Advice]:
+        return await first(market.positions.list_advice(account_id, open_only=not everything), limit)
+
+    found = session.run(work)
+    if session.as_json:
+        session.say(found)
+        return
+    heads = ["advice", "time", "urgency", "state", "what"]
+    rows = [
+        (
+            each.advice_id,
+            clock(time_of(each.create_time)),
+            severity(session, each.severity),
+            session.word(word(pb.AdviceState, each.state)),
+            text_of(session, each.title),
+        )
+        for each in found
+    ]
+    session.console.print(table([session.word(h) for h in heads], rows) if found else session.word("nothing"))
+
+
+@app.command()
+def show(context: typer.Context, advice_id: AdviceId) -> None:
+    """Show one piece of advice: what, why, what it would change, how."""
+    session = session_of(context)
+
+    async def work(market: Market) -> pb.Advice:
+        return await market.positions.advice(advice_id)
+
+    found: pb.Advice = session.run(work)
+    session.say(found) if session.as_json else session.console.print(_card(session, found))
+
+
+@app.command()
+def accept(
+    context: typer.Context,
+    advice_id: AdviceId,
+    place: Annotated[bool, typer.Option(help="place its orders at once")] = True,
+) -> None:
+    """Accept advice and place its orders. Doing it again places nothing twice."""
+    session = session_of(context)
+
+    async def work(market: Market) -> tuple[pb.Advice, list[tuple[Any, Any]]]:
+        answer = await market.positions.accept_advice(advice_id)
+        placed = await market.positions.place_suggested(answer.orders) if place else []
+        return answer.advice, placed or [(each, None) for each in answer.orders]
+
+    advice, placed = session.run(work)
+    if session.as_json:
+        session.say({"advice": advice, "orders": [{"order": each, "outcome": done} for each, done in placed]})
+    else:
+        session.console.print(f"{advice.advice_id}: {session.word(word(pb.AdviceState, advice.state))}")
+        if placed:
+            session.console.print(_placed(session, placed))
+    if any(isinstance(done, model.Report) for _, done in placed):
+        raise typer.Exit(Exit.REJECTED)
+
+
+@app.command()
+def dismiss(
+    context: typer.Context,
+    advice_id: AdviceId,
+    reason: Annotated[str, typer.Argument(help="why; it helps to advise better")],
+) -> None:
+    """Set advice aside."""
+    session = session_of(context)
+
+    async def work(market: Market) -> pb.Advice:
+        return await market.positions.dismiss_advice(advice_id, reason)
+
+    found: pb.Advice = session.run(work)
+    if session.as_json:
+        session.say(found)
+    else:
+        session.console.print(f"{found.advice_id}: {session.word(word(pb.AdviceState, found.state))}")
+
+
+@app.command()
+def record(context: typer.Context) -> None:
+    """Show how each kind of advice did, whether it was taken or not."""
+    session = session_of(context)
+
+    async def work(market: Market) -> list[pb.AdviceRecord]:
+        return list(await market.positions.advice_records())
+
+    found = session.run(work)
+    if session.as_json:
+        session.say(found)
+        return
+    heads = ["kind", "given", "taken", "dismissed", "settled", "helped", "95 %", "what helped means"]
+    rows = [
+        (
+            each.kind,
+            each.given,
+            each.taken,
+            each.dismissed,
+            each.settled,
+            percent(each.hit_rate.value) if each.settled else "—",
+            f"{percent(each.hit_rate.low)} … {percent(each.hit_rate.high)}" if each.settled else "",
+            text_of(session, each.definition),
+        )
+        for each in found
+    ]
+    shown = table([session.word(head) for head in heads], rows, right=range(1, 7))
+    session.console.print(shown if found else session.word("nothing"))
+
+
+@alerts.command("list")
+def list_alerts(
+    context: typer.Context,
+    account_id: Whose = 0,
+    everything: Annotated[bool, typer.Option("--all", help="also what is over")] = False,
+    limit: Limit = 20,
+) -> None:
+    """List alerts, newest first."""
+    session = session_of(context)
+
+    async def work(market: Market) -> list[pb.Alert]:
+        return await first(market.positions.alerts(account_id, standing_only=not everything), limit)
+
+    found = session.run(work)
+    if session.as_json:
+        session.say(found)
+        return
+    heads = ["alert", "time", "severity", "state", "value", "threshold", "what", "advice"]
+    rows = [
+        (
+            each.alert_id,
+            clock(time_of(each.raise_time)),
+            severity(session, each.severity),
+            session.word(word(pb.AlertState, each.state)),
+            percent(each.value),
+            percent(each.threshold),
+            text_of(session, each.text),
+            each.advice_id,
+        )
+        for each in found
+    ]
+    shown = table([session.word(head) for head in heads], rows, right=(4, 5))
+    session.console.print(shown if found else session.word("nothing"))
+
+
+@alerts.command("ack")
+def acknowledge(
+    context: typer.Context, alert_id: Annotated[str, typer.Argument(metavar="ALERT", help="id of the alert")]
+) -> None:
+    """Say that an alert was seen: it does not escalate then."""
+    session = session_of(context)
+
+    async def work(market: Market) -> pb.Alert:
+        return await market.positions.acknowledge(alert_id)
+
+    found: pb.Alert = session.run(work)
+    if session.as_json:
+        session.say(found)
+    else:
+        session.console.print(f"{found.alert_id}: {session.word(word(pb.AlertState, found.state))}")
+
+
+def _card(session: Session, advice: pb.Advice) -> Panel:
+    say = session.word
+    lines = [text_of(session, advice.reason), ""]
+    lines += [f"{text_of(session, each.name)}: {_figure(each)}" for each in advice.what_if]
+    orders = [
+        f"{say('buy' if each.side == 1 else 'sell')} {each.symbol} {number(each.quantity_lots)} {say('lots')}"
+        for each in advice.orders
+    ]
+    lines += ["", *orders] if orders else []
+    lines += ["", f"{say('until')} {clock(time_of(advice.expire_time))}"]
+    if advice.record.settled:
+        rate = percent(advice.record.hit_rate.value)
+        lines.append(f"{say('record of this kind')}: {rate} ({advice.record.settled})")
+    lines += [text_of(session, advice.caveat)] if advice.caveat.en else []
+    title = f"{text_of(session, advice.title)} · {say(word(pb.AdviceState, advice.state))}"
+    return Panel("\n".join(lines), title=title, subtitle=advice.advice_id, expand=False, padding=(0, 2))
+
+
+def _figure(each: pb.WhatIf) -> str:
+    show = percent if each.unit == "share" else money
+    return f"{show(each.before)} → {show(each.after)}"
+
+
+def _placed(session: Session, placed: list[tuple[Any, Any]]) -> Any:
+    heads = [session.word(head) for head in ("order", "side", "symbol", "lots", "status", "filled")]
+    rows = []
+    for each, done in placed:
+        refused = isinstance(done, model.Report)
+        status = "" if done is None else done.reason if refused else session.word(done.status)
+        filled = number(done.filled_quantity) if isinstance(done, model.Order) else ""
+        side = session.word("buy" if each.side == 1 else "sell")
+        order_id = getattr(done, "order_id", "") or each.client_order_id
+        rows.append((order_id, side, each.symbol, number(each.quantity_lots), status, filled))
+    return table(heads, rows, right=(3, 5))
