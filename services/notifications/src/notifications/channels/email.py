@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal, Self
 
 import aiosmtplib
@@ -43,6 +44,10 @@ class EmailTable(ProviderTable):
     security: Literal["starttls", "tls", "none"] = Field(
         default="starttls",
         description="how the connection is protected; starttls fails where it is not offered",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM certificates to trust in place of the system's, for a server of your own",
     )
     username: str | None = Field(default=None, description="name to log in with")
     password: SecretStr | None = Field(default=None, description="password; or password_file")
@@ -112,6 +117,7 @@ class _Transfer:
             timeout=table.time_limit,
             use_tls=table.security == "tls",
             start_tls=table.security == "starttls",
+            cert_bundle=str(table.ca_file) if table.ca_file else None,
             username=table.username,
             password=table.password.get_secret_value() if table.password else None,
             local_hostname="localhost" if is_loopback(table.host) else None,
