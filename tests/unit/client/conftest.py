@@ -12,6 +12,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[i
 from smartex.matching.v1 import market_data_pb2 as md
 from smartex.matching.v1 import types_pb2 as types
 from smartex_client import Market, RetryPolicy
+from smartex_client.connection import path_of
 
 PACKAGE = "smartex.matching.v1"
 
@@ -35,6 +36,7 @@ class Scripted:
     def __init__(self) -> None:
         self.unary: dict[str, tuple[type[Message], Callable[..., Any]]] = {}
         self.streams: dict[str, Callable[..., Any]] = {}
+        self.sending: dict[str, tuple[type[Message], Callable[..., Any]]] = {}
         self.url = ""
 
         async def instruments(request: Any, context: Any) -> md.ListInstrumentsResponse:
@@ -44,7 +46,11 @@ class Scripted:
         self.answer("MarketDataService/ListInstruments", md.ListInstrumentsRequest, instruments)
 
     def answer(self, method: str, request: type[Message], handler: Callable[..., Any]) -> None:
-        self.unary[f"/{PACKAGE}.{method}"] = (request, handler)
+        self.unary[path_of(method)] = (request, handler)
+
+    def send(self, method: str, request: type[Message], handler: Callable[..., Any]) -> None:
+        """A stream that the server sends; the handler yields messages."""
+        self.sending[path_of(method)] = (request, handler)
 
     def stream(self, method: str, handler: Callable[..., Any]) -> None:
         self.streams[f"/{PACKAGE}.{method}"] = handler
@@ -57,6 +63,13 @@ class Scripted:
         if details.method in self.unary:
             request, handler = self.unary[details.method]
             return grpc.unary_unary_rpc_method_handler(
+                handler,
+                request_deserializer=request.FromString,
+                response_serializer=lambda message: message.SerializeToString(),
+            )
+        if details.method in self.sending:
+            request, handler = self.sending[details.method]
+            return grpc.unary_stream_rpc_method_handler(
                 handler,
                 request_deserializer=request.FromString,
                 response_serializer=lambda message: message.SerializeToString(),
