@@ -64,13 +64,14 @@ class ApnsStandin(Standin):
     def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__()
         self._clock = clock
+        self.devices = Devices(clock)
 
     async def start(self, place: Place, people: People) -> None:
         """Make the signing key and the phones of the demo."""
         await super().start(place, people)
         self._key = p256_key(place, "apns key")
         self.tokens = ProviderTokens(self._key.public_key(), self._clock)
-        self.devices = Devices(people, self._clock, lambda text: place.secret(f"apns {text}"))
+        self.devices.start(people, lambda text: place.secret(f"apns {text}"))
 
     def provider_settings(self) -> Mapping[str, Settings]:
         """The table `[apns]`."""

@@ -33,14 +33,15 @@ class Device:
 class Devices:
     """Devices by token. The people of the demo market have one each, the same at every start."""
 
-    def __init__(
-        self, people: People, clock: Callable[[], datetime], make_token: Callable[[str], str]
-    ) -> None:
-        self._people = people
+    def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._make_token = make_token
         self._devices: OrderedDict[str, Device] = OrderedDict()
         self._made = 0
+
+    def start(self, people: People, make_token: Callable[[str], str]) -> None:
+        """Give the people their phones. `make_token` makes the same token of the same text."""
+        self._people = people
+        self._make_token = make_token
         for person in PEOPLE:
             self._keep(make_token(person), person)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -49,6 +50,7 @@ class FcmStandin(Standin):
     def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__()
         self._clock = clock
+        self.devices = Devices(clock)
         self._sent = 0
 
     async def start(self, place: Place, people: People) -> None:
@@ -56,8 +58,8 @@ class FcmStandin(Standin):
         await super().start(place, people)
         key = rsa_key(place, "fcm-account")
         self.oauth = OAuth(key.public_key(), f"{place.base_url}/token", self._clock)
-        self.devices = Devices(
-            people, self._clock, lambda text: f"{place.secret(text)[:22]}:APA91b{place.secret(f'fcm {text}')}"
+        self.devices.start(
+            people, lambda text: f"{place.secret(text)[:22]}:APA91b{place.secret(f'fcm {text}')}"
         )
         account = {
             "type": "service_account",
@@ -86,9 +88,7 @@ class FcmStandin(Standin):
         return self.devices.routes()
 
     async def _token(self, request: Request) -> Response:
-        form = await request.form()
-        values = {name: value for name, value in form.items() if isinstance(value, str)}
-        return self.oauth.answer(values)
+        return self.oauth.answer(dict(parse_qsl((await request.body()).decode("utf-8", "replace"))))
 
     async def _send(self, request: Request) -> Response:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
