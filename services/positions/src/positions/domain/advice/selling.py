@@ -1,0 +1,201 @@
+"""Advice to sell: too much in one place, a stop that is due, more risk than the limits, what does not suit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+from positions.domain import suitability
+from positions.domain.advice.account import MILLION, Account, Asset, Held, Order
+from positions.domain.advice.draft import Draft, with_orders
+from positions.domain.advice.orders import sell_orders
+from positions.domain.advice.what_if import RiskModel
+from positions.domain.alerts import Severity
+from positions.domain.alerts.kinds import CLEAR_AT
+
+UNDER = 0.99
+"""Targets lie a little below what clears the alert: prices move while orders fill."""
+
+CALMER = 0.5
+"""After a loss beyond its limit, the value at risk is brought to this part of what it is."""
+
+STEPS = 20
+"""A holding is sold in so many parts when the least sale is sought that brings the risk down."""
+
+
+def reduce_concentration(
+    account: Account, instrument_id: int, limit: float, severity: Severity, risk: RiskModel
+) -> Draft | None:
+    """Sell the holding down until its alert clears."""
+    held = account.holdings.get(instrument_id)
+    if held is None:
+        return None
+    wanted = lots_to_weight(account, held, held.value, limit * CLEAR_AT * UNDER)
+    orders = sell_orders(held, wanted)
+    facts = _of_asset(held.asset) | {"weight": account.weight(held.value), "limit": limit}
+    facts |= {"after": _weight_after(account, orders, (held,))}
+    return with_orders(
+        "reduce_concentration",
+        held.asset.symbol,
+        severity,
+        facts,
+        account,
+        orders,
+        risk,
+        _short(held.available_lots < wanted),
+    )
+
+
+def reduce_industry(
+    account: Account, industry: str, limit: float, severity: Severity, risk: RiskModel
+) -> Draft | None:
+    """Sell the industry's holdings down, the largest first, until its alert clears."""
+    members = account.of_industry(industry)
+    value = sum(held.value for held in members)
+    target = limit * CLEAR_AT * UNDER
+    orders: list[Order] = []
+    left = value
+    for held in members:
+        wanted = min(lots_to_weight(account, held, left, target), held.lots)
+        placed = sell_orders(held, wanted)
+        orders += placed
+        left -= sum(held.asset.value(order.lots) for order in placed)
+    facts = {"industry": industry, "weight": account.weight(value), "limit": limit}
+    facts |= {"after": _weight_after(account, orders, members)}
+    short = account.weight(left) > limit * CLEAR_AT
+    return with_orders(
+        "reduce_industry", industry, severity, facts, account, tuple(orders), risk, _short(short)
+    )
+
+
+def cut_loss(
+    account: Account, instrument_id: int, stop: float, severity: Severity, risk: RiskModel
+) -> Draft | None:
+    """Sell a holding whose loss has reached its stop."""
+    held = account.holdings.get(instrument_id)
+    if held is None:
+        return None
+    facts = _of_asset(held.asset) | {"loss": held.loss, "limit": stop, "money": held.cost - held.value}
+    return with_orders(
+        "cut_loss",
+        held.asset.symbol,
+        severity,
+        facts,
+        account,
+        sell_orders(held, held.lots),
+        risk,
+        _short(held.available_lots < held.lots),
+    )
+
+
+def sell_unsuitable(account: Account, stated_level: int, risk: RiskModel) -> Iterable[Draft]:
+    """Sell each holding whose product risk lies above the investor's class."""
+    for held in account.by_value():
+        if not suitability.unsuitable(stated_level, held.asset.risk_level):
+            continue
+        facts = _of_asset(held.asset) | {
+            "product_risk": held.asset.risk_level,
+            "stated": stated_level,
+            "weight": account.weight(held.value),
+        }
+        draft = with_orders(
+            "sell_unsuitable",
+            held.asset.symbol,
+            Severity.WARNING,
+            facts,
+            account,
+            sell_orders(held, held.lots),
+            risk,
+            _short(held.available_lots < held.lots),
+        )
+        if draft is not None:
+            yield draft
+
+
+def reduce_risk(
+    account: Account, reason: str, value: float, limit: float, severity: Severity, risk: RiskModel
+) -> Draft | None:
+    """Sell the least that brings the risk within its limit.
+
+    `reason` is the kind of alert: of `value_at_risk` and `leverage` the alert's own limit is the target; after a
+    loss (`loss_today`, `drawdown`) it is `CALMER` times the value at risk of now.
+    """
+    at_risk = risk.value_at_risk(_values(account))
+    if reason == "leverage":
+        allowed = limit * CLEAR_AT * UNDER * account.equity
+        orders = least_sales(account, risk, lambda now: now.gross <= allowed)
+    else:
+        share = limit * CLEAR_AT * UNDER * account.equity if reason == "value_at_risk" else CALMER * at_risk
+        orders = least_sales(account, risk, lambda now: risk.value_at_risk(_values(now)) <= share)
+    sold = sum(order.asset.value(order.lots) for order in orders)
+    facts = {"alert": reason, "figure": value, "limit": limit, "at_risk": at_risk, "sold": sold}
+    return with_orders("reduce_risk", reason, severity, facts, account, orders, risk)
+
+
+def least_sales(account: Account, risk: RiskModel, enough: Callable[[Account], bool]) -> tuple[Order, ...]:
+    """Sales until `enough(account)`: always a part of the holding that takes most risk away for its money.
+
+    The value at risk is convex in the holdings or nearly so, and its gradient tells what one more unit of money
+    sold takes away; following it step by step sells little more than the least that is needed.
+    """
+    wanted: dict[int, int] = {}
+    now = account
+    while not enough(now):
+        held = _riskiest(account, now, risk)
+        if held is None:
+            break
+        number = held.asset.instrument_id
+        wanted[number] = wanted.get(number, 0) + _part(held.asset, account.holdings[number].available_lots)
+        now = account.after(_all_sales(account, wanted))
+    return tuple(_all_sales(account, wanted))
+
+
+def _riskiest(start: Account, now: Account, risk: RiskModel) -> Held | None:
+    """The holding to sell from next: of those that have lots left to sell, the one that adds most risk."""
+    marginals = risk.marginals(_values(now))
+    left = [
+        held
+        for held in now.holdings.values()
+        if sell_orders(held, 1) and marginals.get(held.asset.instrument_id, 0.0) > 0
+    ]
+    return max(
+        left, key=lambda held: (marginals[held.asset.instrument_id], -held.asset.instrument_id), default=None
+    )
+
+
+def _all_sales(account: Account, wanted: Mapping[int, int]) -> list[Order]:
+    return [order for number, lots in wanted.items() for order in sell_orders(account.holdings[number], lots)]
+
+
+def _part(asset: Asset, available: int) -> int:
+    return max(math.ceil(available / STEPS), asset.board_lot)
+
+
+def lots_to_weight(account: Account, held: Held, value: float, target: float) -> int:
+    """Lots of `held` to sell so that `value`, which it is part of, falls to a weight of `target`.
+
+    Selling x of it costs c·x: (value − x) / (equity − c·x) ≤ target, so x ≥ (value − target·equity) / (1 − c·target).
+    """
+    over = value - target * account.equity
+    rate = (held.asset.fee_ppm + held.asset.duty_ppm) / MILLION
+    unit = held.asset.value(1)
+    return max(0, math.ceil(over / (1 - rate * target) / unit)) if unit > 0 else 0
+
+
+def _weight_after(account: Account, orders: Iterable[Order], members: Iterable[Held]) -> float:
+    after = account.after(orders)
+    numbers = {held.asset.instrument_id for held in members}
+    return after.weight(sum(held.value for number, held in after.holdings.items() if number in numbers))
+
+
+def _of_asset(asset: Asset) -> dict[str, object]:
+    return {"symbol": asset.symbol, "name_en": asset.name_en, "name_zh": asset.name_zh or asset.name_en}
+
+
+def _short(short: bool) -> tuple[str, ...]:
+    """The sentence for what cannot be sold today."""
+    return ("partly_sellable",) if short else ()
+
+
+def _values(account: Account) -> dict[int, float]:
+    return {number: held.value for number, held in account.holdings.items()}
