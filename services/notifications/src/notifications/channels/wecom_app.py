@@ -36,7 +36,7 @@ from notifications.domain.sending import (
 DUPLICATE_SECONDS: Final = 4 * 3600
 """For so long WeCom drops a request that is the same byte for byte; it takes no more."""
 
-_USER_ID: Final = re.compile(r"[A-Za-z0-9_\-@.]{1,64}")
+_USER_ID: Final = re.compile(r"(?!@all$)[A-Za-z0-9_\-@.]{1,64}")
 
 
 class WecomAppTable(ProviderTable):
