@@ -1,0 +1,165 @@
+"""Returns from closes with holes, and volatility. Rows are days, columns are instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import lfilter
+
+from .arrays import BoolArray, FloatArray, at_least, divided, fraction, labels, positive, series, vector
+from .errors import InvalidInputError
+
+RISKMETRICS_DECAY = 0.94
+
+
+@dataclass(frozen=True)
+class AlignedCloses:
+    """Closes of several instruments on one calendar; NaN where an instrument has no close that day."""
+
+    days: NDArray[np.generic]
+    instruments: tuple[str, ...]
+    closes: FloatArray
+
+
+@dataclass(frozen=True)
+class CompleteReturns:
+    """Simple returns without holes, and which of them are a proxy rather than the instrument's own.
+
+    `values` and `proxied` have shape (days - 1, instruments).
+    """
+
+    values: FloatArray
+    proxied: BoolArray
+
+    @property
+    def proxied_share(self) -> FloatArray:
+        """Share of each instrument's returns that are a proxy, 0 to 1."""
+        return np.asarray(self.proxied.mean(axis=0))
+
+
+def align(histories: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> AlignedCloses:
+    """Put (days, closes) of each instrument on the union of all days.
+
+    Days are anything that sorts. A day that stands twice in one history raises InvalidInputError.
+    """
+    if not histories:
+        raise InvalidInputError("histories", "must hold at least one instrument")
+    own_days = {name: np.asarray(days) for name, (days, _) in histories.items()}
+    calendar = np.unique(np.concatenate(list(own_days.values())))
+    closes = np.full((len(calendar), len(histories)), np.nan)
+    for column, (name, days) in enumerate(own_days.items()):
+        if len(np.unique(days)) != len(days):
+            raise InvalidInputError("histories", f"{name} has a day twice")
+        own = vector(f"closes of {name}", histories[name][1], size=len(days), missing=True)
+        closes[np.searchsorted(calendar, days), column] = own
+    return AlignedCloses(calendar, tuple(histories), closes)
+
+
+def simple(closes: ArrayLike) -> FloatArray:
+    """Simple returns P[t] / P[t-1] - 1, one row fewer than `closes`; NaN where either close is missing."""
+    prices = _prices(closes)
+    return np.asarray(prices[1:] / prices[:-1] - 1.0)
+
+
+def log(closes: ArrayLike) -> FloatArray:
+    """Log returns ln(P[t] / P[t-1]), one row fewer than `closes`; NaN where either close is missing."""
+    return np.diff(np.log(_prices(closes)), axis=0)
+
+
+def _prices(closes: ArrayLike) -> FloatArray:
+    prices = series("closes", closes, missing=True)
+    at_least(2, prices)
+    if (prices <= 0.0).any():
+        raise InvalidInputError("closes", "must be positive; give NaN where there is none")
+    return prices
+
+
+def complete(
+    closes: ArrayLike, groups: Sequence[str] | None = None, market: ArrayLike | None = None
+) -> CompleteReturns:
+    """Simple returns with every hole filled, so that a covariance or a scenario may be taken.
+
+    Policy. Where an instrument has no close (suspended, not yet listed, gone), its return is that day's
+    mean return of its group; where the group has none, `market` (days - 1 returns); where that is not given, the
+    mean of all; where nobody traded, zero. This is the index-return method by which Chinese funds value
+    suspended shares (CSRC announcement 2008 no. 38). On the day an instrument trades again its return is what
+    remains, so that the returns over the gap compound to the true change of price.
+
+    A proxy has less volatility than the instrument, so risk is understated: look at `proxied_share`.
+    """
+    prices = _prices(np.atleast_2d(np.asarray(closes, dtype=np.float64)))
+    raw = simple(prices)
+    names = labels("groups", groups if groups is not None else [""] * raw.shape[1], size=raw.shape[1])
+    values = np.where(np.isnan(raw), _proxies(raw, names, market), raw)
+    absent = np.isnan(prices)
+    _bridge_gaps(values, prices)
+    return CompleteReturns(values, absent[1:] | ~_seen_before(absent))
+
+
+def _seen_before(absent: BoolArray) -> BoolArray:
+    """Whether an instrument had any close before the day of each return."""
+    return np.maximum.accumulate(~absent, axis=0)[:-1]
+
+
+def _proxies(raw: FloatArray, names: NDArray[np.str_], market: ArrayLike | None) -> FloatArray:
+    everyone = _row_means(raw)
+    index = everyone if market is None else vector("market", market, size=len(raw), missing=True)
+    index = np.nan_to_num(np.where(np.isnan(index), everyone, index), nan=0.0)
+    proxies = np.empty_like(raw)
+    for name in np.unique(names):
+        members = names == name
+        own = _row_means(raw[:, members])
+        proxies[:, members] = np.where(np.isnan(own), index, own)[:, None]
+    return proxies
+
+
+def _row_means(values: FloatArray) -> FloatArray:
+    present = ~np.isnan(values)
+    return divided(np.where(present, values, 0.0).sum(axis=1), present.sum(axis=1), otherwise=np.nan)
+
+
+def _bridge_gaps(values: FloatArray, prices: FloatArray) -> None:
+    """Set the return of each day of resumption to what the proxies of its gap left over."""
+    absent = np.isnan(prices)
+    resumed = ~absent[1:] & absent[:-1] & _seen_before(absent)
+    for row, column in np.argwhere(resumed):
+        last = np.flatnonzero(~absent[: row + 1, column])[-1]
+        proxied = np.prod(1.0 + values[last:row, column])
+        values[row, column] = prices[row + 1, column] / prices[last, column] / proxied - 1.0
+
+
+def ewma_volatility(returns: ArrayLike, decay: float = RISKMETRICS_DECAY) -> FloatArray:
+    """Forecast of volatility per day by exponentially weighted squares (RiskMetrics, 1996), mean taken as zero.
+
+    sigma[t]^2 = sum_k decay^k r[t-1-k]^2 / sum_k decay^k. The weights are those of the days at hand, so no
+    start value is needed. Row t uses only the rows before t; row 0 is NaN, and the row after the last is the
+    forecast for the day to come. One row more than `returns`.
+    """
+    rows = series("returns", returns)
+    at_least(1, rows)
+    unknown = np.full((1, *rows.shape[1:]), np.nan)
+    return np.concatenate([unknown, np.sqrt(ewma_mean(rows**2, decay))])
+
+
+def ewma_mean(values: ArrayLike, decay: float = RISKMETRICS_DECAY) -> FloatArray:
+    """Exponentially weighted mean of the rows up to and with each row, the latest weighing most."""
+    rows = series("values", values)
+    weighted = lfilter([1.0 - fraction("decay", decay)], [1.0, -decay], rows, axis=0)
+    known = 1.0 - decay ** np.arange(1, len(rows) + 1)
+    return np.asarray(weighted / known.reshape(-1, *[1] * (rows.ndim - 1)))
+
+
+def realised_volatility(returns: ArrayLike, days_per_year: float = 252.0) -> FloatArray:
+    """Annualised sample standard deviation of daily returns; NaN rows are left out of each column.
+
+    `days_per_year` is 252 for the United States and 242 for mainland China. Fewer than two returns give NaN.
+    """
+    rows = series("returns", returns, missing=True)
+    count = (~np.isnan(rows)).sum(axis=0)
+    mean = divided(np.nansum(rows, axis=0), count, otherwise=np.nan)
+    squares = np.nansum((rows - mean) ** 2, axis=0)
+    variance = np.where(count > 1, divided(squares, np.maximum(count - 1, 1)), np.nan)
+    return np.asarray(np.sqrt(variance * positive("days_per_year", days_per_year)))
