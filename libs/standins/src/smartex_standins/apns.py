@@ -86,7 +86,7 @@ class ApnsStandin(Standin):
 
     def routes(self) -> Sequence[BaseRoute]:
         """The one route of APNs."""
-        return [Route("/3/device/{token}", self._send)]
+        return [Route("/3/device/{token}", self._send, methods=["GET", "POST", "PUT", "DELETE"])]
 
     def controls(self) -> Sequence[BaseRoute]:
         """The devices."""

@@ -65,9 +65,11 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     nothing. TLS still checks the certificate against the name.
     """
 
-    def __init__(self, resolver: Resolver = resolve) -> None:
+    def __init__(
+        self, resolver: Resolver = resolve, network: httpcore.AsyncNetworkBackend | None = None
+    ) -> None:
         self._resolver = resolver
-        self._network = httpcore.AnyIOBackend()
+        self._network = network or httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -101,10 +103,11 @@ class BackendTransport(httpx.AsyncHTTPTransport):
     """The transport of httpx, with connections made by a backend such as `GuardedBackend`."""
 
     def __init__(self, limits: httpx.Limits, backend: httpcore.AsyncNetworkBackend) -> None:
-        super().__init__(trust_env=False)
+        context = httpx.create_ssl_context(trust_env=False)
+        super().__init__(verify=context)
         # httpx has no argument for the backend; httpcore has.
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=context,
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
             network_backend=backend,
