@@ -40,6 +40,8 @@ class MailServer(SMTP):
             tls_context=context,
             require_starttls=True,
             auth_required=True,
+            # One mechanism: clients try every one, and a login that is to fail once would succeed by the next.
+            auth_exclude_mechanism=["LOGIN"],
             authenticator=authenticator,
         )
         self._faults = faults

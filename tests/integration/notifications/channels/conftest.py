@@ -92,7 +92,9 @@ Running = Callable[[Sequence[Standin]], AbstractAsyncContextManager[Desk]]
 @pytest.fixture
 def running(standins_folder: Path) -> Running:
     @asynccontextmanager
-    async def run(standins: Sequence[Standin], callbacks: str = "http://127.0.0.1:9/callbacks") -> AsyncIterator[Desk]:
+    async def run(
+        standins: Sequence[Standin], callbacks: str = "http://127.0.0.1:9/callbacks"
+    ) -> AsyncIterator[Desk]:
         async with serve(standins_folder, 0, callbacks, standins) as serving:
             desk = Desk(serving.url, serving.providers_file)
             try:

@@ -79,8 +79,8 @@ def compose(
     mail["Subject"] = message.title.encode("utf-8", "replace").decode()
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = message_id(message, sender)
-    _mark(mail, message, unsubscribe_url)
     _fill(mail, message)
+    _mark(mail, message, unsubscribe_url)
     return mail.as_bytes()
 
 
