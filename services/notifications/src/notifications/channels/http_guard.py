@@ -16,8 +16,11 @@ Resolver: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_FORBIDDEN = frozenset({ipaddress.ip_address("168.63.129.16")})
-"""Public by their number, and yet the metadata service of a cloud (Azure)."""
+_FORBIDDEN = (
+    # Metadata services of clouds (Oracle's is in the first), though public by what Python's tables say.
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),
+)
 
 
 class AddressForbidden(Exception):  # noqa: N818 - as the errors of libs/chassis are named
@@ -35,7 +38,10 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     return all(
-        ip.is_global and not ip.is_multicast and not ip.is_reserved and ip not in _FORBIDDEN
+        ip.is_global
+        and not ip.is_multicast
+        and not ip.is_reserved
+        and not any(ip in network for network in _FORBIDDEN)
         for ip in _unwrapped(outer)
     )
 

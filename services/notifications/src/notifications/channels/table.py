@@ -51,6 +51,9 @@ def _with_secrets(
         path = values.pop(f"{name}_file", None)
         if path is None:
             continue
+        if name in values:
+            problems.append(f"{name}: is given twice, here and in {name}_file")
+            continue
         try:
             values[name] = read_secret(Path(str(path)))
         except SettingsInvalid as error:

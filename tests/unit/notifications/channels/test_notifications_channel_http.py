@@ -1,0 +1,216 @@
+"""One call of a provider: what failed, and whether the request may have arrived."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from notifications.channels.http import (
+    MAX_ANSWER_BYTES,
+    MAX_RETRY_AFTER,
+    Answer,
+    HttpCaller,
+    failure,
+    new_client,
+    parse_retry_after,
+    safe_code,
+)
+from notifications.domain.sending import Failed, Refused
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def calling(serve: Serve, time_limit: float = 0.5) -> AsyncIterator[tuple[HttpCaller, str]]:
+    """A caller, and the URL of a server that behaves as told."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    caller = HttpCaller(new_client(time_limit=time_limit), clock=lambda: NOW, time_limit=time_limit)
+    try:
+        yield caller, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/secret-path"
+    finally:
+        await caller.close()
+        server.close()
+
+
+def saying(answer: bytes) -> Serve:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+
+    return serve
+
+
+async def test_an_answer() -> None:
+    answer = b'HTTP/1.1 201 Created\r\nLocation: /x\r\nContent-Length: 7\r\n\r\n{"a":1}'
+    async with calling(saying(answer)) as (caller, url):
+        got = await caller.post(url, content=b"body")
+    assert isinstance(got, Answer)
+    assert (got.status, got.headers["location"], got.json(), got.ok) == (201, "/x", {"a": 1}, True)
+
+
+async def test_nobody_listens_so_nothing_arrived() -> None:
+    async with calling(saying(b"")) as (caller, _):
+        got = await caller.post("http://127.0.0.1:9/")
+    assert got == Failed("CONNECTION_FAILED ConnectError")
+
+
+async def test_no_such_host_so_nothing_arrived() -> None:
+    async with calling(saying(b"")) as (caller, _):
+        for url in ("http://no.such.host.invalid/", "http://[", "nonsense", "ftp://127.0.0.1/"):
+            got = await caller.post(url)
+            assert isinstance(got, Failed)
+            assert not got.maybe_sent
+
+
+async def test_a_host_that_does_not_take_connections_in_time_got_nothing() -> None:
+    caller = HttpCaller(new_client(time_limit=5), clock=lambda: NOW, time_limit=0.2)
+    # TEST-NET-1 (RFC 5737): nobody is there.
+    got = await caller.post("http://192.0.2.1/")
+    await caller.close()
+    assert isinstance(got, Failed)
+    assert not got.maybe_sent
+
+
+async def test_closed_after_the_request_may_have_arrived() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with calling(serve) as (caller, url):
+        assert await caller.post(url, content=b"x") == Failed(
+            "CONNECTION_FAILED RemoteProtocolError", maybe_sent=True
+        )
+
+
+async def test_silence_may_have_arrived() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with calling(serve, time_limit=0.2) as (caller, url):
+        assert await caller.post(url) == Failed("TIMEOUT", maybe_sent=True)
+
+
+async def test_an_answer_that_drips_is_given_up() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(100):
+            writer.write(b".")
+            await asyncio.sleep(0.02)
+
+    async with calling(serve, time_limit=0.2) as (caller, url):
+        assert await caller.post(url) == Failed("ANSWER_CUT TimeoutError", maybe_sent=True)
+
+
+async def test_an_answer_cut_short_proves_nothing() -> None:
+    async with calling(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")) as (caller, url):
+        got = await caller.post(url)
+    assert got == Failed("ANSWER_CUT RemoteProtocolError", maybe_sent=True)
+
+
+async def test_what_is_no_http_may_have_arrived() -> None:
+    async with calling(saying(b"220 mail.example ESMTP\r\n\r\n")) as (caller, url):
+        got = await caller.post(url)
+    assert isinstance(got, Failed)
+    assert got.maybe_sent
+
+
+async def test_a_redirect_is_an_answer() -> None:
+    async with calling(saying(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\n\r\n")) as (
+        caller,
+        url,
+    ):
+        got = await caller.post(url)
+    assert isinstance(got, Answer)
+    assert got.status == 302
+
+
+async def test_a_long_answer_is_read_no_further() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (10 * MAX_ANSWER_BYTES))
+
+    async with calling(serve) as (caller, url):
+        got = await caller.post(url)
+    assert isinstance(got, Answer)
+    assert got.body == b"x" * MAX_ANSWER_BYTES
+    assert got.json() == {}
+
+
+async def test_no_url_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with calling(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as (caller, url):
+        await caller.post(url)
+    assert "secret-path" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        ("0", 0),
+        # 90 s after NOW
+        ("Mon, 02 Mar 2026 09:31:30 GMT", 90),
+        # Before NOW
+        ("Mon, 02 Mar 2026 09:00:00 GMT", 0),
+        ("999999999999999999999", MAX_RETRY_AFTER.total_seconds()),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", MAX_RETRY_AFTER.total_seconds()),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+        ("１２０", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    expected = None if seconds is None else timedelta(seconds=seconds)
+    assert parse_retry_after(value, NOW) == expected
+
+
+@given(st.text(max_size=40))
+def test_any_retry_after_is_within_bounds(value: str) -> None:
+    wait = parse_retry_after(value, NOW)
+    assert wait is None or timedelta(0) <= wait <= MAX_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, Refused("REFUSED 400 X")),
+        (401, Failed("NOT_ALLOWED 401 X")),
+        (403, Failed("NOT_ALLOWED 403 X")),
+        (408, Failed("NOT_ALLOWED 408 X")),
+        (413, Refused("REFUSED 413 X")),
+        (429, Failed("RATE_LIMITED 429 X")),
+        (500, Failed("PROVIDER_FAILED 500 X")),
+        (502, Failed("PROVIDER_FAILED 502 X", maybe_sent=True)),
+        (503, Failed("PROVIDER_FAILED 503 X")),
+        (504, Failed("PROVIDER_FAILED 504 X", maybe_sent=True)),
+    ],
+)
+def test_failure_by_status(status: int, expected: object) -> None:
+    assert failure(Answer(status, {}, b"", NOW), "X") == expected
+
+
+@given(st.one_of(st.text(), st.integers(), st.none(), st.lists(st.text())))
+def test_a_code_never_carries_a_text(code: object) -> None:
+    kept = safe_code(code)
+    assert kept == "" or (kept == code and kept.isascii() and " " not in kept and "@" not in kept)
+
+
+@given(st.binary(max_size=200))
+def test_any_body_can_be_asked_for_json(body: bytes) -> None:
+    assert isinstance(Answer(200, {}, body, NOW).json(), dict)
