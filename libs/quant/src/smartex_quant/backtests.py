@@ -129,27 +129,22 @@ def kupiec(violations: int, days: int, level: float) -> Likelihood:
 
 
 def kupiec_band(days: int, level: float, confidence: float = 0.95) -> tuple[int, int]:
-    """Least and most violations that Kupiec's test does not reject at 1 - confidence, both included.
-
-    (0, -1), an empty band, cannot come up: the count nearest to the expected one always passes for days >= 1.
-    """
+    """Least and most violations that Kupiec's test does not reject at 1 - confidence, both included."""
     if days < 1:
         raise InvalidInputError("days", f"must be at least 1, is {days}")
     miss = 1.0 - fraction("level", level)
     counts = np.arange(days + 1)
     ratio = -2.0 * (_bernoulli(counts, days, miss) - _bernoulli(counts, days, counts / days))
     passed = np.flatnonzero(ratio <= stats.chi2.ppf(fraction("confidence", confidence), 1))
-    if len(passed) == 0:
-        nearest = round(days * miss)
-        return nearest, nearest
     return int(passed[0]), int(passed[-1])
 
 
 def christoffersen_independence(violations: ArrayLike) -> Likelihood:
     """Do violations come in clusters (Christoffersen, 1998)? First-order Markov chain against independence.
 
-    LR = -2 [l(pi) - l(pi01, pi11)], chi-squared with one degree of freedom. A run without violations has nothing to
-    test: statistic 0, p 1.
+    LR = -2 [l(pi) - l(pi01, pi11)], chi-squared with one degree of freedom for many pairs of violations in a row.
+    Where few are to be expected (1000 days at 95 %: 2.5) it rejects a right model too often, 8 % of the time for 5 %.
+    A run without violations has nothing to test: statistic 0, p 1.
     """
     calm, stormy = _transitions(_hits(violations))
     together = _bernoulli(

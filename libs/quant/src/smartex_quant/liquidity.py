@@ -54,8 +54,8 @@ def cost_to_leave(
     daily = vector("volatilities", volatilities, size=len(held))
     if (half < 0.0).any() or (daily < 0.0).any():
         raise InvalidInputError("spreads and volatilities", "must not be negative")
-    share = divided(held, traded, otherwise=np.inf)
-    moved = np.where(np.isinf(share), np.inf, positive("impact", impact) * daily * np.sqrt(share))
+    moved = positive("impact", impact) * daily * np.sqrt(divided(held, traded))
+    moved = np.where(traded > 0.0, moved, np.inf)
     return np.multiply(money, half + moved, out=np.zeros_like(money), where=held > 0.0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from .arrays import FloatArray, at_least, fraction, labels, vector
+from .arrays import FloatArray, at_least, fraction, labels, series, vector
 from .errors import HistoryTooShortError, InvalidInputError
 
 
@@ -27,7 +27,9 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     z = _normal(confidence)
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Interval(max(0.0, float(centre - half)), share, min(1.0, float(centre + half)))
+    low = 0.0 if successes == 0 else float(centre - half)  # the ends are exact, but for rounding
+    high = 1.0 if successes == trials else float(centre + half)
+    return Interval(low, share, high)
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -104,15 +106,13 @@ def bootstrap(
     Phi(-sqrt(n / (n - 1)) t[n-1]), n rows or clusters, which makes up for the narrowness of small samples. A draw in
     which the statistic is NaN is left out; InvalidInputError if it is so in half of them.
     """
-    values = np.asarray(rows, dtype=np.float64)
-    if values.ndim not in (1, 2) or not np.isfinite(values).all():
-        raise InvalidInputError("rows", "must be a vector or matrix of finite numbers")
+    values = series("rows", rows)
     groups = _cluster_numbers(clusters, len(values))
-    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
-    count = len(members)
-    if len(values) == 0 or count < 2:
-        raise HistoryTooShortError(2, count if len(values) else 0)
-    figures = np.array([statistic(values[_draw(members, generator)]) for _ in range(draws)])
+    order, sizes = np.argsort(groups, kind="stable"), np.bincount(groups)
+    count = len(sizes)
+    if count < 2:
+        raise HistoryTooShortError(2, count)
+    figures = np.array([statistic(values[order[_drawn(sizes, generator)]]) for _ in range(draws)])
     figures = figures[~np.isnan(figures)]
     if 2 * len(figures) < draws:
         raise InvalidInputError("statistic", "is not defined on half of the draws")
@@ -179,6 +179,9 @@ def _cluster_numbers(clusters: Sequence[str] | None, size: int) -> NDArray[np.in
     return np.unique(labels("clusters", clusters, size=size), return_inverse=True)[1]
 
 
-def _draw(members: list[NDArray[np.intp]], generator: np.random.Generator) -> NDArray[np.intp]:
-    picked = generator.integers(len(members), size=len(members))
-    return np.concatenate([members[number] for number in picked])
+def _drawn(sizes: NDArray[np.intp], generator: np.random.Generator) -> NDArray[np.intp]:
+    """Positions of the members of as many clusters as there are, drawn with replacement; members lie side by side."""
+    picked = generator.integers(len(sizes), size=len(sizes))
+    starts, taken = (np.cumsum(sizes) - sizes)[picked], sizes[picked]
+    before = np.cumsum(taken) - taken
+    return np.asarray(np.arange(taken.sum()) + np.repeat(starts - before, taken))

@@ -88,8 +88,8 @@ def scenario(
 ) -> Stressed:
     """Shock the holdings as a user says; see `Scenario` for which shock holds. Unknown names have no effect."""
     money = vector("exposures", exposures)
-    names = labels("instruments", instruments, size=len(money))
     groups = labels("industries", industries, size=len(money))
+    names = labels("instruments", instruments, size=len(money))
     moves = market(money, shocks.market or 0.0, betas).shocks
     for where, own in ((groups, shocks.industries), (names, shocks.instruments)):
         for name, shock in own.items():
