@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from positions.domain.habits.intervals import wilson
+from smartex_quant.drawdown import drawdown
+from smartex_quant.statistics import wilson
 
 PROTECTING = frozenset(
     {"reduce_concentration", "reduce_industry", "reduce_risk", "sell_unsuitable", "diversify"}
@@ -31,8 +31,6 @@ HORIZON_DAYS: Mapping[str, int] = {
 }
 """Calendar days after which advice is settled; habits take `HABIT_HORIZON_DAYS`."""
 HABIT_HORIZON_DAYS = 60
-
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,8 @@ def settle(kind: str, basis: Basis, prices: Mapping[int, Sequence[float]]) -> Se
     change[0] = 0.0  # costs are paid after the moment of the advice
     benefit = float(change[-1]) / basis.equity if basis.equity > 0 else 0.0
     if kind in PROTECTING:
-        return Settled(benefit, worst_drawdown(without + change) < worst_drawdown(without))
+        return Settled(benefit, _worst_drawdown(without + change) < _worst_drawdown(without))
     return Settled(benefit, benefit > 0)
-
-
-def worst_drawdown(equity: NDArray[np.float64]) -> float:
-    """Largest fall from a peak, 0 to 1."""
-    return float(np.max(1.0 - equity / np.maximum.accumulate(equity), initial=0.0))
 
 
 def taken_share(suggested_lots: int, traded_lots: int) -> float:
@@ -97,8 +90,13 @@ def hit_rate(helped: int, settled: int) -> tuple[float, float, float]:
     """Share that helped with Wilson's score interval (1927) at 95 %. (0, 0, 1) before anything is settled."""
     if settled == 0:
         return 0.0, 0.0, 1.0
-    share = helped / settled
-    return share, *wilson(share, settled, _Z95)
+    low, share, high = wilson(helped, settled)
+    return share, low, high
+
+
+def _worst_drawdown(equity: NDArray[np.float64]) -> float:
+    """Largest fall from a peak; 0 for an account that has nothing to lose."""
+    return drawdown(equity).worst if equity[0] > 0 else 0.0
 
 
 def _growth(path: Sequence[float]) -> NDArray[np.float64]:

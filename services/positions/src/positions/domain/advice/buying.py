@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import numpy as np
+from smartex_quant.concentration import concentration
 
 from positions.domain import suitability
 from positions.domain.advice.account import Account, Asset, Order
 from positions.domain.advice.draft import Draft, with_orders
 from positions.domain.advice.orders import buy_orders
-from positions.domain.advice.what_if import RiskModel, hhi
+from positions.domain.advice.what_if import RiskModel
 from positions.domain.alerts import Severity
 
 CONCENTRATED = 0.5
@@ -40,7 +40,7 @@ def diversify(
     Only what suits the class is bought. Industries in which the investor has shown expertise come first, then what
     adds least risk for its money.
     """
-    index = hhi(np.array([held.value for held in account.holdings.values()]))
+    index = concentration([held.value for held in account.holdings.values()]).hhi
     if not account.holdings or index < CONCENTRATED:
         return None
     ranked = _ranked(account, _candidates(account, stated_level, listed), known_industries, risk)

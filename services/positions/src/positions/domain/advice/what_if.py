@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from smartex_quant.concentration import concentration
 
 from positions.domain.advice.account import Account
 
@@ -45,19 +44,13 @@ def figures(account: Account, risk: RiskModel) -> dict[str, tuple[str, float]]:
     largest = max(values.values(), default=0.0)
     found = {
         "largest_weight": (SHARE, account.weight(largest)),
-        "hhi": (SHARE, hhi(np.array(list(values.values())))),
+        "hhi": (SHARE, concentration(list(values.values())).hhi),
         "leverage": (SHARE, account.weight(account.gross)),
         "worst_stress": (MONEY, risk.worst_stress(values)),
     }
     if risk.known:
         found["value_at_risk"] = (MONEY, risk.value_at_risk(values))
     return found
-
-
-def hhi(values: NDArray[np.float64]) -> float:
-    """Herfindahl-Hirschman index of holdings: the sum of their squared shares of all holdings. 0 without any."""
-    total = float(np.abs(values).sum()) if len(values) else 0.0
-    return float(((np.abs(values) / total) ** 2).sum()) if total > 0 else 0.0
 
 
 def compare(before: Account, after: Account, risk: RiskModel) -> tuple[Figure, ...]:

@@ -1,0 +1,99 @@
+"""Notices on their way to the bus: written in the transaction of what they tell, appended afterwards.
+
+A crash between append and delete appends a notice again; its id is the same, and readers drop repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+import structlog
+from smartex.notifications.v1.notice_pb2 import Notice
+from smartex_bus import Bus, BusError, Record, Topic
+from smartex_chassis import counter, gauge
+from smartex_store import Connection, Database, StoreError
+
+NOTICES_TOPIC = "notifications.notices.v1"
+
+_BATCH = 500
+_IDLE_SECONDS = 2.0
+_RETRY_SECONDS = 0.5
+
+_log = structlog.get_logger("positions.outbox")
+_relayed = counter("positions_notices_total", "Notices appended to the bus")
+_waiting = gauge("positions_outbox_records", "Notices that waited for the bus when it was last looked at")
+
+
+async def put(connection: Connection, notices: Iterable[Notice]) -> None:
+    """Add notices in the transaction of what they tell."""
+    rows = [(notice.account_id, notice.SerializeToString()) for notice in notices]
+    if rows:
+        await connection.executemany(
+            "INSERT INTO positions.outbox (account_id, notice) VALUES ($1, $2)", rows
+        )
+
+
+class Relay:
+    """Moves notices from the table to the bus, oldest first. Several pods may run one."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._database = database
+        self._bus = bus
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to relay."""
+        await self._bus.ensure_topics(Topic(NOTICES_TOPIC))
+        self._task = asyncio.create_task(self._run(), name="positions-outbox")
+
+    async def stop(self) -> None:
+        """Stop; what is left goes out after the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def wake(self) -> None:
+        """Say that something was committed."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                while await self.relay():
+                    pass
+            except (BusError, StoreError, OSError) as error:
+                _log.warning("outbox_waits", why=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
+
+    async def relay(self) -> int:
+        """Move one batch; returns how many notices it held."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                """
+                SELECT number, account_id, notice FROM positions.outbox
+                 ORDER BY number LIMIT $1 FOR UPDATE SKIP LOCKED
+                """,
+                _BATCH,
+            )
+            _waiting.set(len(rows))
+            if not rows:
+                return 0
+            appender = self._bus.appender(NOTICES_TOPIC)
+            await appender.append(
+                *(Record(row["notice"], key=str(row["account_id"]).encode()) for row in rows)
+            )
+            await connection.execute(
+                "DELETE FROM positions.outbox WHERE number = ANY($1::bigint[])",
+                [row["number"] for row in rows],
+            )
+        _relayed.inc(len(rows))
+        return len(rows)
