@@ -22,11 +22,11 @@ from smartex.matching.v1.order_query_pb2 import (
 )
 from smartex.matching.v1.types_pb2 import Fill, Money, Order, OrderStatus, Side
 from smartex_chassis import InvalidInput, NotFound, principal
+from smartex_chassis.pages import make_token, page_size, read_token
 
 from matching.history.money import money, tick_value
 from matching.history.queries import FillFilter, OrderFilter, Queries
 from matching.history.sources import Catalogue
-from matching.pages import make_token, page_size, read_token
 from matching.times import nanoseconds, stamp
 
 SERVICE = "smartex.matching.v1.OrderQueryService"

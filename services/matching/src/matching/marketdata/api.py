@@ -23,6 +23,7 @@ from smartex.matching.v1.market_data_pb2 import (
 )
 from smartex.matching.v1.types_pb2 import Instrument
 from smartex_chassis import InvalidInput, NotFound, Overloaded
+from smartex_chassis.pages import make_token, page_size, read_token
 
 from matching.marketdata import messages
 from matching.marketdata.books import read_state, to_snapshot
@@ -30,7 +31,6 @@ from matching.marketdata.candles import SECONDS, tick_value
 from matching.marketdata.feed import L1, L2, L3, TRADES, Feed
 from matching.marketdata.listing import Listing
 from matching.marketdata.subscribers import ConflatedSubscriber, StreamSubscriber, Subscriber
-from matching.pages import make_token, page_size, read_token
 from matching.times import nanoseconds
 
 SERVICE = "smartex.matching.v1.MarketDataService"

@@ -8,7 +8,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
-from smartex_chassis import InvalidInput
+from smartex_chassis.errors import InvalidInput
 
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matching.pages import make_token, page_size, read_token
 from matching.times import nanoseconds
 from smartex.matching.v1.order_query_pb2 import ListOrdersRequest
 from smartex_chassis import InvalidInput
+from smartex_chassis.pages import make_token, page_size, read_token
 
 keys = st.integers(-(2**63), 2**63 - 1)
 scopes = st.lists(st.one_of(st.integers(), st.text(), st.none()), max_size=4)
