@@ -115,9 +115,10 @@ def signing_secrets(address: Address) -> list[bytes]:
 
 
 def decode_secret(text: str) -> bytes:
-    """Return the key of a `whsec_…` secret; empty if it is none."""
+    """Return the key of a `whsec_…` secret, padded or not; empty if it is none."""
+    key = text.removeprefix(SECRET_PREFIX)
     try:
-        return base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+        return base64.b64decode(key + "=" * (-len(key) % 4), validate=True)
     except (binascii.Error, ValueError):
         return b""
 
