@@ -1,0 +1,1 @@
+"""The positions domain: pure functions over arrays. No I/O, no clock, no protobuf."""
