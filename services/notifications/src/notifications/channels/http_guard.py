@@ -116,5 +116,6 @@ class BackendTransport(httpx.AsyncHTTPTransport):
             ssl_context=context,
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
             network_backend=backend,
         )
