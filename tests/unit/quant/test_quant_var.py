@@ -15,6 +15,7 @@ MODELS = {
     "normal": lambda rows: Parametric(rows, tail="normal"),
     "constant": lambda rows: Parametric(rows, "constant", "normal"),
 }
+SHRUNK = [MODELS[name] for name in ("student", "normal", "constant")]
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 coherent_model = pytest.mark.parametrize("make", [MODELS["plain"], MODELS["normal"]], ids=["plain", "normal"])
 cases = st.tuples(
@@ -166,7 +167,7 @@ def test_weights_of_the_tail_are_those_of_a_spectral_measure(count, probability)
 def test_a_book_of_nothing_risks_nothing(make):
     found = make(market(1)).risk(np.zeros(4))
     assert found.var == found.es == 0.0
-    assert np.isfinite(found.marginal_var).all()
+    np.testing.assert_array_equal(found.marginal_var, np.zeros(4))
 
 
 @every_model
@@ -190,6 +191,16 @@ def test_a_short_hedge_has_a_negative_component(make):
     rows = np.hstack([own, own + np.random.default_rng(0).normal(0, 0.001, own.shape)])
     found = make(rows).risk([1e6, -4e5], 0.95)
     assert found.component_var[1] < 0.0 < found.component_var[0]
+
+
+@every_model
+def test_a_perfect_hedge_takes_the_risk_away(make):
+    own = market(2, 1)
+    model = make(np.hstack([own, own]))
+    hedged, alone = model.risk([1e6, -1e6], 0.95), model.risk([1e6, 0.0], 0.95)
+    assert np.isfinite(hedged.marginal_var).all()
+    # Historical simulation sees nothing left; shrinkage does not trust a correlation of one.
+    assert hedged.var <= (0.6 * alone.var if make in SHRUNK else 1e-6)
 
 
 def test_a_day_after_a_spell_without_trading_is_not_blown_up():

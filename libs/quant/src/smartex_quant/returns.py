@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
-from .arrays import BoolArray, FloatArray, at_least, divided, fraction, labels, positive, series, vector
+from .arrays import (
+    BoolArray,
+    FloatArray,
+    at_least,
+    divided,
+    fraction,
+    labels,
+    matrix,
+    positive,
+    series,
+    vector,
+)
 from .errors import InvalidInputError
 
 RISKMETRICS_DECAY = 0.94
@@ -90,7 +101,7 @@ def complete(
 
     A proxy has less volatility than the instrument, so risk is understated: look at `proxied_share`.
     """
-    prices = _prices(np.atleast_2d(np.asarray(closes, dtype=np.float64)))
+    prices = _prices(matrix("closes", closes, missing=True))
     raw = simple(prices)
     names = labels("groups", groups if groups is not None else [""] * raw.shape[1], size=raw.shape[1])
     values = np.where(np.isnan(raw), _proxies(raw, names, market), raw)

@@ -62,6 +62,8 @@ class Historical:
         scenarios = self._scenarios(money)
         count = len(scenarios.gains)
         at_least(round(1.0 / (1.0 - level)), scenarios.gains)
+        if not scenarios.gains.any():
+            return TailRisk.from_marginals(money, 0.0 * money, 0.0 * money, level, horizon_days)
         days = self._draw(count, horizon_days)
         worst_first = days[np.argsort(scenarios.gains[days].sum(axis=1), kind="stable")]
         var, es = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from smartex_quant.returns import RISKMETRICS_DECAY, ewma_volatility
 from .scenarios import BURN_IN_DAYS
 from .tail_risk import TailRisk, checked_history, checked_question, standardised
 
-_INVERSE_DEGREES = np.linspace(0.005, 0.4, 80)  # degrees of freedom from 200 down to 2.5
+_INVERSE_DEGREES = np.linspace(0.005, 0.4, 40)  # degrees of freedom from 200 down to 2.5
 
 
 class Parametric:
@@ -26,11 +27,11 @@ class Parametric:
 
     volatility "ewma": tomorrow's forecast with `decay`; "constant": root mean square of the history.
     Correlations are those of the returns divided by that volatility, day by day, shrunk towards none by the
-    intensity of Ledoit & Wolf (2004), so there may be more instruments than days.
+    intensity of Ledoit & Wolf (2004), so there may be more instruments than days, and no hedge is taken for perfect.
 
     tail "student": t innovations. Degrees of freedom by maximum likelihood on the portfolio's own returns divided by
     their volatility forecast, and the quantile is multiplied by the root mean square of those (a forecast from
-    few days is too sure of itself). tail "normal": the Gaussian quantile.
+    few days is too sure of itself). The marginals take that tail as given. tail "normal": the Gaussian quantile.
 
     Longer horizons: square root of time, which is exact for the variance of independent days; the tail's
     shape is kept, which errs on the side of caution.
@@ -94,12 +95,14 @@ class Parametric:
         return size * var, size * es
 
 
+@lru_cache(maxsize=64)
 def normal_tail(probability: float) -> tuple[float, float]:
     """VaR -z and ES phi(z) / p of a standard normal gain, with z its quantile at p."""
     quantile = stats.norm.ppf(probability)
     return float(-quantile), float(stats.norm.pdf(quantile) / probability)
 
 
+@lru_cache(maxsize=1024)
 def student_tail(probability: float, degrees: float) -> tuple[float, float]:
     """VaR and ES of a t gain scaled to unit variance.
 

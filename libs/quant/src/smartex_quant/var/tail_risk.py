@@ -22,7 +22,8 @@ class TailRisk:
     A loss is positive. `var` is the loss that is exceeded with probability 1 - level over the horizon, `es`
     the mean loss beyond it (Acerbi & Tasche, 2002). `marginal_*` is the change of the figure for one more unit of
     money in each instrument, zero holdings included. `component_*` is exposure times marginal; by Euler's theorem
-    the components add up to the figure (Tasche, 1999). A hedge has a negative component.
+    the components add up to the figure (Tasche, 1999). A hedge has a negative component. A book that cannot gain or
+    lose has no derivative; its marginals are zero.
     """
 
     level: float
@@ -70,7 +71,7 @@ def checked_question(exposures: ArrayLike, size: int, level: float, horizon_days
     """Return the exposures as a vector of `size`, having checked level and horizon."""
     if fraction("level", level) < MIN_LEVEL:
         raise InvalidInputError("level", f"must be at least {MIN_LEVEL}, is {level}")
-    if horizon_days != int(horizon_days) or not 1 <= horizon_days <= MAX_HORIZON_DAYS:
+    if horizon_days not in range(1, MAX_HORIZON_DAYS + 1):
         raise InvalidInputError("horizon_days", f"must be 1 to {MAX_HORIZON_DAYS}, is {horizon_days}")
     return vector("exposures", exposures, size=size)
 
