@@ -106,8 +106,8 @@ async def test_aliyun_codes(bench: Bench, message: Any, code: str, outcome: obje
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"access_key_id": "LTAIother"}, "InvalidAccessKeyId.NotFound"),
-        ({"access_key_secret": "other"}, "SignatureDoesNotMatch"),
+        ({"access_key_id": "LTAIother"}, "404 InvalidAccessKeyId.NotFound"),
+        ({"access_key_secret": "other"}, "400 SignatureDoesNotMatch"),
     ],
 )
 async def test_aliyun_checks_the_signature(
@@ -121,7 +121,7 @@ async def test_aliyun_checks_the_signature(
 
 async def test_aliyun_refuses_an_old_date(bench: Bench, message: Any, clock: Any) -> None:
     slow = sms.build(bench.desk.tables["sms"], clock=lambda: clock() - timedelta(minutes=16))
-    assert await slow.send(ALICE, message()) == Failed("NOT_ALLOWED InvalidTimeStamp.Expired")
+    assert await slow.send(ALICE, message()) == Failed("NOT_ALLOWED 400 InvalidTimeStamp.Expired")
     await slow.close()
 
 

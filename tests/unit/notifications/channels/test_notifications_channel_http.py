@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -27,17 +28,21 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-@asynccontextmanager
-async def calling(serve: Serve, time_limit: float = 0.5) -> AsyncIterator[tuple[HttpCaller, str]]:
-    """A caller, and the URL of a server that behaves as told."""
-
+def serve_and_close(serve: Serve) -> Serve:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await serve(reader, writer)
         finally:
             writer.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    return accept
+
+
+@asynccontextmanager
+async def calling(serve: Serve, time_limit: float = 0.5) -> AsyncIterator[tuple[HttpCaller, str]]:
+    """A caller, and the URL of a server that behaves as told."""
+
+    server = await asyncio.start_server(serve_and_close(serve), "127.0.0.1", 0)
     caller = HttpCaller(new_client(time_limit=time_limit), clock=lambda: NOW, time_limit=time_limit)
     try:
         yield caller, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/secret-path"
@@ -149,6 +154,39 @@ async def test_a_long_answer_is_read_no_further() -> None:
     assert isinstance(got, Answer)
     assert got.body == b"x" * MAX_ANSWER_BYTES
     assert got.json() == {}
+
+
+def garbage(random: Random) -> bytes:
+    """Bytes that begin as an answer of HTTP/1.1 or HTTP/2 may, and go wrong somewhere."""
+    heads = (b"", b"HTTP/1.1 200 OK\r\n", b"\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0")
+    frame = bytes([0, 0, random.randrange(64), random.randrange(12), random.randrange(256), 0, 0, 0, 1])
+    return random.choice(heads) + random.choice((b"", frame)) + random.randbytes(random.randrange(80))
+
+
+@pytest.mark.parametrize("http2", [False, True])
+async def test_garbage_is_a_failure_or_an_answer(http2: bool) -> None:
+    random = Random(20260302)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(garbage(random))
+        writer.write_eof()
+        # To close while the caller still writes would keep it from reading.
+        await reader.read()
+
+    server = await asyncio.start_server(serve_and_close(serve), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    caller = HttpCaller(new_client(time_limit=1, http2=http2), clock=lambda: NOW, time_limit=1)
+    for _ in range(150):
+        assert isinstance(await caller.post(url, content=b"{}"), Answer | Failed)
+    await caller.close()
+    server.close()
+
+
+async def test_a_header_that_cannot_be_sent_is_a_failure() -> None:
+    async with calling(saying(b"")) as (caller, url):
+        for value in ("中文", "a\r\nb: c", "\x00"):
+            assert isinstance(await caller.post(url, headers={"authorization": value}), Failed)
 
 
 async def test_no_url_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -117,9 +117,9 @@ def answer(status: int, body: object) -> Answer:
         (answer(200, {"Code": "isv.BUSINESS_LIMIT_CONTROL"}), Failed("isv.BUSINESS_LIMIT_CONTROL")),
         (answer(200, {"Code": "isv.SMS_TEMPLATE_ILLEGAL"}), Refused("isv.SMS_TEMPLATE_ILLEGAL")),
         (answer(400, {"Code": "Throttling.User"}), Failed("RATE_LIMITED Throttling.User")),
-        (answer(400, {"Code": "SignatureDoesNotMatch"}), Failed("NOT_ALLOWED SignatureDoesNotMatch")),
+        (answer(400, {"Code": "SignatureDoesNotMatch"}), Failed("NOT_ALLOWED 400 SignatureDoesNotMatch")),
         (answer(503, {"Code": "ServiceUnavailable"}), Failed("PROVIDER_FAILED 503 ServiceUnavailable")),
-        (answer(200, "<html>"), Failed("NOT_ALLOWED ")),
+        (answer(200, "<html>"), Failed("NOT_ALLOWED 200")),
     ],
 )
 def test_what_aliyun_says(got: Answer, outcome: object) -> None:

@@ -26,6 +26,8 @@ MAX_RETRY_AFTER = timedelta(days=1)
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=60)
 """Connections of one channel, and the seconds that an idle one is kept; APNs takes reconnecting for an attack."""
 
+# OSError: a TLS error amid a connection comes as it is. TimeoutError is one, too.
+_NETWORK = (httpx.HTTPError, OSError)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 
 
@@ -81,7 +83,7 @@ class HttpCaller:
                 response = await self._client.send(request, stream=True)
         except (TimeoutError, httpx.TimeoutException):
             return Failed("TIMEOUT", maybe_sent=written.started)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (*_NETWORK, httpx.InvalidURL, UnicodeError) as error:
             return Failed(f"CONNECTION_FAILED {type(error).__name__}", maybe_sent=written.started)
         except AddressForbidden:
             return Refused("ADDRESS_FORBIDDEN")
@@ -95,7 +97,7 @@ class HttpCaller:
                     body += part[: MAX_ANSWER_BYTES - len(body)]
                     if len(body) >= MAX_ANSWER_BYTES:
                         break
-        except (TimeoutError, httpx.HTTPError) as error:
+        except _NETWORK as error:
             # An answer that is cut short may come from a proxy whose server has died: it proves nothing.
             return Failed(f"ANSWER_CUT {type(error).__name__}", maybe_sent=True)
         finally:

@@ -180,12 +180,10 @@ def outcome(answer: Answer) -> Outcome:
         return Failed(f"RATE_LIMITED {code}", answer.retry_after())
     if code.startswith("isv."):
         return Refused(code)
+    if answer.status == 429 or answer.status >= 500:
+        return failure(answer, code)
     # What is left is about our key and signature, or no answer of the API at all.
-    return (
-        failure(answer, code)
-        if answer.status == 429 or answer.status >= 500
-        else Failed(f"NOT_ALLOWED {code}")
-    )
+    return Failed(f"NOT_ALLOWED {answer.status} {code}".rstrip())
 
 
 def _receipt(item: Mapping[str, object]) -> SmsReceipt:
