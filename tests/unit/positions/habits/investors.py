@@ -7,7 +7,7 @@ All accounts of a call are simulated at once, each in a market of its own.
 
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from positions.domain.habits import FILL, AccountRecords, Market
@@ -42,16 +42,17 @@ class Investor:
     skill: float = 0.0  # drift a day of what is held in industry 0, beyond the industry
 
 
-@cache
+@lru_cache(maxsize=3)
 def population(investor: Investor, seed: int):
     """Histories of `ACCOUNTS` investors alike, each cut after `TRADES` trades."""
-    return [build_history(account) for account in simulate(investor, ACCOUNTS, 420, seed, TRADES)]
+    days = round(175 / investor.purchases)  # enough, with as many sales as purchases
+    return [build_history(account) for account in simulate(investor, ACCOUNTS, days, seed, TRADES)]
 
 
-@cache
+@lru_cache(maxsize=1)
 def long_lives(investor: Investor):
     """Histories of a few investors alike over thousands of trades each: where figures come to rest."""
-    return [build_history(account) for account in simulate(investor, 20, 3000, seed=7)]
+    return [build_history(account) for account in simulate(investor, 12, 3000, seed=7)]
 
 
 def simulate(investor: Investor, accounts: int, days: int, seed: int, trades: int | None = None):
@@ -66,8 +67,8 @@ def _world(rng, accounts, days, skill):
     industries = np.arange(INSTRUMENTS) % INDUSTRIES
     market = rng.normal(0, MARKET_VOLATILITY, (accounts, days, 1))
     industry = market + rng.normal(0, INDUSTRY_VOLATILITY, (accounts, days, INDUSTRIES))
-    own = rng.normal(-(OWN_VOLATILITY**2) / 2, OWN_VOLATILITY, (accounts, days, INSTRUMENTS))
-    own += skill * (industries == 0)
+    own = OWN_VOLATILITY * rng.standard_normal((accounts, days, INSTRUMENTS), np.float32)
+    own += skill * (industries == 0) - OWN_VOLATILITY**2 / 2
     logs = np.cumsum(industry[:, :, industries] + own, axis=1)
     return {
         "logs": logs,

@@ -25,7 +25,7 @@ def familiarity(history: History, settings: HabitSettings, home_industry: int | 
     industry = history.market.industries[buys["column"]]
     buys, industry = buys[industry >= 0], industry[industry >= 0]
     value = buys["quantity"] * buys["price"]
-    even = 1.0 / max(len(np.unique(history.market.industries[history.market.industries >= 0])), 1)
+    even = 1.0 / max(len(np.unique(history.whole.industries[history.whole.industries >= 0])), 1)
     estimate = concentration(buys["day"], industry, value, even, settings.confidence)
     home = _home_share(buys["day"], industry, value, home_industry, settings.confidence)
     return FAMILIARITY.tell(settings, len(buys), estimate, {"home": home})

@@ -9,12 +9,13 @@ glitters", for buying and Grinblatt and Keloharju (2001), "What makes investors 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from .habit import Estimate, Habit, Harm, Kind
-from .intervals import jackknife, ratio_difference, share
-from .records import Flags, Floats, Rows
+from .intervals import cluster_sums, jackknife, ratio_difference, share
+from .records import Flags, Floats, Integers
 from .settings import HabitSettings
 from .trips import History, blocks, held_before
 
@@ -24,25 +25,28 @@ PANIC = Kind("panic", "share of sales above that of holding days", Harm.ABOVE, 0
 
 def chasing(history: History, settings: HabitSettings) -> Habit:
     """Share of purchases after a rise, less the market's. The sample is the purchases with a known past."""
-    past = past_returns(history.market.closes, settings.lookback_days)
-    watched = np.arange(len(past)) >= history.first_day
-    known = np.isfinite(past) & watched[:, None]
-    return _excess(CHASING, history, settings, history.buys, past > 0, known)
+    whole, buys = history.whole, history.buys
+    past = past_returns(whole.closes, settings.lookback_days)
+    past[: history.first_day] = np.nan
+    made = _Made(buys["day"], whole.columns(buys["instrument_id"]))
+    sums = _sums(made, past > 0, np.isfinite(past), settings)
+    return CHASING.tell(settings, int(sums[:, 1].sum()), _excess(sums, settings), _shares(sums, settings))
 
 
 def panic(history: History, settings: HabitSettings) -> Habit:
     """Share of sales after a fall, less that of the days on which something could be sold. The sample is the
     sales with a known past; the part `market` counts falls of the whole market instead of the instrument's."""
-    days = settings.lookback_days
-    past = past_returns(history.market.closes, days)
+    past = past_returns(history.market.closes, settings.lookback_days)
     index = np.asarray(np.cumprod(1.0 + history.market.market_returns)[:, None], np.float64)
-    market_fell = np.broadcast_to(past_returns(index, days) < 0, past.shape)
-    known = np.isfinite(past) & held_before(history)
-    sells = history.sells
-    of_market = jackknife(
-        ratio_difference, _sums(history, settings, sells, market_fell, known), settings.confidence
-    )
-    return _excess(PANIC, history, settings, sells, past < 0, known, {"market": of_market})
+    fell_with_market = np.broadcast_to(past_returns(index, settings.lookback_days) < 0, past.shape)
+    sellable = np.isfinite(past) & held_before(history)
+    made = _Made(history.sells["day"], history.sells["column"])
+    sums = _sums(made, past < 0, sellable, settings)
+    parts = {
+        **_shares(sums, settings),
+        "market": _excess(_sums(made, fell_with_market, sellable, settings), settings),
+    }
+    return PANIC.tell(settings, int(sums[:, 1].sum()), _excess(sums, settings), parts)
 
 
 def past_returns(closes: Floats, days: int) -> Floats:
@@ -52,33 +56,35 @@ def past_returns(closes: Floats, days: int) -> Floats:
     return returns
 
 
-def _excess(
-    kind: Kind,
-    history: History,
-    settings: HabitSettings,
-    trades: Rows,
-    after: Flags,
-    known: Flags,
-    parts: dict[str, Estimate | None] | None = None,
-) -> Habit:
-    sums = _sums(history, settings, trades, after, known)
-    shares = {
+class _Made(NamedTuple):
+    """The rows and columns at which trades were made."""
+
+    day: Integers
+    column: Integers
+
+
+def _sums(made: _Made, after: Flags, known: Flags, settings: HabitSettings) -> Floats:
+    """Blocks of days x (trades after, trades, chances after, chances): returns over k days overlap within k days."""
+    after = after & known
+    days = len(known)
+    columns = np.stack(
+        [
+            np.bincount(made.day, after[made], days),
+            np.bincount(made.day, known[made], days),
+            after.sum(axis=1),
+            known.sum(axis=1),
+        ],
+        axis=1,
+    )
+    return cluster_sums(blocks(np.arange(days), settings.lookback_days), columns)
+
+
+def _excess(sums: Floats, settings: HabitSettings) -> Estimate | None:
+    return jackknife(ratio_difference, sums, settings.confidence)
+
+
+def _shares(sums: Floats, settings: HabitSettings) -> dict[str, Estimate | None]:
+    return {
         "share": share(sums[:, :2], settings.confidence),
         "chance": share(sums[:, 2:], settings.confidence),
     }
-    estimate = jackknife(ratio_difference, sums, settings.confidence)
-    return kind.tell(settings, int(sums[:, 1].sum()), estimate, {**shares, **(parts or {})})
-
-
-def _sums(
-    history: History, settings: HabitSettings, trades: Rows, after: NDArray[np.bool_], known: Flags
-) -> Floats:
-    """Blocks of days x (trades after, trades, chances after, chances): returns over k days overlap within k days."""
-    place = trades["day"], trades["column"]
-    columns = np.zeros((history.market.days, 4))
-    columns[:, 0] = np.bincount(trades["day"], (after & known)[place], len(columns))
-    columns[:, 1] = np.bincount(trades["day"], known[place], len(columns))
-    columns[:, 2] = (after & known).sum(axis=1)
-    columns[:, 3] = known.sum(axis=1)
-    block = blocks(np.arange(len(columns)), settings.lookback_days)
-    return np.asarray(np.add.reduceat(columns, np.unique(block, return_index=True)[1]))

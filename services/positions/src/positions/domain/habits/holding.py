@@ -20,6 +20,7 @@ from .turnover import carried
 
 HOLDING_TIME = Kind("holding_time", "trading days", Harm.BELOW, None)
 POINTS = 500
+"""Times of a survival curve at most; more would only cost."""
 
 
 def holding_time(history: History, settings: HabitSettings) -> Habit:
@@ -72,12 +73,16 @@ def _halfway(history: History) -> Integers:
 
 
 def median_time(times: Floats, ended: Flags, cluster: Integers, confidence: float) -> Estimate | None:
-    """Median of a Kaplan-Meier curve and its interval; None if the curve or the interval never reaches a half."""
+    """Median of a Kaplan-Meier curve and its interval; None if the curve or its interval never reaches a half, or one
+    position is all there is."""
+    clusters = len(np.unique(cluster))
+    if clusters < 2:
+        return None
     points, survival, hazard_error = survival_curve(times, ended, cluster)
     below = np.flatnonzero(survival <= 0.5)
     if len(below) == 0:
         return None
-    z = quantile(confidence, len(np.unique(cluster)) - 1)
+    z = quantile(confidence, clusters - 1)
     # log(-log S) has the error of the cumulative hazard -log S, relative to it.
     with np.errstate(all="ignore"):
         hazard = -np.log(survival)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,8 @@ class Market:
 
     `industries` holds each instrument's column of `industry_returns`, or -1. Returns are simple, close to
     close, as shares (0.01 is 1 %). `highs` and `lows` may be absent. `utc_offset_seconds` turns UTC into the
-    exchange's time on each day, so that daylight saving is the caller's calendar's matter.
+    exchange's time on each day, so that daylight saving is the matter of the caller's calendar. So are splits and
+    dividends: prices and quantities are given adjusted alike.
     """
 
     instrument_ids: Integers
@@ -71,6 +72,18 @@ class Market:
         """Columns of the given instruments, which must be known."""
         order = np.argsort(self.instrument_ids)
         return order[np.searchsorted(self.instrument_ids, instrument_ids, sorter=order)]
+
+    def only(self, instrument_ids: Integers) -> Market:
+        """The market of the given instruments alone."""
+        columns = self.columns(instrument_ids)
+        return replace(
+            self,
+            instrument_ids=instrument_ids,
+            closes=self.closes[:, columns],
+            industries=self.industries[columns],
+            highs=None if self.highs is None else self.highs[:, columns],
+            lows=None if self.lows is None else self.lows[:, columns],
+        )
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +35,19 @@ TRIP = np.dtype(
 
 _SECOND_NS = 10**9
 _DAY_SECONDS = 86_400
-_DUST = 1e-9  # of a lot: what floating point leaves of a position that was closed
+_DUST = 1e-9  # of a sale: what floating point leaves of a lot that was closed
 
 
 @dataclass(frozen=True)
 class History:
     """What an account did, and what it held at each day's end.
 
-    `quantity` and `cost` (average purchase price, NaN where flat) and `episode` (-1 where flat) are matrices of
-    days x instruments. Units sold beyond those bought here (they came by transfer, say) have no cost and make no
-    trip.
+    `market` holds only the instruments that were traded, `whole` all of them. `quantity`, `cost` (average purchase
+    price, NaN where flat) and `episode` (-1 where flat) are matrices of days x instruments traded. Units sold
+    beyond those bought here (they came by transfer, say) have no cost and make no trip.
     """
 
+    whole: Market
     market: Market
     trades: Rows
     trips: Rows
@@ -77,9 +78,10 @@ class History:
 def build_history(records: AccountRecords) -> History:
     """Merge fills into decisions and follow lots and average cost through them."""
     trades = merge_orders(records.fills)
-    trades["column"] = records.market.columns(trades["instrument_id"])
+    market = records.market.only(np.unique(trades["instrument_id"]))
+    trades["column"] = market.columns(trades["instrument_id"])
     trips = _follow(trades)
-    shape = records.market.closes.shape
+    shape = market.closes.shape
     quantity, cost, episode = (
         _daily(trades, name, shape) for name in ("held_after", "cost_after", "episode")
     )
@@ -87,7 +89,7 @@ def build_history(records: AccountRecords) -> History:
     cost[flat] = np.nan
     episode[flat] = -1
     return History(
-        records.market, trades, trips, np.where(flat, 0.0, quantity), cost, episode.astype(np.int64)
+        records.market, market, trades, trips, np.where(flat, 0.0, quantity), cost, episode.astype(np.int64)
     )
 
 
@@ -116,65 +118,63 @@ def merge_orders(fills: Rows) -> Rows:
     return ordered
 
 
-@dataclass
-class _Position:
-    held: float = 0.0
-    cost: float = np.nan
-    episode: int = -1
-
-
 def _follow(trades: Rows) -> Rows:
     """Fill in the position around each trade; return the trips."""
-    positions: dict[int, _Position] = {}
-    lots: dict[int, deque[list[float]]] = {}
+    positions: defaultdict[int, _Position] = defaultdict(_Position)
     trips: list[tuple[int, int, float]] = []
     episodes = 0
     around = np.empty((len(trades), 5))
     columns = (trades[name].tolist() for name in ("column", "side", "price", "quantity"))
     for row, (column, side, price, quantity) in enumerate(zip(*columns, strict=True)):
-        position = positions.setdefault(column, _Position())
-        queue = lots.setdefault(column, deque())
+        position = positions[column]
         held, cost = position.held, position.cost
+        if side > 0 and not position.lots:
+            position.episode, episodes = episodes, episodes + 1
+        episode = position.episode if held or side > 0 else -1
         if side > 0:
-            if not queue:
-                position.episode, episodes = episodes, episodes + 1
-            _buy(position, price, quantity)
-            queue.append([row, quantity])
+            position.buy(row, price, quantity)
         else:
-            trips += [(bought, row, units) for bought, units in _take(queue, quantity)]
-            _sell(position, quantity, closed=not queue)
-        around[row] = held, cost, position.held, position.cost, position.episode if held or side > 0 else -1
+            trips += [(bought, row, units) for bought, units in position.sell(quantity)]
+        around[row] = held, cost, position.held, position.cost, episode
     for place, name in enumerate(("held", "cost", "held_after", "cost_after", "episode")):
         trades[name] = around[:, place]
-    still = [(int(bought), -1, units) for queue in lots.values() for bought, units in queue]
+    still = [(int(bought), -1, units) for position in positions.values() for bought, units in position.lots]
     return np.array(trips + still, TRIP)
 
 
-def _buy(position: _Position, price: float, quantity: float) -> None:
-    spent = position.held * position.cost if position.held else 0.0
-    position.held += quantity
-    position.cost = (spent + quantity * price) / position.held
+@dataclass
+class _Position:
+    """What is held of one instrument: lots (row of the purchase, units), the oldest first, and their average cost."""
 
+    lots: deque[list[float]] = field(default_factory=deque)
+    held: float = 0.0
+    cost: float = np.nan
+    episode: int = -1
 
-def _sell(position: _Position, quantity: float, closed: bool) -> None:
-    position.held -= quantity
-    if closed:
-        position.held, position.cost = 0.0, np.nan
+    def buy(self, row: int, price: float, quantity: float) -> None:
+        """Add a lot."""
+        spent = self.held * self.cost if self.held else 0.0
+        self.held += quantity
+        self.cost = (spent + quantity * price) / self.held
+        self.lots.append([row, quantity])
 
-
-def _take(queue: deque[list[float]], quantity: float) -> list[tuple[int, float]]:
-    """Units of the oldest lots, up to `quantity`, as (row of the purchase, units)."""
-    taken = []
-    dust = _DUST * quantity
-    while queue and quantity > dust:
-        lot = queue[0]
-        units = min(lot[1], quantity)
-        taken.append((int(lot[0]), units))
-        quantity -= units
-        lot[1] -= units
-        if lot[1] <= dust:
-            queue.popleft()
-    return taken
+    def sell(self, quantity: float) -> list[tuple[int, float]]:
+        """Take the oldest units, as many as there are: of each lot its purchase and how many."""
+        taken = []
+        dust = _DUST * quantity
+        left = quantity
+        while self.lots and left > dust:
+            lot = self.lots[0]
+            units = min(lot[1], left)
+            taken.append((int(lot[0]), units))
+            left -= units
+            lot[1] -= units
+            if lot[1] <= dust:
+                self.lots.popleft()
+        self.held -= quantity
+        if not self.lots:
+            self.held, self.cost = 0.0, np.nan
+        return taken
 
 
 def _daily(trades: Rows, name: str, shape: tuple[int, ...]) -> Floats:

@@ -7,6 +7,7 @@ fails if 300 accounts refute that 93 to 97 % are covered, at 99 %.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -23,6 +24,7 @@ from investors import (
     _parts,
     long_lives,
     population,
+    simulate,
 )
 from positions.domain.habits import FLOW, MINIMUMS, HabitSettings
 from positions.domain.habits.execution import aggressiveness, time_of_day
@@ -33,6 +35,7 @@ from positions.domain.habits.losses import loss_cutting
 from positions.domain.habits.overtrading import overtrading
 from positions.domain.habits.proportions import averaging_down, disposition
 from positions.domain.habits.results import earnings, hit_rate, payoff
+from positions.domain.habits.trips import build_history
 from positions.domain.habits.turnover import turnover
 from smartex_quant.statistics import auc
 
@@ -94,9 +97,9 @@ def herfindahl(investor: Investor) -> float:
     return float(((shares / shares.sum()) ** 2).sum())
 
 
-def pooled(key: str, investor: Investor, seed: int) -> float:
+def pooled(key: str, investor: Investor) -> float:
     """Over the sales of the whole population: sales of young accounts were held shorter than in the long run."""
-    sales = [earnings(history) for history in population(investor, seed)]
+    sales = [earnings(history) for history in population(investor, seed_of(investor))]
     returns = np.concatenate([sale.earned / sale.paid for sale in sales])
     gains, losses = returns[returns > 0], returns[returns < 0]
     return len(gains) / len(returns) if key == "hit_rate" else float(gains.mean() / -losses.mean())
@@ -114,20 +117,21 @@ class Case:
     """Where it is known by construction although that of the habit is not."""
 
 
+# Cases that share a population stand together, so that it is simulated once.
 CASES = [
-    Case("disposition", PLAIN, Investor(at_gain=2.0), lambda who: long_run("disposition", who), 0.0),
-    Case("turnover", INVESTED, BUSY, turned_over),
-    Case("holding_time", INVESTED, BUSY, median_held),
     Case("chasing", PLAIN, BUYER, excess_of_rises),
+    Case("time_of_day", PLAIN, BUYER, lambda who: who.edges),
+    Case("aggressiveness", PLAIN, BUYER, lambda who: who.taking),
+    Case("familiarity", PLAIN, BUYER, herfindahl),
+    Case("hit_rate", PLAIN, DISPOSED, lambda who: pooled("hit_rate", who)),
+    Case("payoff", PLAIN, DISPOSED, lambda who: pooled("payoff", who)),
+    Case("disposition", PLAIN, Investor(at_gain=2.0), lambda who: long_run("disposition", who), 0.0),
     Case("panic", PLAIN, Investor(after_fall=2.5), lambda who: long_run("panic", who), 0.0),
     Case("overtrading", PLAIN, Investor(after_loss=2.5), lambda who: who.after_loss),
     Case("averaging_down", PLAIN, Investor(of_loser=3.0), lambda who: long_run("averaging_down", who), 0.0),
     Case("loss_cutting", PLAIN, Investor(small_loss=4.0), lambda who: long_run("loss_cutting", who)),
-    Case("time_of_day", PLAIN, BUYER, lambda who: who.edges),
-    Case("aggressiveness", PLAIN, BUYER, lambda who: who.taking),
-    Case("hit_rate", PLAIN, DISPOSED, lambda who: pooled("hit_rate", who, seed_of(who))),
-    Case("payoff", PLAIN, DISPOSED, lambda who: pooled("payoff", who, seed_of(who))),
-    Case("familiarity", PLAIN, BUYER, herfindahl),
+    Case("turnover", INVESTED, BUSY, turned_over),
+    Case("holding_time", INVESTED, BUSY, median_held),
 ]
 KINDS = list(dict.fromkeys(investor for case in CASES for investor in (case.without, case.having)))
 
@@ -145,21 +149,22 @@ def figures(key: str, investor: Investor):
     return np.array([estimate.value for estimate in estimates(key, investor)])
 
 
-cases = pytest.mark.parametrize("case", CASES, ids=[case.key for case in CASES])
+@pytest.fixture(scope="module", params=CASES, ids=[case.key for case in CASES])
+def case(request):
+    """By module, so that pytest runs all tests of a case before the next one's."""
+    return request.param
 
 
 def test_every_habit_has_its_case():
-    assert [case.key for case in CASES] == list(MINIMUMS)
+    assert {case.key for case in CASES} == set(MINIMUMS)
 
 
-@cases
 def test_the_habit_is_told_from_none(case):
     area = apart(figures(case.key, case.having), figures(case.key, case.without))
     print(f"{case.key}: AUC {area:.3f} at {TRADES} trades")
     assert area >= 0.9
 
 
-@cases
 def test_shuffled_labels_are_not_told_apart(case):
     mixed = np.concatenate([figures(case.key, who) for who in (case.having, case.without)])
     np.random.default_rng(5).shuffle(mixed)
@@ -168,7 +173,6 @@ def test_shuffled_labels_are_not_told_apart(case):
     assert abs(auc(mixed[:half], mixed[half:]).estimate - 0.5) <= 3.3 / np.sqrt(6 * half)
 
 
-@cases
 def test_intervals_cover_the_truth(case):
     for who, known in ((case.without, case.without_truth), (case.having, None)):
         truth = case.truth(who) if known is None else known
@@ -179,27 +183,22 @@ def test_intervals_cover_the_truth(case):
         assert abs(covered - 0.95) <= 0.02 + 2.58 * np.sqrt(0.95 * 0.05 / len(found))
 
 
-@pytest.mark.parametrize("key", ["chasing", "panic"])
-def test_in_somebody_elses_market_the_habit_is_gone(key):
-    """The same trades beside returns that the investor did not see: what is found is in the order of things."""
-    case = next(case for case in CASES if case.key == key)
-    histories = population(case.having, seed_of(case.having))
-    swapped = [
-        replace(history, market=other.market)
-        for history, other in zip(histories, histories[1:], strict=False)
-        if history.market.days <= other.market.days
-    ]
-    cut = [replace(history, market=_first_days(history)) for history in swapped]
-    found = [DETECTORS[key](history, SETTINGS).estimate for history in cut]
-    area = apart(np.array([one.value for one in found if one]), figures(key, case.without))
-    assert len(found) > ACCOUNTS / 3
-    assert area <= 0.62
+@pytest.mark.parametrize(
+    ("detector", "investor"), [(chasing, BUYER), (panic, Investor(after_fall=2.5))], ids=["chasing", "panic"]
+)
+def test_in_somebody_elses_market_the_habit_is_gone(detector, investor):
+    """The same trades beside returns that the investor did not see."""
+    histories = [build_history(account) for account in simulate(investor, 100, 350, seed=30, trades=TRADES)]
+    longest_first = sorted(histories, key=lambda history: -history.market.days)
+    swapped = [_in_market_of(other, history) for other, history in pairwise(longest_first)]
+    found = np.array([detector(history, SETTINGS).estimate.value for history in swapped])
+    assert abs(found.mean()) <= 3.3 * found.std() / np.sqrt(len(found))
 
 
-def _first_days(history):
-    days = len(history.quantity)
-    market = history.market
-    return replace(market, closes=market.closes[:days], market_returns=market.market_returns[:days])
+def _in_market_of(other, history):
+    days, whole = history.market.days, other.whole
+    whole = replace(whole, closes=whole.closes[:days], market_returns=whole.market_returns[:days])
+    return replace(history, whole=whole, market=whole.only(history.market.instrument_ids))
 
 
 def apart(having, without) -> float:
