@@ -60,6 +60,8 @@ def test_time_weighted_returns_are_those_of_the_market_whatever_is_paid_in(days)
 
 def test_an_empty_account_returns_nothing_until_money_comes():
     np.testing.assert_allclose(time_weighted([0, 0, 105], [0, 100]), [0.0, 0.05])
+    # 0.1 + 0.2 - 0.3 leaves 5.6e-17 of rounding, which is not a capital that was lost.
+    np.testing.assert_array_equal(time_weighted([0.1 + 0.2, 0.0], [-0.3]), [0.0])
     with pytest.raises(InvalidInputError):
         time_weighted([0, 5], [0])
     with pytest.raises(InvalidInputError, match="flows"):

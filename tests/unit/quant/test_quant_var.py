@@ -251,5 +251,10 @@ def test_a_level_beyond_the_history_is_refused():
         Historical(market(1, days=99), "none").risk(book(1), 0.99)
     with pytest.raises(InvalidInputError, match="scaling"):
         Historical(market(1), "ewms")
+    with pytest.raises(InvalidInputError, match="paths"):
+        Historical(market(1), paths=0)
+    for make in (Historical, Parametric):
+        with pytest.raises(InvalidInputError, match="decay"):
+            make(market(1), decay=1.0)
     with pytest.raises(InvalidInputError, match="tail"):
         Parametric(market(1), tail="fat")

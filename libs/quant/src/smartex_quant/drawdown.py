@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from .arrays import FloatArray, at_least, choice, vector
 from .errors import InvalidInputError
 
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Drawdown:
@@ -76,7 +78,7 @@ def time_weighted(
     at_start = choice("flows_at", flows_at, ("start", "end")) == "start"
     base = equity[:-1] + came if at_start else equity[:-1]
     gain = equity[1:] - equity[:-1] - came
-    return _over(gain, base, "values")
+    return _over(gain, base, np.abs(equity[:-1]) + np.abs(came), "values")
 
 
 def modified_dietz(start: float, end: float, flows: ArrayLike, elapsed: ArrayLike) -> float:
@@ -91,7 +93,8 @@ def modified_dietz(start: float, end: float, flows: ArrayLike, elapsed: ArrayLik
         raise InvalidInputError("elapsed", "must lie between 0 and 1")
     ends = vector("start and end", [start, end])
     gain = ends[1:] - ends[:1] - came.sum()
-    return float(_over(gain, ends[:1] + (1.0 - passed) @ came, "start")[0])
+    base = ends[:1] + (1.0 - passed) @ came
+    return float(_over(gain, base, np.abs(ends[:1]) + np.abs(came).sum(), "start")[0])
 
 
 def growth(returns: ArrayLike) -> FloatArray:
@@ -99,8 +102,9 @@ def growth(returns: ArrayLike) -> FloatArray:
     return np.concatenate([[1.0], np.cumprod(1.0 + vector("returns", returns))])
 
 
-def _over(gain: FloatArray, base: FloatArray, field: str) -> FloatArray:
-    idle = (base == 0.0) & (gain == 0.0)
+def _over(gain: FloatArray, base: FloatArray, scale: FloatArray, field: str) -> FloatArray:
+    """Gain over base, zero where neither is more than rounding of the amounts they come from."""
+    idle = np.maximum(np.abs(base), np.abs(gain)) <= ROUNDING * scale
     if (~idle & (base <= 0.0)).any():
         raise InvalidInputError(field, "a gain on no or negative capital has no return")
     return np.divide(gain, base, out=np.zeros_like(gain), where=~idle)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from smartex_quant.arrays import FloatArray, IntArray, at_least, choice
+from smartex_quant.arrays import FloatArray, IntArray, at_least, choice, fraction, positive
 from smartex_quant.returns import RISKMETRICS_DECAY
 
 from .order_weights import tail_weights
@@ -48,15 +48,15 @@ class Historical:
     ) -> None:
         self._returns = checked_history(returns)
         self._filtered = choice("scaling", scaling, ("ewma", "none")) == "ewma"
-        self._decay = decay
-        self._paths = paths
+        self._decay = fraction("decay", decay)
+        self._paths = int(positive("paths", paths))
         self._seed = seed
 
     def risk(self, exposures: ArrayLike, level: float = 0.99, horizon_days: int = 1) -> TailRisk:
         """VaR and ES of exposures in money (short is negative), one for each column of the returns.
 
-        Raises HistoryTooShortError if there are fewer than 1 / (1 - level) days to look at: the quantile would lie
-        beyond the worst of them.
+        Raises HistoryTooShortError if fewer than 1 / (1 - level) days are left after the burn-in: the quantile would
+        lie beyond the worst of them.
         """
         money = checked_question(exposures, self._returns.shape[1], level, horizon_days)
         scenarios = self._scenarios(money)

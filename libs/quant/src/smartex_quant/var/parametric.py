@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 from sklearn.covariance import ledoit_wolf
 
-from smartex_quant.arrays import FloatArray, choice
+from smartex_quant.arrays import FloatArray, choice, fraction
 from smartex_quant.returns import RISKMETRICS_DECAY, ewma_volatility
 
 from .scenarios import BURN_IN_DAYS
@@ -47,7 +47,7 @@ class Parametric:
     ) -> None:
         self._returns = checked_history(returns)
         self._ewma = choice("volatility", volatility, ("ewma", "constant")) == "ewma"
-        self._decay = decay
+        self._decay = fraction("decay", decay)
         self._student = choice("tail", tail, ("student", "normal")) == "student"
         self._covariance = self._shrunk_covariance()
 
