@@ -1,0 +1,122 @@
+"""The face of the live book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from positions.domain.book import fold as folding
+from positions.domain.book import words
+from positions.domain.book.hashing import look_up
+from positions.domain.book.listing import Listing, Rules
+from positions.domain.book.tables import new_tables, with_room
+from positions.domain.book.valuing import Freshness, holders, valuate
+from positions.domain.book.views import view
+from positions.domain.figures import PortfolioView
+
+
+class Book:
+    """All accounts as of the last event that was folded in. Not safe for two threads at once."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.tables = new_tables()
+        listing.set_rates(self.tables)
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the last event in it."""
+        return int(self.tables.header[0]["sequence"])
+
+    @property
+    def time_ns(self) -> int:
+        """Time of the market of that event."""
+        return int(self.tables.header[0]["time_ns"])
+
+    @property
+    def day(self) -> int:
+        """The trading day, counted from 1."""
+        return int(self.tables.header[0]["day"])
+
+    @property
+    def accounts(self) -> int:
+        """How many there are."""
+        return int(self.tables.header[0]["accounts"])
+
+    def learn(self, rules: Iterable[Rules]) -> None:
+        """Take definitions of instruments in."""
+        for each in rules:
+            self.listing.learn(self.tables, each)
+
+    def unknown(self, events: Any) -> set[int]:
+        """Instruments that events trade or move and of which no definition is known: learn them before folding."""
+        kinds = events["kind"]
+        priced = (kinds == words.ACCEPTED) | (kinds == words.TRADE) | (kinds == words.AMENDED)
+        priced |= (kinds >= words.SHARES_DEPOSITED) & (kinds <= words.SHARES_WITHDRAWN)
+        numbers = np.unique(events["instrument_id"][priced])
+        return {int(each) for each in numbers if each and not self.tables.instruments[each]["tick_value"]}
+
+    def fold(self, events: Any, first_sequence: int, time_ns: int) -> None:
+        """Take events in: consecutive ones of the log, of one time."""
+        self.tables = with_room(self.tables, len(events))
+        folding.fold(self.tables, events, first_sequence, time_ns)
+
+    def place(self, account_id: int) -> int:
+        """Where an account is; -1 if the market has not named it."""
+        return int(look_up(self.tables.account_places, account_id)) if account_id > 0 else -1
+
+    def view(self, account_id: int, freshness: Freshness, *, lots: bool = True) -> PortfolioView | None:
+        """One account in full; None if there is no such account."""
+        place = self.place(account_id)
+        return None if place < 0 else view(self.tables, self.listing, place, freshness, lots=lots)
+
+    def figures(self, places: Any, freshness: Freshness) -> Any:
+        """A row of `FIGURES` for each of the accounts at these places."""
+        return valuate(self.tables, places, freshness, len(self.listing.industries))
+
+    def holders(self, instrument_id: int) -> Any:
+        """Places of accounts that hold some of an instrument."""
+        return holders(self.tables, instrument_id)
+
+    def set_mid(self, instrument_id: int, mid_ticks: float, time_ns: int) -> None:
+        """Note the middle of a book; 0 if it has only one side."""
+        row: Any = self.tables.instruments[instrument_id]
+        row["mid"], row["mid_time_ns"] = mid_ticks, time_ns
+        row["moved"] = 1
+
+    def take_touched(self) -> tuple[Any, Any]:
+        """Places of accounts that changed and numbers of instruments whose mark moved since it was last asked."""
+        accounts = self.tables.accounts[: self.accounts]
+        touched = np.flatnonzero(accounts["touched"])
+        moved = np.flatnonzero(self.tables.instruments["moved"])
+        accounts["touched"][touched] = 0
+        self.tables.instruments["moved"][moved] = 0
+        return touched, moved
+
+
+def warm_up(event: np.dtype[Any]) -> None:
+    """Compile every kernel for rows of this dtype, or load it from the cache."""
+    book = Book(Listing(["CNY"], {}, "CNY"))
+    book.learn([Rules(1, "WARM", "CNY", 10_000, True, 300, "None", 1000)])
+    events = np.zeros(8, event)
+    events["kind"] = [
+        words.CASH_DEPOSITED,
+        words.SHARES_DEPOSITED,
+        words.ACCEPTED,
+        words.TRADE,
+        words.AMENDED,
+        words.REDUCED,
+        words.CANCELLED,
+        words.DAY_ROLLED,
+    ]
+    events["account_id"], events["counter_account_id"], events["instrument_id"] = 1, 2, 1
+    events["order_id"], events["counter_order_id"], events["side"] = 7, 8, words.BUY
+    events["quantity_lots"], events["price_ticks"], events["leaves_lots"], events["required"] = 1, 1, 1, 1
+    book.fold(events, 1, 1)
+    book.tables = with_room(book.tables, len(book.tables.accounts))
+    freshness = Freshness(1, 1, 1)
+    book.figures([0], freshness)
+    book.view(1, freshness)
+    book.holders(1)
