@@ -73,6 +73,18 @@ def test_concentration_has_no_bias_in_small_samples():
     assert np.mean(values) == pytest.approx(0.25 + 0.09 + 0.04, abs=0.012)
 
 
+@pytest.mark.parametrize(
+    "shares", [(0.34, 0.33, 0.33), (0.4, 0.35, 0.25), (0.6, 0.2, 0.2), (0.9, 0.05, 0.05)]
+)
+def test_concentration_is_covered_from_nearly_even_to_nearly_one(shares):
+    rng = np.random.default_rng(6)
+    truth, covered = float(np.square(shares).sum()), 0
+    for _ in range(400):
+        found = concentration(np.arange(120), rng.choice(3, 120, p=shares), np.ones(120), 1 / 3, 0.95)
+        covered += found.low <= truth <= found.high
+    assert covered / 400 >= 0.93 - 2.58 * np.sqrt(0.95 * 0.05 / 400)
+
+
 def test_survival_with_a_lot_still_held():
     # Four lots: ended after 1, 3 and 4 days, one held for 2 so far.
     # S(1) = 3/4; two are left at 3: S(3) = 3/4 * 1/2 = 3/8; S(4) = 0

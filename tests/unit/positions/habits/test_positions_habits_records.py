@@ -9,6 +9,7 @@ from positions.domain.habits import (
     FLOW,
     Estimate,
     Habit,
+    HabitSettings,
     Harm,
     RecordError,
     industry_expertise,
@@ -89,3 +90,21 @@ def test_a_habit_is_evident_when_its_whole_interval_harms():
     assert not told("a", Estimate(0.4, 0.2, 0.6)).evident
     assert not replace(told("a", Estimate(0.3, 0.2, 0.4)), harm=Harm.ABOVE).evident
     assert not replace(told("a", Estimate(0.3, 0.2, 0.4)), neutral=None).evident
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"confidence": 1.0},
+        {"lookback_days": 0},
+        {"after_loss_days": 0},
+        {"loss_cut": 0.0},
+        {"open_seconds": 60_000},
+        {"edge_seconds": 0},
+        {"expertise_spread": 0.0},
+        {"minimums": {"disposition": 5}},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(ValueError, match=": "):
+        HabitSettings(**wrong)

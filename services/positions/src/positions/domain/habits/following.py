@@ -17,7 +17,7 @@ from .habit import Estimate, Habit, Harm, Kind
 from .intervals import cluster_sums, jackknife, ratio_difference, share
 from .records import Flags, Floats, Integers
 from .settings import HabitSettings
-from .trips import History, blocks, held_before
+from .trips import History, held_before
 
 CHASING = Kind("chasing", "share of purchases above the market's", Harm.ABOVE, 0.0)
 PANIC = Kind("panic", "share of sales above that of holding days", Harm.ABOVE, 0.0)
@@ -76,7 +76,7 @@ def _sums(made: _Made, after: Flags, known: Flags, settings: HabitSettings) -> F
         ],
         axis=1,
     )
-    return cluster_sums(blocks(np.arange(days), settings.lookback_days), columns)
+    return cluster_sums(np.arange(days) // settings.lookback_days, columns)
 
 
 def _excess(sums: Floats, settings: HabitSettings) -> Estimate | None:

@@ -121,18 +121,31 @@ def concentration(
     columns[np.arange(len(groups)), place] = weights
     sums = cluster_sums(clusters, columns)
     squares = np.stack([(sums**2).sum(axis=1), sums.sum(axis=1) ** 2], axis=1)
-    columns = np.hstack([sums, squares])
-    # The index is the squared distance of the shares from even ones, plus `even`: only the distance has a steady error.
-    distance = Link(lambda index: np.sqrt(index - even), lambda root: even + np.maximum(root, 0.0) ** 2)
-    return jackknife(_same_group, columns, confidence, distance) or _at_least(
-        even, jackknife(_same_group, columns, confidence)
-    )
+    return _around_even(np.hstack([sums, squares]), even, confidence)
 
 
-def _at_least(least: float, estimate: Estimate | None) -> Estimate | None:
-    if estimate is None:
+def _around_even(columns: Floats, even: float, confidence: float) -> Estimate | None:
+    """The index with an interval that also holds where the shares are nearly even and its error depends on itself.
+
+    With the shares' distance from even ones squared, d = index - even, and the variance s of shares in one direction,
+    the variance of the index is 4 s d + 2 (1 / even - 1) s^2. The interval holds the d from which the one found is
+    not too far (inverted as Wilson's is): the roots of a quadratic.
+    """
+    plain = jackknife(_same_group, columns, confidence)
+    if plain is None:
         return None
-    return Estimate(estimate.value, max(estimate.low, least), max(estimate.high, least))
+    t = quantile(confidence, freedom(columns))
+    distance, others = plain.value - even, max(1.0 / even - 1.0, 1.0)
+    left_out = columns[:, :-2].sum(axis=0) - columns[:, :-2]
+    shares = left_out / left_out.sum(axis=1, keepdims=True)
+    spread = sum(_error(column) ** 2 for column in shares.T) / others
+    if distance > 4 * spread:  # far enough to know the direction, and the variance in it
+        error = (plain.high - plain.value) / t
+        spread = max(spread, (error**2 - 2 * others * spread**2) / (4 * distance))
+    middle = distance + 2 * t * t * spread
+    reach = t * np.sqrt(4 * spread * max(distance, 0.0) + (4 * t * t + 2 * others) * spread**2)
+    low, high = even + max(middle - reach, 0.0), even + max(middle + reach, 0.0)
+    return Estimate(plain.value, float(low), float(high))
 
 
 def _same_group(sums: Floats) -> Floats:

@@ -49,3 +49,19 @@ class HabitSettings:
     expertise_spread: float = 0.10
     """How far true expertise, a year's excess, lies from none (standard deviation); see `spread_between`."""
     minimums: Mapping[str, int] = field(default_factory=lambda: MINIMUMS)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for settings that mean nothing."""
+        right = {
+            "confidence: between 0 and 1": 0 < self.confidence < 1,
+            "days: at least 1": min(self.trading_days_per_year, self.lookback_days, self.after_loss_days)
+            >= 1,
+            "loss_cut: between 0 and 1": 0 < self.loss_cut < 1,
+            "open_seconds: before close_seconds": self.open_seconds < self.close_seconds,
+            "edge_seconds: above 0": self.edge_seconds > 0,
+            "expertise_spread: above 0": self.expertise_spread > 0,
+            "minimums: one of every habit": set(self.minimums) == set(MINIMUMS),
+        }
+        for what, holds in right.items():
+            if not holds:
+                raise ValueError(what)

@@ -185,11 +185,6 @@ def _daily(trades: Rows, name: str, shape: tuple[int, ...]) -> Floats:
     return np.where(last >= 0, trades[name][last].astype(np.float64), np.nan)
 
 
-def blocks(days: NDArray[np.int32] | Integers, length: int) -> Integers:
-    """The block of `length` trading days that each day falls into."""
-    return np.asarray(days, np.int64) // length
-
-
 def held_before(history: History) -> Flags:
     """Days x instruments: whether it was held when the day began."""
     return np.asarray(history.before(history.quantity, 0.0) > 0)
