@@ -16,6 +16,7 @@ ASSET = Asset(
     industry="Banks",
     risk_level=2,
     currency="CNY",
+    tick_size=0.01,
     unit_value=0.01,
     price_ticks=1000,
     low_ticks=900,

@@ -142,7 +142,7 @@ def test_little_to_tell() -> None:
 def test_selling_before_a_fall_helps_and_before_a_rise_does_not() -> None:
     # 100 in one share and no cash; the advice sells half at a cost of 0.1. The price falls by 20 %, then stands:
     # without −20 %; with 0.5·(−20 %) − 0.1 % = −10.1 %. Benefit: 50 · 0.2 − 0.1 = 9.9 of 100.
-    basis = Basis({1: 100.0}, {1: -50.0}, 0.0, 0.1)
+    basis = Basis({1: 100.0}, {1: -50.0}, {1: 10.0}, 0.0, 0.1)
     fell = outcomes.settle("reduce_concentration", basis, {1: [10, 8, 8]})
     assert fell.benefit == pytest.approx(0.099)
     assert fell.helped
@@ -158,7 +158,7 @@ def test_selling_before_a_fall_helps_and_before_a_rise_does_not() -> None:
 
 
 def test_no_prices_is_no_change_but_costs() -> None:
-    settled = outcomes.settle("cut_loss", Basis({1: 100.0}, {1: -50.0}, 0.0, 0.1), {})
+    settled = outcomes.settle("cut_loss", Basis({1: 100.0}, {1: -50.0}, {1: 10.0}, 0.0, 0.1), {})
     assert (settled.benefit, settled.helped) == (0.0, False)
 
 

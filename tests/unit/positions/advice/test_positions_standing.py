@@ -108,7 +108,7 @@ def test_time_escalates_what_nobody_saw() -> None:
     assert alerts.overdue(30 * MINUTE - 1, 30 * MINUTE) == []
     (risen,) = alerts.overdue(30 * MINUTE, 30 * MINUTE)
     assert risen.alert.severity == Severity.CRITICAL
-    alerts.acknowledge(raised.alert.key)
+    alerts.acknowledge(raised.alert.alert_id)
     assert alerts.overdue(90 * MINUTE, 30 * MINUTE) == []
     assert alerts.get(raised.alert.key).acknowledged  # type: ignore[union-attr]
 

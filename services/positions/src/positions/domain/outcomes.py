@@ -36,10 +36,11 @@ HABIT_HORIZON_DAYS = 60
 @dataclass(frozen=True)
 class Basis:
     """The portfolio when the advice was given: value of each holding and of each trade (buys positive) at the mark,
-    cash, and what trading costs. Base currency."""
+    cash, and what trading costs, all in the base currency; and the price of a unit, in the instrument's own."""
 
     values: Mapping[int, float]
     trades: Mapping[int, float]
+    prices: Mapping[int, float]
     cash: float
     costs: float
 

@@ -106,20 +106,21 @@ CREATE TABLE advice_orders (                       -- suggested, and once accept
     side             smallint NOT NULL,
     quantity_lots    bigint NOT NULL,
     price_ticks      bigint NOT NULL,
+    traded_lots      bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (advice_id, place)
 );
 CREATE INDEX advice_orders_by_client ON advice_orders (account_id, client_order_id);
 
-CREATE TABLE steps (                               -- of chains; orders and fills follow from advice_orders
+CREATE TABLE steps (                               -- of chains, from the event to the fill
     number      bigserial PRIMARY KEY,
     trace_id    text NOT NULL,
     account_id  bigint NOT NULL,
     kind        text NOT NULL,
     subject_id  text NOT NULL,
     time_ns     bigint NOT NULL,
-    detail      text NOT NULL,
-    UNIQUE (trace_id, kind, subject_id, time_ns)
+    detail      text NOT NULL
 );
+CREATE INDEX steps_by_trace ON steps (trace_id, time_ns);
 CREATE INDEX steps_by_subject ON steps (subject_id);
 
 CREATE TABLE outbox (                              -- notices on their way to the bus

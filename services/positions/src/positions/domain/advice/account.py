@@ -16,8 +16,9 @@ BUY, SELL = 1, 2
 class Asset:
     """An instrument and the rules that an order for it must keep.
 
-    `unit_value` is what one lot is worth at a price of one tick. `low_ticks` and `high_ticks` are the day's limits.
-    `bands` are (first price, step), ascending; empty: every tick is a price.
+    `unit_value` is what one lot is worth at a price of one tick, in the base currency; `tick_size` is what a unit is
+    worth at it in the instrument's own. `low_ticks` and `high_ticks` are the day's limits. `bands` are (first price,
+    step), ascending; empty: every tick is a price.
     """
 
     instrument_id: int
@@ -27,8 +28,9 @@ class Asset:
     industry: str
     risk_level: int
     currency: str
+    tick_size: float
     unit_value: float
-    price_ticks: int
+    price_ticks: float
     low_ticks: int
     high_ticks: int
     bands: tuple[tuple[int, int], ...]
@@ -38,6 +40,11 @@ class Asset:
     fee_ppm: int
     duty_ppm: int
     tradable: bool
+
+    @property
+    def unit_price(self) -> float:
+        """Price of a unit at the mark, in the instrument's own currency."""
+        return self.price_ticks * self.tick_size
 
     def value(self, lots: float) -> float:
         """What lots are worth at the mark."""

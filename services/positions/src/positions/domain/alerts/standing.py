@@ -33,7 +33,8 @@ class Change(Enum):
 
 @dataclass(frozen=True)
 class Standing:
-    """An alert that stands. Times in nanoseconds; `risen_ns` is when its severity last rose."""
+    """An alert that stands. Times in nanoseconds; `risen_ns` is when its severity last rose. The trace is given to it
+    from outside, once it is raised."""
 
     alert_id: str
     account_id: int
@@ -47,6 +48,7 @@ class Standing:
     risen_ns: int
     sequence: int
     acknowledged: bool = False
+    trace_id: str = ""
 
     @property
     def key(self) -> int:
@@ -128,15 +130,21 @@ class StandingAlerts:
             else:
                 self._standing[transition.alert.key] = transition.alert
 
-    def acknowledge(self, key: int) -> None:
-        """Note that it was seen: time alone does not escalate it any more."""
-        if key in self._standing:
-            self._standing[key] = replace(self._standing[key], acknowledged=True)
+    def acknowledge(self, alert_id: str) -> None:
+        """Note that an alert was seen: time alone does not escalate it any more."""
+        for key, alert in self._standing.items():
+            if alert.alert_id == alert_id:
+                self._standing[key] = replace(alert, acknowledged=True)
+
+    def accounts(self) -> NDArray[np.int64]:
+        """Accounts for which something stands."""
+        return self._keys() >> 24
+
+    def _keys(self) -> NDArray[np.int64]:
+        return np.fromiter(self._standing, np.int64, len(self._standing))
 
     def _watched(self, accounts: NDArray[np.int64], kinds: Sequence[int]) -> NDArray[np.int64]:
-        if not self._standing:
-            return np.zeros(0, np.int64)
-        all_keys = np.fromiter(self._standing, np.int64, len(self._standing))
+        all_keys = self._keys()
         mine = np.isin(all_keys >> 24, accounts) & np.isin(all_keys >> 20 & 15, kinds)
         return all_keys[mine]
 

@@ -1,0 +1,1 @@
+"""Advice: given for alerts, habits and profiles, answered, followed up, settled."""

@@ -1,0 +1,132 @@
+"""The adviser: looks for advice whenever an alert was raised or got worse, and reviews accounts now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+from smartex_store import Database, StoreError
+
+from positions.advising.giving import DAY_NS, Cause, Giving
+from positions.advising.rules import Rules
+from positions.advising.store import Pauses
+from positions.alerting.store import AlertStore
+from positions.domain.advice import Account, Draft, habit_advice
+from positions.domain.habits import Habit
+
+_log = structlog.get_logger("positions.advising")
+
+_BATCH = 100
+_IDLE_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+_FOLLOWED_NS = 600 * 10**9
+"""So long after it was accepted the same is not said again: its orders are on their way."""
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """For how long advice holds, and rests after it was dismissed."""
+
+    alert_ns: int
+    review_ns: int
+    cooldown_ns: int
+
+
+class Adviser:
+    """Runs beside the consumer. `working` says whether this pod is the one that speaks."""
+
+    def __init__(
+        self,
+        database: Database,
+        alerts: AlertStore,
+        rules: Rules,
+        giving: Giving,
+        lifetimes: Lifetimes,
+        new_trace: Callable[[], str],
+        clock: Callable[[], int],
+        working: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._rules = rules
+        self._giving = giving
+        self._lifetimes = lifetimes
+        self._new_trace = new_trace
+        self._clock = clock
+        self._working = working
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look for advice."""
+        self._task = asyncio.create_task(self._run(), name="positions-adviser")
+
+    async def stop(self) -> None:
+        """Stop; alerts without advice are looked at after the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def wake(self) -> None:
+        """Say that alerts were committed."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                while self._working() and await self.answer_alerts():
+                    pass
+            except (StoreError, OSError) as error:
+                _log.warning("adviser_waits", why=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
+
+    async def answer_alerts(self) -> int:
+        """Look for advice for alerts that nobody has looked at; returns how many there were."""
+        rows = await self._alerts.unadvised(_BATCH)
+        for row in rows:
+            await self._answer(row)
+        return len(rows)
+
+    async def _answer(self, row: asyncpg.Record) -> None:
+        draft, account = await self._rules.for_alert(row), self._rules.account(row["account_id"])
+        if draft is not None and account is not None:
+            cause = Cause(row["alert_id"], row["trace_id"], self._lifetimes.alert_ns)
+            await self._giving.give(account, draft, cause, self._pauses(keep_open=False), self._clock())
+        # An alert that got worse while this was thought about is looked at again.
+        await self._database.execute(
+            "UPDATE positions.alerts SET advised = true WHERE alert_id = $1 AND severity = $2",
+            row["alert_id"],
+            row["severity"],
+        )
+
+    async def review(self, account_id: int, habits: Sequence[Habit]) -> int:
+        """Give what an account's profile and habits call for; returns how much was new."""
+        account = self._rules.account(account_id)
+        if account is None:
+            return 0
+        drafts = [*await self._rules.for_review(account), *habit_advice(habits, account.equity)]
+        return await self._give_all(account, drafts)
+
+    async def _give_all(self, account: Account, drafts: Iterable[Draft]) -> int:
+        given = 0
+        for draft in drafts:
+            cause = Cause(f"review:{draft.kind}", self._new_trace(), self._lifetimes.review_ns)
+            given += bool(
+                await self._giving.give(account, draft, cause, self._pauses(keep_open=True), self._clock())
+            )
+        return given
+
+    def _pauses(self, *, keep_open: bool) -> Pauses:
+        now = self._clock()
+        followed = max(_FOLLOWED_NS, 7 * DAY_NS if keep_open else 0)
+        return Pauses(now - self._lifetimes.cooldown_ns, now - followed, keep_open)

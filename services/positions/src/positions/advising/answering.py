@@ -1,0 +1,70 @@
+"""Answers to advice: accepted with orders that are fresh for the book of now, or dismissed with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncpg
+from smartex_store import Connection, Database
+
+from positions import steps
+from positions.advising.rules import Rules
+from positions.advising.store import ACCEPTED, DISMISSED, AdviceStore, write_orders
+from positions.domain.advice import Draft
+from positions.steps import Step
+
+
+class Answering:
+    """Takes answers. The numbers of the orders follow from the advice, so a repeat places them once."""
+
+    def __init__(
+        self, database: Database, store: AdviceStore, rules: Rules, clock: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+
+    async def accept(self, advice: asyncpg.Record) -> asyncpg.Record | None:
+        """Accept advice; its orders are sized anew. None if it is closed; the same again if it was accepted."""
+        if advice["state"] == ACCEPTED:
+            return advice
+        fresh = await self._rules.again(advice)
+        async with self._database.transaction() as connection:
+            accepted = await self._store.answer(connection, advice["advice_id"], ACCEPTED, self._clock())
+            if accepted is not None:
+                await self._renew(connection, accepted, fresh)
+                await self._step(connection, accepted, "accepted", "by the investor")
+        if accepted is None:
+            # Another call may have accepted it at the same time: then the answer is that one's.
+            now = await self._store.get(advice["advice_id"])
+            return now if now is not None and now["state"] == ACCEPTED else None
+        return accepted
+
+    async def dismiss(self, advice: asyncpg.Record, reason: str) -> asyncpg.Record | None:
+        """Set advice aside; None if it is closed, the same again if it was dismissed."""
+        if advice["state"] == DISMISSED:
+            return advice
+        async with self._database.transaction() as connection:
+            dismissed = await self._store.answer(
+                connection, advice["advice_id"], DISMISSED, self._clock(), reason
+            )
+            if dismissed is not None:
+                await self._step(connection, dismissed, "dismissed", "by the investor")
+        return dismissed
+
+    async def _renew(self, connection: Connection, advice: asyncpg.Record, fresh: Draft | None) -> None:
+        """Put fresh orders in the place of those suggested, if there is still something to do."""
+        if fresh is not None and fresh.orders:
+            await write_orders(connection, advice["advice_id"], advice["account_id"], fresh.orders)
+
+    async def _step(self, connection: Connection, advice: asyncpg.Record, kind: str, detail: str) -> None:
+        step = Step(
+            advice["trace_id"],
+            advice["account_id"],
+            kind,
+            advice["advice_id"],
+            advice["answer_time_ns"],
+            detail,
+        )
+        await steps.record(connection, [step])
