@@ -75,7 +75,7 @@ class MailStandin(Standin):
             "host": "127.0.0.1",
             "port": self._port,
             "security": "starttls",
-            "ca_file": str(self._certificate),
+            "ca_file": str(self._certificate.resolve()),
             "username": USER,
             "password": self._password,
             "sender": "notice@smartex.example",

@@ -183,7 +183,7 @@ async def test_faults(bench: Bench, message: Any) -> None:
     assert isinstance(down, Failed)
     assert down.maybe_sent
     assert await bench.desk.shown("apns") == []
-    await bench.desk.faults("apns", slow_seconds=3)
+    await bench.desk.faults("apns", slow_seconds=1.3)
     assert await bench.channel.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
     await bench.desk.faults("apns", slow_seconds=0)
     assert isinstance(await bench.channel.send(bench.address, message()), Sent)

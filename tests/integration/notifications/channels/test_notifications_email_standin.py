@@ -149,7 +149,7 @@ async def test_faults(bench: Bench, message: Any) -> None:
     down = await bench.channel.send(ALICE, message())
     assert isinstance(down, Failed)
     assert not down.maybe_sent
-    await bench.desk.faults("mail", slow_seconds=4)
+    await bench.desk.faults("mail", slow_seconds=2.3)
     assert await bench.channel.send(ALICE, message()) == Failed("TIMEOUT")
     assert await bench.mails() == []
 

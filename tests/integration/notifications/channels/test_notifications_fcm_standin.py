@@ -130,7 +130,7 @@ async def test_faults(bench: Bench, message: Any) -> None:
     down = await bench.channel.send(bench.address, message())
     assert isinstance(down, Failed)
     assert down.maybe_sent
-    await bench.desk.faults("fcm", slow_seconds=3)
+    await bench.desk.faults("fcm", slow_seconds=1.3)
     assert await bench.channel.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
 
 

@@ -196,7 +196,7 @@ async def test_faults(bench: Bench, message: Any, door: str) -> None:
     assert isinstance(down, Failed)
     assert down.maybe_sent
     assert await bench.desk.shown("sms") == []
-    await bench.desk.faults("sms", slow_seconds=3)
+    await bench.desk.faults("sms", slow_seconds=1.3)
     assert await channel.send(ALICE, message()) == Failed("TIMEOUT", maybe_sent=True)
 
 

@@ -101,7 +101,7 @@ async def test_faults(bench: Bench, message: Any) -> None:
     await bench.desk.faults("webhook", down=1)
     assert isinstance(await bench.channel.send(bench.address, message()), Failed)
     assert await bench.desk.shown("webhook") == []
-    await bench.desk.faults("webhook", slow_seconds=3)
+    await bench.desk.faults("webhook", slow_seconds=1.3)
     assert await bench.channel.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
 
 
