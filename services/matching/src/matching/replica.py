@@ -103,4 +103,5 @@ class LiveInstruments:
         row = self._replica.core.instrument(defined.instrument_id)
         instrument.trading_state = int(row["trading_state"])  # type: ignore[assignment]
         instrument.reference_price_ticks = int(row["reference_price_ticks"])
+        instrument.currency_id = self._replica.catalogue.currency_id(defined.currency_code) or 0
         return instrument

@@ -562,6 +562,7 @@ class Instrument(_message.Message):
     INDUSTRY_FIELD_NUMBER: _builtins.int
     RISK_LEVEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    CURRENCY_ID_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.int
     """The instrument's number, 1 to 65535. Unique for ever."""
     symbol: _builtins.str
@@ -606,6 +607,8 @@ class Instrument(_message.Message):
     """Product risk of the suitability rules, 1 (R1, lowest) to 5 (R5). 0 means not rated."""
     version: _builtins.int
     """Version of these rules: the log sequence of the command that set them. Output only."""
+    currency_id: _builtins.int
+    """Number of the currency, by which events name it (`Event.currency_id`). Output only, of ListInstruments."""
     @_builtins.property
     def tick_bands(self) -> _containers.RepeatedCompositeFieldContainer[Global___TickBand]:
         """Coarser ticks by price, ascending; empty means that every tick is a valid price."""
@@ -636,10 +639,11 @@ class Instrument(_message.Message):
         industry: _builtins.str = ...,
         risk_level: _builtins.int = ...,
         version: _builtins.int = ...,
+        currency_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["board_lot", b"board_lot", "currency_code", b"currency_code", "industry", b"industry", "instrument_id", b"instrument_id", "lot_size", b"lot_size", "maker_fee_ppm", b"maker_fee_ppm", "market_band_ppm", b"market_band_ppm", "max_order_lots", b"max_order_lots", "max_price_ticks", b"max_price_ticks", "name", b"name", "name_zh", b"name_zh", "odd_lot_rule", b"odd_lot_rule", "price_limit_ppm", b"price_limit_ppm", "reference_price_ticks", b"reference_price_ticks", "risk_level", b"risk_level", "settlement", b"settlement", "stamp_duty_ppm", b"stamp_duty_ppm", "symbol", b"symbol", "taker_fee_ppm", b"taker_fee_ppm", "tick_bands", b"tick_bands", "tick_size", b"tick_size", "trading_state", b"trading_state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["board_lot", b"board_lot", "currency_code", b"currency_code", "currency_id", b"currency_id", "industry", b"industry", "instrument_id", b"instrument_id", "lot_size", b"lot_size", "maker_fee_ppm", b"maker_fee_ppm", "market_band_ppm", b"market_band_ppm", "max_order_lots", b"max_order_lots", "max_price_ticks", b"max_price_ticks", "name", b"name", "name_zh", b"name_zh", "odd_lot_rule", b"odd_lot_rule", "price_limit_ppm", b"price_limit_ppm", "reference_price_ticks", b"reference_price_ticks", "risk_level", b"risk_level", "settlement", b"settlement", "stamp_duty_ppm", b"stamp_duty_ppm", "symbol", b"symbol", "taker_fee_ppm", b"taker_fee_ppm", "tick_bands", b"tick_bands", "tick_size", b"tick_size", "trading_state", b"trading_state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
