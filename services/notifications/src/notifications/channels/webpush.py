@@ -70,6 +70,8 @@ class WebPushChannel:
         self, vapid: VapidTokens, http: HttpCaller, clock: Clock, *, allow_private: bool = False
     ) -> None:
         self._vapid = vapid
+        self.public_key = vapid.public_key
+        """What browsers subscribe with (`applicationServerKey`)."""
         self._http = http
         self._clock = clock
         self._schemes = ("https", "http") if allow_private else ("https",)

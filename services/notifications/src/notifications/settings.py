@@ -1,0 +1,74 @@
+"""What the notifications service can be told."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+from smartex_chassis import Settings, SettingsInvalid, read_secret
+
+
+class NotificationsSettings(Settings):
+    """Where this pod finds what it stands on, and how much it does at once."""
+
+    section: ClassVar[str] = "notifications"
+
+    pod: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=128,
+        description="name of this pod; unique",
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql:// URL of inboxes and deliveries, and of the bus unless set"
+    )
+    database_url_file: Path | None = Field(default=None, description="file that holds database_url")
+    bus_url: SecretStr | None = Field(
+        default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
+    )
+    kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
+    exchange_url: str = Field(default="", description="host:port at which the exchange's services answer")
+    token_file: Path | None = Field(default=None, description="file with this service's own token")
+    delegation_keys: Path | None = Field(
+        default=None, description="folder of the issuer's keys, to place orders that an investor accepted"
+    )
+    providers_file: Path | None = Field(
+        default=None, description="TOML file with a table for each push provider; none: the inbox only"
+    )
+    addresses_key_file: Path = Field(
+        default=Path("data/notifications/addresses.key"),
+        description="key that addresses are encrypted with; made at the first start, the same on all pods",
+    )
+    callback_host: str = Field(default="127.0.0.1", description="address on which callbacks are taken")
+    callback_port: int | None = Field(
+        default=None, ge=0, le=65_535, description="port for callbacks of providers; unset: none, 0: any"
+    )
+    public_url: str = Field(
+        default="", description="https:// URL of callback_port from outside, for links in e-mails"
+    )
+    app_url: str = Field(
+        default="", description="URL that a tapped message opens, with the card's kind and id behind it"
+    )
+    max_sending: int = Field(
+        default=64, ge=1, le=1000, description="messages on their way at once on each channel"
+    )
+    lease_seconds: float = Field(
+        default=30,
+        gt=1,
+        le=600,
+        description="silence after which another pod takes a message that is being sent",
+    )
+
+    def database(self) -> str:
+        """The database's URL with its password; SettingsInvalid if there is none."""
+        if self.database_url_file is not None:
+            return read_secret(self.database_url_file).get_secret_value()
+        if self.database_url is None:
+            raise SettingsInvalid(["no database: set SMARTEX_DATABASE_URL or SMARTEX_DATABASE_URL_FILE"])
+        return self.database_url.get_secret_value()
+
+    def bus(self) -> str:
+        """The log's URL."""
+        return self.bus_url.get_secret_value() if self.bus_url is not None else self.database()
