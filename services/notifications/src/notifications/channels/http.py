@@ -23,7 +23,8 @@ MAX_ANSWER_BYTES = 64 * 1024
 """Of an answer's body this much is read, and the rest left."""
 MAX_RETRY_AFTER = timedelta(days=1)
 """A provider that asks for more is asked again after this."""
-LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=60)
+# No fewer to keep than to make: httpcore closes every connection that falls idle while there are more than these.
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=60)
 """Connections of one channel, and the seconds that an idle one is kept; APNs takes reconnecting for an attack."""
 
 # OSError: a TLS error amid a connection comes as it is. TimeoutError is one, too.
