@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import ssl
 from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpcore
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 from notifications.channels import webhook, webpush
 from notifications.channels.http_guard import GuardedBackend, is_public, resolve
-from notifications.domain.sending import Address, AddressGone, ChannelKind, Message, Outcome, Refused, Urgency
+from notifications.domain.sending import (
+    Address,
+    AddressGone,
+    ChannelKind,
+    Failed,
+    Message,
+    Outcome,
+    Refused,
+    Urgency,
+)
 
 MESSAGE = Message("d1", "k", Urgency.HIGH, "t", "b", "en")
 SECRET = {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
@@ -116,6 +134,40 @@ async def test_rebinding_gains_nothing() -> None:
     assert getattr(first, "maybe_sent", None) is False
     assert await call("https://rebind.example/", backend) == Refused("ADDRESS_FORBIDDEN")
     assert network.connected == ["93.184.216.34"]
+
+
+class Loopback(httpcore.AsyncNetworkBackend):
+    """A network on which every address is this machine."""
+
+    async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        return await httpcore.AnyIOBackend().connect_tcp("127.0.0.1", port)
+
+
+def self_signed(folder: Path, name: str) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    made = made.not_valid_before(datetime(2020, 1, 1)).not_valid_after(datetime(2120, 1, 1)).serial_number(7)
+    alternative = x509.SubjectAlternativeName([x509.DNSName(name)])
+    certificate = made.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
+    pem = certificate.public_bytes(Encoding.PEM)
+    pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "both.pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "both.pem")
+    return context
+
+
+async def test_tls_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> None:
+    """The server is asked for the name, and a certificate of that name that nobody vouches for is refused."""
+    context, asked = self_signed(tmp_path, "hook.example"), []
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    backend = GuardedBackend(answering(["93.184.216.34"]), Loopback())
+    assert await call(f"https://hook.example:{port}/", backend) == Failed("CONNECTION_FAILED ConnectError")
+    server.close()
+    assert asked == ["hook.example"]
 
 
 async def test_every_public_address_is_tried() -> None:

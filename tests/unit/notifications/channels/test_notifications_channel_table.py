@@ -57,6 +57,8 @@ def test_every_wrong_key_is_named_at_once() -> None:
             r"\[webpush\] private_key: is neither",
         ),
         (webpush.build, {"private_key": "A" * 43, "contact": "tel:1"}, r"\[webpush\] contact"),
+        (fcm.build, {"credentials": "{}", "proxy": "nonsense"}, r"\[fcm\] proxy"),
+        (email.build, MAIL | {"ca_file": "/no/such/file"}, r"\[email\] ca_file"),
         (email.build, MAIL | {"sender": "nobody"}, r"\[email\] sender: is not an e-mail address"),
         (email.build, MAIL | {"username": "me"}, r"\[email\] table: username and password go together"),
         (

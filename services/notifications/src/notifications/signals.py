@@ -1,0 +1,73 @@
+"""Wakes the parts of every pod when rows have changed, through PostgreSQL's LISTEN and NOTIFY."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import structlog
+from smartex_store import Database, is_retryable
+
+Listener: TypeAlias = Callable[[str], None]
+"""Takes a signal's payload; `EVERYTHING` if signals may have been missed. Returns at once."""
+EVERYTHING: Final = "*"
+
+_log = structlog.get_logger("notifications.signals")
+
+
+class Signals:
+    """Listens. Whoever is called looks for itself what there is to do, so that a lost signal does no harm:
+    every listener is also called every `poll_seconds`, and after every new connection.
+    """
+
+    def __init__(self, database: Database, poll_seconds: float = 1.0) -> None:
+        self._database = database
+        self._poll = poll_seconds
+        self._listeners: dict[str, list[Listener]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def on(self, channel: str, listener: Listener) -> None:
+        """Call `listener` at every signal of a channel of NOTIFY; to be said before `start`."""
+        self._listeners.setdefault(channel, []).append(listener)
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._run(), name="notifications-signals")
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except Exception as error:
+                if is_retryable(error):
+                    _log.warning("signals_wait", why=str(error))
+                else:
+                    _log.exception("signals_interrupted")
+                await asyncio.sleep(self._poll)
+
+    async def _listen(self) -> None:
+        async with self._database.acquire() as connection:
+            for channel in self._listeners:
+                await connection.add_listener(channel, self._heard)
+            while True:
+                for channel in self._listeners:
+                    self._wake(channel, EVERYTHING)
+                await asyncio.sleep(self._poll)
+                # A connection that died says nothing; this finds out.
+                await connection.execute("SELECT 1")
+
+    def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
+        self._wake(channel, str(payload))
+
+    def _wake(self, channel: str, payload: str) -> None:
+        for listener in self._listeners[channel]:
+            listener(payload)
