@@ -74,7 +74,9 @@ class FcmStandin(Standin):
 
     def provider_settings(self) -> Mapping[str, Settings]:
         """The table `[fcm]`."""
-        return {"fcm": {"credentials_file": str(self._credentials.resolve()), "base_url": self.place.base_url}}
+        return {
+            "fcm": {"credentials_file": str(self._credentials.resolve()), "base_url": self.place.base_url}
+        }
 
     def routes(self) -> Sequence[BaseRoute]:
         """The token endpoint and the messages."""

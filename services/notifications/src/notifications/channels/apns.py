@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr
 from notifications.channels.apns_token import ProviderTokens, parse_key
 from notifications.channels.delivery import Clock, delivery_uuid, replace_key, utc_now
 from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
-from notifications.channels.table import ProviderTable, read_table
+from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import (
     Address,
     AddressGone,
@@ -74,6 +74,7 @@ class ApnsTable(ProviderTable):
     topic: str = Field(min_length=1, description="bundle id of the app")
     base_url: str = Field(
         default="https://api.push.apple.com",
+        pattern=HTTP_URL,
         description="where APNs is; https://api.sandbox.push.apple.com for development builds",
     )
     critical_alerts: bool = Field(

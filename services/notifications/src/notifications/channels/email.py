@@ -6,11 +6,10 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Literal, Self
 
 import aiosmtplib
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, FilePath, SecretStr, model_validator
 from smartex_chassis.keys import is_loopback
 
 from notifications.channels.delivery import Clock, utc_now
@@ -45,7 +44,7 @@ class EmailTable(ProviderTable):
         default="starttls",
         description="how the connection is protected; starttls fails where it is not offered",
     )
-    ca_file: Path | None = Field(
+    ca_file: FilePath | None = Field(
         default=None,
         description="PEM certificates to trust in place of the system's, for a server of your own",
     )

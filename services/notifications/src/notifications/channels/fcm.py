@@ -17,7 +17,7 @@ from notifications.channels.delivery import Clock, replace_key, seconds_left, ut
 from notifications.channels.fcm_account import ServiceAccount, fetch_token, parse_account
 from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
 from notifications.channels.http_token import TokenCache
-from notifications.channels.table import ProviderTable, read_table
+from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import (
     Address,
     AddressGone,
@@ -42,8 +42,8 @@ class FcmTable(ProviderTable):
 
     credentials: SecretStr = Field(description="JSON of the service account; or credentials_file")
     project: str = Field(default="", description="Firebase project; that of the credentials by default")
-    base_url: str = Field(default="https://fcm.googleapis.com", description="where FCM is")
-    proxy: str | None = Field(default=None, description="http:// URL of a proxy to go through")
+    base_url: str = Field(default="https://fcm.googleapis.com", pattern=HTTP_URL, description="where FCM is")
+    proxy: str | None = Field(default=None, pattern=HTTP_URL, description="URL of a proxy to go through")
 
 
 class FcmChannel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from notifications.channels.http import Answer, HttpCaller, failure, safe_code
 from notifications.channels.http_token import Token
-from notifications.channels.table import invalid
+from notifications.channels.table import HTTP_URL, invalid
 from notifications.domain.sending import Failed, Refused
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -46,6 +47,8 @@ def parse_account(text: str) -> ServiceAccount:
     except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
         # The text of the error could hold a piece of the key.
         raise invalid("fcm", "credentials", "is not the JSON of a service account") from None
+    if not re.match(HTTP_URL, token_uri):
+        raise invalid("fcm", "credentials", "token_uri is no URL")
     if not isinstance(key, RSAPrivateKey):
         raise invalid("fcm", "credentials", "private_key is not an RSA key")
     return ServiceAccount(email, project, token_uri, str(values.get("private_key_id", "")), key)

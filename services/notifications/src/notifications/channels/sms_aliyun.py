@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr
 from notifications.channels.delivery import Clock
 from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
 from notifications.channels.sms_receipts import Callback, SmsReceipt, check_key, read_list
-from notifications.channels.table import ProviderTable, read_table
+from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import AddressGone, Failed, Message, Outcome, Refused, Sent
 
 ALGORITHM = "ACS3-HMAC-SHA256"
@@ -61,7 +61,9 @@ class AliyunTable(ProviderTable):
     receipt_secret: SecretStr | None = Field(
         default=None, description="`key` in the query of the receipts' URL, which nothing else protects"
     )
-    base_url: str = Field(default="https://dysmsapi.aliyuncs.com", description="where the API is")
+    base_url: str = Field(
+        default="https://dysmsapi.aliyuncs.com", pattern=HTTP_URL, description="where the API is"
+    )
 
 
 class AliyunGateway:

@@ -20,7 +20,7 @@ from pydantic import Field, SecretStr
 from notifications.channels.delivery import Clock
 from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
 from notifications.channels.sms_receipts import Callback, SmsReceipt, check_signature, read_list
-from notifications.channels.table import ProviderTable, read_table
+from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import AddressGone, Message, Outcome, Sent
 
 _GONE = frozenset({"INVALID_NUMBER", "UNSUBSCRIBED"})
@@ -29,7 +29,7 @@ _GONE = frozenset({"INVALID_NUMBER", "UNSUBSCRIBED"})
 class HttpSmsTable(ProviderTable):
     """`[sms]` with `gateway = "http"`."""
 
-    url: str = Field(pattern="^https?://", description="where messages are posted")
+    url: str = Field(pattern=HTTP_URL, description="where messages are posted")
     api_key: SecretStr = Field(description="bearer token; or api_key_file")
     sender: str = Field(default="", max_length=16, description="number or name that the reader sees")
     receipt_secret: SecretStr | None = Field(

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from smartex_chassis import SettingsInvalid, read_secret
 
+HTTP_URL = r"^https?://[^\s/]+"
+"""The pattern of a provider's URL."""
+
 
 class ProviderTable(BaseModel):
     """The base of every channel's settings.
