@@ -13,7 +13,7 @@ import numpy as np
 from positions.domain.habits import FILL, AccountRecords, Market
 from positions.domain.habits.trips import build_history
 
-ACCOUNTS = int(os.environ.get("SMARTEX_HABIT_ACCOUNTS", "300"))
+ACCOUNTS = int(os.environ.get("SMARTEX_HABIT_ACCOUNTS", "200"))
 TRADES = 200
 
 INSTRUMENTS, INDUSTRIES, LEAD = 40, 8, 6

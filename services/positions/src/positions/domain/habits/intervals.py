@@ -144,7 +144,7 @@ def _around_even(columns: Floats, even: float, confidence: float) -> Estimate | 
         spread = max(spread, (error**2 - 2 * others * spread**2) / (4 * distance))
     middle = distance + 2 * t * t * spread
     reach = t * np.sqrt(4 * spread * max(distance, 0.0) + (4 * t * t + 2 * others) * spread**2)
-    low, high = even + max(middle - reach, 0.0), even + max(middle + reach, 0.0)
+    low, high = np.clip([even + middle - reach, even + middle + reach], even, 1.0)
     return Estimate(plain.value, float(low), float(high))
 
 
