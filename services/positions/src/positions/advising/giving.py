@@ -33,9 +33,9 @@ class Cause:
     lifetime_ns: int
 
 
-def advice_id(account_id: int, draft: Draft, cause_id: str, create_ns: int) -> str:
+def advice_id(account: Account, draft: Draft, cause_id: str, create_ns: int) -> str:
     """An id that tells advice apart."""
-    text = f"{account_id}/{draft.kind}/{draft.subject}/{cause_id}/{create_ns}"
+    text = f"{account.account_id}/{draft.kind}/{draft.subject}/{cause_id}/{account.sequence}/{create_ns}"
     return f"ad-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
 
 
@@ -52,7 +52,7 @@ class Giving:
         if await self._store.rests(account.account_id, draft, pauses):
             return ""
         given = Given(
-            advice_id=advice_id(account.account_id, draft, cause.cause_id, now_ns),
+            advice_id=advice_id(account, draft, cause.cause_id, now_ns),
             account_id=account.account_id,
             draft=draft,
             basis=basis_of(account, draft),

@@ -110,6 +110,12 @@ class AlertStore:
             "SELECT * FROM positions.alerts WHERE state <> 3 AND NOT advised ORDER BY number LIMIT $1", limit
         )
 
+    async def look_again(self, connection: Connection) -> None:
+        """Have advice looked for again for alerts that have none: on a new day what was bought may be sold."""
+        await connection.execute(
+            "UPDATE positions.alerts SET advised = false WHERE state <> 3 AND advice_id = ''"
+        )
+
     async def worst_by_account(self, account_ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
         """Standing alerts of accounts: how many, and the worst severity."""
         rows = await self._database.fetch(

@@ -20,6 +20,9 @@ READING = np.dtype(
 )
 """A figure of an account beside its threshold."""
 
+DECIMALS = 9
+"""Decimals of a figure that count against a threshold."""
+
 Readings = NDArray[np.void]
 Flags = NDArray[np.bool_]
 
@@ -28,11 +31,17 @@ def readings(
     account_id: Any, kind: int, subject: Any, value: Any, thresholds: NDArray[np.float64]
 ) -> Readings:
     """Rows of one kind. `thresholds` are as `Limits` has them: 0 (of a distance: negative) is off."""
+    value = rounded(value)
     rows = np.zeros(len(value), READING)
     rows["account_id"], rows["kind"], rows["subject"], rows["value"] = account_id, kind, subject, value
     off = thresholds < 0 if FALLS[kind] else thresholds <= 0
     rows["threshold"] = np.where(off, np.nan, thresholds)
     return rows
+
+
+def rounded(figures: Any) -> Any:
+    """Figures without the dust of floating point: a fall from 10.00 to 9.00 is 10 %, not a little less."""
+    return np.round(figures, DECIMALS)
 
 
 def crossed(rows: Readings) -> Flags:

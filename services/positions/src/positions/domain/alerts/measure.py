@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from positions.domain.alerts.crossing import READING, Readings, readings
+from positions.domain.alerts.crossing import READING, Readings, readings, rounded
 from positions.domain.alerts.kinds import (
     CONCENTRATION,
     DRAWDOWN,
@@ -73,7 +73,7 @@ def worth_a_look(figures: Any, thresholds: Floats) -> NDArray[np.bool_]:
     found = np.zeros(len(figures), bool)
     for kind, values in _of_accounts(figures).items():
         threshold = thresholds[:, kind]
-        found |= (threshold > 0) & (values >= threshold)
+        found |= (threshold > 0) & (rounded(values) >= threshold)
     return found
 
 

@@ -1,0 +1,260 @@
+"""All that watches and advises, put together: what the consumer calls, what runs beside it, what answers callers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from smartex.positions.v1 import portfolio_pb2
+from smartex_bus import Bus
+from smartex_quant.returns import realised_volatility
+from smartex_store import Connection, Database
+
+from positions import prices, steps
+from positions.accounts import Accounts
+from positions.advising.adviser import Adviser, Lifetimes
+from positions.advising.answering import Answering
+from positions.advising.giving import Giving
+from positions.advising.rules import Rules
+from positions.advising.settling import Settling
+from positions.advising.store import AdviceStore
+from positions.alerting.slow import SlowWatch
+from positions.alerting.store import AlertStore, LimitStore
+from positions.alerting.watch import Seen, Watch
+from positions.api.advice import AdviceApi
+from positions.api.alerts import AlertsApi
+from positions.api.habits import HabitsApi
+from positions.api.limits import LimitsApi
+from positions.api.prices import PricesApi
+from positions.api.profile import ProfileApi
+from positions.api.risk import RiskApi
+from positions.api.steps import StepsApi
+from positions.api.supervision import SupervisionApi
+from positions.digest import Digest
+from positions.domain.book import Book
+from positions.domain.book.valuing import Freshness
+from positions.domain.limits import Limits
+from positions.domain.risk.report import DAYS_PER_YEAR
+from positions.habit_records import Habits
+from positions.markets import Markets
+from positions.naming import Instruments
+from positions.outbox import Relay
+from positions.preferences import Preferences
+from positions.prices import Close, Prices
+from positions.reporting import CurveOf, Reporting
+from positions.rounds import Round, Rounds
+from positions.steps import Chains
+from positions.supervision import Supervision
+
+DAY_ROLLED = 19
+DAY_NS = 86_400 * 10**9
+_ROLL_HOURS = 4
+"""A trading day that is rolled up to so long after midnight is the day before's."""
+LEAST_RETURNS = 20
+
+
+@dataclass(frozen=True)
+class OversightSettings:
+    """What can be told; the settings of the service fill it."""
+
+    house: Limits
+    zone: ZoneInfo
+    digest_at: time
+    profile_ns: int
+    """For how long answers to the questionnaire hold."""
+    patience_ns: int
+    """How long an alert may stand unseen before it presses harder."""
+    lifetimes: Lifetimes
+    slow_seconds: float
+    """Between two looks at value at risk."""
+    minute_seconds: float = 60.0
+    """Between two looks at what expires, is due to be settled or to be sent."""
+    review_seconds: float = 6 * 3600.0
+    """Between two reviews of all accounts' profiles and habits."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands around: the book, who reads it and when, and what the history knows."""
+
+    book: Book
+    freshness: Callable[[], Freshness]
+    curve: CurveOf
+    """An account's growth at the ends of trading days."""
+    totals: Callable[[int], portfolio_pb2.Totals]
+    working: Callable[[], bool]
+    """Whether this pod is the one that writes."""
+    clock: Callable[[], int]
+
+
+class Oversight:
+    """Alerts, advice, reports and what belongs to them. The consumer calls `look` in its transaction, and `committed`
+    after it, holding `lock` over both."""
+
+    def __init__(
+        self, database: Database, bus: Bus, around: Surroundings, settings: OversightSettings
+    ) -> None:
+        self._database = database
+        self._around = around
+        self._settings = settings
+        self.instruments = Instruments()
+        self.supervision = Supervision(database)
+        self.relay = Relay(database, bus)
+        self.alerts, self.limits, self.advice = (
+            AlertStore(database),
+            LimitStore(database),
+            AdviceStore(database),
+        )
+        self.prices = Prices(database)
+        self.markets = Markets(self.prices, self.instruments)
+        self.accounts = Accounts(around.book, self.instruments, around.freshness)
+        self.preferences = Preferences(database, settings.profile_ns)
+        self.habits = Habits(
+            database, self.prices, self.instruments, self.accounts, settings.zone, around.clock
+        )
+        self.rules = Rules(
+            self.accounts, self.markets, self.preferences, self.habits.known_industries, around.clock
+        )
+        self.answering = Answering(database, self.advice, self.rules, around.clock)
+        self.settling = Settling(database, self.advice, self.prices, self.accounts, around.clock)
+        self.giving = Giving(database, self.advice, self.relay.wake)
+        self.watch = Watch(
+            around.book,
+            self.instruments,
+            self.alerts,
+            settings.house,
+            self.giving.alerts_cleared,
+            new_trace,
+            around.clock,
+        )
+        self.adviser = Adviser(
+            database,
+            self.alerts,
+            self.rules,
+            self.giving,
+            settings.lifetimes,
+            new_trace,
+            around.clock,
+            around.working,
+        )
+        self.watch.raised += [self.relay.wake, self.adviser.wake]
+        self._rounds = Rounds(self._timed(), around.working)
+        self._running = AsyncExitStack()
+
+    @property
+    def lock(self) -> Any:
+        """Held by the consumer from `look` to `committed`."""
+        return self.watch.lock
+
+    async def start(self) -> None:
+        """Read what stands, and begin."""
+        self.watch.load(await self.alerts.standing(), dict(await self.limits.all()))
+        async with AsyncExitStack() as undo:
+            for part in (self.relay, self.adviser, self._rounds):
+                await part.start()
+                undo.push_async_callback(part.stop)
+            self._running = undo.pop_all()
+
+    async def stop(self) -> None:
+        """Stop everything."""
+        await self._running.aclose()
+
+    async def look(
+        self,
+        connection: Connection,
+        pieces: Iterable[tuple[NDArray[np.void], int]],
+        touched: NDArray[np.int64],
+        moved: NDArray[np.int64],
+        trace_id: str = "",
+    ) -> Seen:
+        """Look at what events (with their times) changed, in the transaction that writes it."""
+        time_ns = self._around.book.time_ns
+        for events, piece_ns in pieces:
+            await steps.record_events(connection, events, np.full(len(events), piece_ns))
+            if (events["kind"] == DAY_ROLLED).any():
+                await self._close_day(connection, piece_ns)
+        freshness = self._around.freshness()._replace(now_ns=time_ns)
+        return await self.watch.look(connection, freshness, touched, moved, trace_id)
+
+    def committed(self, seen: Seen) -> None:
+        """Take over what a look found, once its transaction was committed."""
+        self.watch.committed(seen)
+
+    async def _close_day(self, connection: Connection, time_ns: int) -> None:
+        """Keep the closes of the day that ended, and look again for advice that could not be followed on it."""
+        table = self._around.book.tables.instruments
+        day = trading_date(time_ns, self._settings.zone)
+        closes = [
+            Close(one.instrument_id, day, float(table[one.instrument_id]["reference"]) * float(one.tick_size))
+            for one in self.instruments.all()
+            if table[one.instrument_id]["last"] > 0
+        ]
+        await prices.close_day(connection, closes)
+        await self.alerts.look_again(connection)
+        self.markets.changed()
+
+    def _timed(self) -> Sequence[Round]:
+        settings, around = self._settings, self._around
+        slow = SlowWatch(
+            self._database, around.book, self.markets, self.watch, around.freshness, settings.patience_ns
+        )
+        digest = Digest(
+            self._database, around.book, around.freshness, settings.digest_at, settings.zone, self.relay.wake
+        )
+        return (
+            Round("value-at-risk", settings.slow_seconds, slow.look),
+            Round("expiry", settings.minute_seconds, lambda: self.giving.expire(around.clock())),
+            Round("settling", settings.minute_seconds, self.settling.settle_due),
+            Round("digest", settings.minute_seconds, digest.send_due),
+            Round("review", settings.review_seconds, self.review),
+        )
+
+    async def review(self) -> None:
+        """Measure every trader's habits anew, and give what profiles and habits call for."""
+        traders = await self.habits.traders()
+        await self.habits.refresh(traders)
+        for account_id in traders:
+            measured = await self.habits.of(account_id)
+            await self.adviser.review(account_id, measured.habits)
+
+    async def volatility(self, account_id: int) -> float | None:
+        """Volatility a year of an account's growth; None while there are too few days."""
+        growth = np.asarray((await self._around.curve(account_id)).growth)
+        if len(growth) <= LEAST_RETURNS or (growth <= 0).any():
+            return None
+        return float(realised_volatility(growth[1:] / growth[:-1] - 1.0, DAYS_PER_YEAR))
+
+    def apis(self) -> Sequence[Any]:
+        """Servicers, each with its methods and `scopes` by method."""
+        around, supervision = self._around, self.supervision
+        reporting = Reporting(self.accounts, self.markets, around.curve, around.clock)
+        return (
+            AlertsApi(self.alerts, supervision, self.instruments.subject_name, self.watch.acknowledge),
+            LimitsApi(self.limits, supervision, self._settings.house, self.watch.set_limits),
+            AdviceApi(self.advice, self.answering, supervision),
+            RiskApi(reporting, supervision, self.instruments),
+            ProfileApi(self.preferences, self.accounts, self.volatility, supervision, around.clock),
+            HabitsApi(self.habits, supervision),
+            SupervisionApi(
+                supervision, self.alerts, around.book, self.markets, around.freshness, around.totals
+            ),
+            StepsApi(Chains(self._database), supervision),
+            PricesApi(self.prices, lambda number: number in self.instruments, self.markets.changed),
+        )
+
+
+def new_trace() -> str:
+    """A trace's id, 32 hex digits."""
+    return os.urandom(16).hex()
+
+
+def trading_date(time_ns: int, zone: ZoneInfo) -> date:
+    """The date of the trading day that ended at a time."""
+    return datetime.fromtimestamp(time_ns / 1e9 - _ROLL_HOURS * 3600, UTC).astimezone(zone).date()

@@ -1,0 +1,167 @@
+"""The watch and the adviser on a real PostgreSQL and a real bus; events of the market are made by the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import positions
+import pytest
+import pytest_asyncio
+from positions.advising.adviser import Lifetimes
+from positions.domain.book import Book
+from positions.domain.book.valuing import Freshness
+from positions.domain.limits import HOUSE
+from positions.outbox import NOTICES_TOPIC
+from positions.oversight import Oversight, OversightSettings, Surroundings
+from positions.reporting import Curve
+from positions_books import new_book, rules
+from smartex.matching.v1 import types_pb2
+from smartex.notifications.v1.notice_pb2 import Notice
+from smartex.positions.v1 import portfolio_pb2
+from smartex_bus import Bus, Topic, open_bus
+from smartex_store import Database, EmbeddedPostgres, migrate
+
+HOUR = 3600 * 10**9
+DAY = 24 * HOUR
+START = 1_764_000_000 * 10**9
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The server lives in one event loop, so every test of this folder runs in it."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in Path(item.path).parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
+    async with EmbeddedPostgres(tmp_path_factory.mktemp("oversight-postgres")) as server:
+        yield server
+
+
+@asynccontextmanager
+async def fresh_database(server: EmbeddedPostgres) -> AsyncIterator[str]:
+    name = f"d{uuid.uuid4().hex[:12]}"
+    async with Database.connect(server.url) as admin:
+        await admin.execute(f"create database {name}")
+    base, _, query = server.url.partition("?")
+    yield base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
+
+
+def instrument(number: int, industry: str, risk_level: int = 2, **changes: Any) -> types_pb2.Instrument:
+    """A share under A-share rules that settles at once."""
+    fields: dict[str, Any] = {
+        "instrument_id": number,
+        "symbol": f"S{number}",
+        "name": f"Share {number}",
+        "name_zh": f"股票{number}",
+        "currency_code": "CNY",
+        "tick_size": "0.01",
+        "lot_size": "1",
+        "board_lot": 100,
+        "odd_lot_rule": types_pb2.ODD_LOT_RULE_SELL_REST,
+        "price_limit_ppm": 100_000,
+        "reference_price_ticks": 1000,
+        "max_price_ticks": 1_000_000,
+        "max_order_lots": 1_000_000,
+        "settlement": types_pb2.SETTLEMENT_T0,
+        "taker_fee_ppm": 250,
+        "stamp_duty_ppm": 500,
+        "trading_state": types_pb2.TRADING_STATE_OPEN,
+        "industry": industry,
+        "risk_level": risk_level,
+    }
+    return types_pb2.Instrument(**(fields | changes))
+
+
+@dataclass
+class Desk:
+    """The parts, and a hand that feeds them events."""
+
+    database: Database
+    bus: Bus
+    book: Book
+    now_ns: int = START
+    curves: dict[int, Curve] = field(default_factory=dict)
+    oversight: Oversight = field(init=False)
+
+    def __post_init__(self) -> None:
+        around = Surroundings(
+            book=self.book,
+            freshness=lambda: Freshness(self.now_ns, 10**18, 10**18),
+            curve=self._curve,
+            totals=lambda number: portfolio_pb2.Totals(equity=str(number)),
+            working=lambda: True,
+            clock=lambda: self.now_ns,
+        )
+        settings = OversightSettings(
+            house=HOUSE,
+            zone=ZoneInfo("Asia/Shanghai"),
+            digest_at=time(8, 30),
+            profile_ns=365 * DAY,
+            patience_ns=30 * 60 * 10**9,
+            lifetimes=Lifetimes(alert_ns=DAY, review_ns=7 * DAY, cooldown_ns=DAY),
+            slow_seconds=3600,
+            minute_seconds=3600,
+        )
+        self.oversight = Oversight(self.database, self.bus, around, settings)
+
+    async def _curve(self, account_id: int) -> Curve:
+        return self.curves.get(account_id, Curve())
+
+    def list(self, *listed: types_pb2.Instrument) -> None:
+        """Make instruments known."""
+        self.oversight.instruments.learn(listed)
+        self.book.learn(rules(one.instrument_id, one.industry) for one in listed)
+
+    async def feed(self, *rows: Any, fail: bool = False) -> None:
+        """Let events happen now. `fail`: the transaction breaks, and what was found is found again next time."""
+        events = np.concatenate(rows)
+        self.book.fold(events, self.book.sequence + 1, self.now_ns)
+        touched, moved = self.book.take_touched()
+        async with self.oversight.lock:
+            if fail:
+                with contextlib.suppress(ZeroDivisionError):
+                    async with self.database.transaction() as connection:
+                        await self.oversight.look(connection, [(events, self.now_ns)], touched, moved)
+                        raise ZeroDivisionError
+                self.book.tables.accounts["touched"][touched] = 1
+                return
+            async with self.database.transaction() as connection:
+                seen = await self.oversight.look(connection, [(events, self.now_ns)], touched, moved)
+            self.oversight.committed(seen)
+
+    async def notices(self) -> list[Notice]:
+        """Everything that has reached the bus, once the outbox is empty."""
+        while await self.oversight.relay.relay():
+            pass
+        records = await self.bus.read(NOTICES_TOPIC, 0, 0)
+        return [Notice.FromString(record.value) for record in records]
+
+
+NewDesk = Callable[[], Desk]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(postgres: EmbeddedPostgres) -> AsyncIterator[Desk]:
+    """Instruments 1 (Banks) and 2 (Steel); nothing runs by itself."""
+    async with fresh_database(postgres) as url:
+        await migrate(url, "positions", Path(positions.__file__).parent / "migrations")
+        async with (
+            Database.connect(url, name="positions", schema="positions") as database,
+            await open_bus(url) as bus,
+        ):
+            made = Desk(database, bus, new_book())
+            made.list(instrument(1, "Banks"), instrument(2, "Steel", 4), instrument(3, "Machinery", 3))
+            await bus.ensure_topics(Topic(NOTICES_TOPIC))
+            yield made
