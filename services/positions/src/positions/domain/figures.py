@@ -37,6 +37,10 @@ FIGURES = np.dtype(
         ("open_sell_value", "f8"),
         ("unmarked", "i8"),  # holdings without a mark, left out
         ("stale", "i8"),  # holdings with a stale mark
+        ("cost", "f8"),  # of holdings with a mark, first in, first out
+        ("realised", "f8"),  # since the beginning, of holdings that are gone too
+        ("fees", "f8"),
+        ("net_deposits", "f8"),
     ],
     align=True,
 )
@@ -113,6 +117,16 @@ class PositionView:
 
 
 @dataclass(frozen=True)
+class GoneView:
+    """What is left to say of a holding that is gone, in micros of the instrument's currency."""
+
+    instrument_id: int
+    realised_micros: int
+    fees_micros: int
+    profit_today_micros: int
+
+
+@dataclass(frozen=True)
 class CashView:
     """Cash of one currency, in micros."""
 
@@ -137,8 +151,6 @@ class PortfolioView:
     cash: Sequence[CashView]
     figures: np.void
     """Its row of `FIGURES`."""
-    realised: float
-    """Base currency, since the beginning, of holdings that are gone too."""
-    fees: float
-    net_deposits: float
+    gone: Sequence[GoneView]
+    """Holdings that are no more."""
     open_orders: int

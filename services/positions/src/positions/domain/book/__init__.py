@@ -4,7 +4,8 @@
 what open orders bind; `valuing` and `views` read.
 """
 
+from positions.domain.book import words
 from positions.domain.book.book import Book, warm_up
 from positions.domain.book.listing import Listing, Rules
 
-__all__ = ["Book", "Listing", "Rules", "warm_up"]
+__all__ = ["Book", "Listing", "Rules", "warm_up", "words"]

@@ -6,7 +6,8 @@ from typing import Any
 
 from positions.domain.book import words
 from positions.domain.book.compiled import inline, kernel, total, whole
-from positions.domain.book.marking import equity_of, growth_at, in_base, take_flow, worth
+from positions.domain.book.fills import note_fills
+from positions.domain.book.marking import equity_of, growth_at, in_base, mark_ticks, take_flow, worth
 from positions.domain.book.orders import rest, shrink
 from positions.domain.book.places import account_place
 from positions.domain.book.tables import Tables
@@ -25,10 +26,12 @@ def fold(tables: Tables, events: Any, first_sequence: int, time_ns: int) -> None
         elif kind == words.ACCEPTED:
             # Its leaves are what rests once the whole command is done: trades and reductions that follow are in them.
             head["arriving"] = event["order_id"]
+            head["arriving_type"] = event["order_type"]
             _rest(tables, event)
         elif kind == words.AMENDED:
             if not event["flags"] & words.KEPT_PRIORITY:
                 head["arriving"] = event["order_id"]
+                head["arriving_type"] = words.LIMIT  # no other rests
             _rest(tables, event)
         elif kind == words.CANCELLED:
             shrink(tables, event["order_id"], 0)
@@ -69,6 +72,7 @@ def _trade(tables: Tables, event: Any, sequence: int, time_ns: int) -> None:
     price = event["price_ticks"]
     quantity = event["quantity_lots"]
     instrument = tables.instruments[number]
+    note_fills(tables, event, sequence, time_ns, mark_ticks(tables, number))
     instrument["last"] = price
     instrument["last_time_ns"] = time_ns
     instrument["volume_today"] = total(instrument["volume_today"], quantity)
@@ -137,3 +141,4 @@ def _roll_day(tables: Tables, new_day: int) -> None:
         account["day_flow"] = 0.0
         account["changed"] = 1
         account["touched"] = 1
+        account["active"] = 1

@@ -23,6 +23,8 @@ class Rules:
     """The larger of maker's and taker's fee."""
     industry: str
     reference_ticks: int
+    currency_id: int = -1
+    """The market's number of the currency; -1: its place among those that the listing was made with."""
 
 
 class Listing:
@@ -34,8 +36,7 @@ class Listing:
     def __init__(self, currencies: Iterable[str], rates: Mapping[str, float], base: str) -> None:
         self.currencies = list(currencies)[:CURRENCIES]
         self.base = base
-        self.rates = {code: rates.get(code, 1.0) for code in self.currencies}
-        self.rates[base] = 1.0
+        self.rates = dict.fromkeys(self.currencies, 1.0) | dict(rates) | {base: 1.0}
         self.industries: list[str] = []
         self.rules: dict[int, Rules] = {}
 
@@ -50,7 +51,7 @@ class Listing:
         self.rules[rules.instrument_id] = rules
         row: Any = tables.instruments[rules.instrument_id]
         row["tick_value"] = rules.tick_value_micros
-        row["currency"] = self.currencies.index(rules.currency)
+        row["currency"] = self._currency(tables, rules)
         row["t1"] = int(rules.t1)
         row["fee_ppm"] = rules.fee_ppm
         row["industry"] = self.industry(rules.industry)
@@ -58,7 +59,15 @@ class Listing:
             row["reference"] = rules.reference_ticks
         row["changed"] = 1
 
+    def _currency(self, tables: Tables, rules: Rules) -> int:
+        """The number of a currency, noted with its name and rate. One that has no rate counts as the base currency."""
+        number = rules.currency_id if rules.currency_id >= 0 else self.currencies.index(rules.currency)
+        self.currencies += [""] * (number + 1 - len(self.currencies))
+        self.currencies[number] = rules.currency
+        tables.rates[number] = self.rates.setdefault(rules.currency, 1.0)
+        return number
+
     def set_rates(self, tables: Tables) -> None:
         """Put the rates into the tables."""
         for number, code in enumerate(self.currencies):
-            tables.rates[number] = self.rates[code]
+            tables.rates[number] = self.rates.get(code, 1.0)

@@ -64,3 +64,4 @@ def take_flow(tables: Tables, account: int, amount: float) -> None:
     row["day_flow"] += amount
     row["changed"] = 1
     row["touched"] = 1
+    row["active"] = 1

@@ -14,7 +14,13 @@ MILLION = 1_000_000
 
 @inline
 def rest(
-    tables: Tables, account_id: int, instrument: int, order_id: int, side: int, price: int, leaves: int
+    tables: Tables,
+    account_id: int,
+    instrument: int,
+    order_id: int,
+    side: int,
+    price: int,
+    leaves: int,
 ) -> None:
     """An order rests with so many lots at a price, new or changed; 0 lots: it is done."""
     place = find(tables.order_places, order_id)
@@ -62,6 +68,7 @@ def _set(tables: Tables, place: int, price: int, leaves: int) -> None:
     holding["changed"] = 1
     tables.accounts[account]["changed"] = 1
     tables.accounts[account]["touched"] = 1
+    tables.accounts[account]["active"] = 1
     if leaves == 0:
         tables.accounts[account]["open_orders"] -= 1
         drop_order(tables, place)

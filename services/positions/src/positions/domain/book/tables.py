@@ -29,6 +29,7 @@ ACCOUNT = np.dtype(
         ("net_deposits", "f8"),
         ("changed", "i8"),  # 1: rows are not written yet
         ("touched", "i8"),  # 1: a listener has not looked yet
+        ("active", "i8"),  # 1: changed since its last point of history
     ]
 )
 CASH = np.dtype([("total", "i8"), ("held", "i8")])
@@ -96,6 +97,25 @@ INSTRUMENT = np.dtype(
         ("moved", "i8"),  # 1: its mark moved and no listener has looked yet
     ]
 )
+FILL = np.dtype(
+    [
+        ("account_id", "i8"),
+        ("sequence", "i8"),  # of the trade
+        ("side", "i8"),
+        ("time_ns", "i8"),
+        ("instrument_id", "i8"),
+        ("order_id", "i8"),
+        ("client_order_id", "i8"),
+        ("order_type", "i8"),
+        ("price_ticks", "i8"),
+        ("quantity_lots", "i8"),
+        ("fee_micros", "i8"),
+        ("tax_micros", "i8"),
+        ("previous_ticks", "i8"),  # price of the trade before, else the reference price
+        ("taker", "?"),
+    ]
+)
+"""One side of a trade."""
 HEADER = np.dtype(
     [
         ("sequence", "i8"),
@@ -108,8 +128,9 @@ HEADER = np.dtype(
         ("orders", "i8"),
         ("free_order", "i8"),
         ("arriving", "i8"),  # order that the command under way brought
+        ("arriving_type", "i8"),
         ("gone", "i8"),  # entries of Tables.gone
-        ("unknown_instruments", "i8"),  # events that named one
+        ("fills", "i8"),  # entries of Tables.fills
     ]
 )
 
@@ -130,6 +151,8 @@ class Tables(NamedTuple):
     """Base currency for one unit, by currency."""
     gone: Any
     """Ids of orders that left since they were last asked for."""
+    fills: Any
+    """Sides of trades since they were last asked for."""
     account_places: Any
     holding_places: Any
     order_places: Any
@@ -153,6 +176,7 @@ def new_tables(instruments: int = 65_536) -> Tables:
         listed,
         np.ones(CURRENCIES),
         np.zeros(1024, np.int64),
+        np.zeros(1024, FILL),
         new_map(64),
         new_map(256),
         new_map(1024),
@@ -170,6 +194,7 @@ def with_room(tables: Tables, events: int) -> Tables:
         lots=_grown(tables.lots, int(head["lots"]) + 2 * events),
         orders=_grown(tables.orders, int(head["orders"]) + events),
         gone=_grown(tables.gone, int(head["gone"]) + events),
+        fills=_grown(tables.fills, int(head["fills"]) + 2 * events),
         account_places=_grown_map(tables.account_places, int(head["accounts"]) + 2 * events),
         holding_places=_grown_map(tables.holding_places, int(head["holdings"]) + 2 * events),
         order_places=_grown_map(tables.order_places, int(head["orders"]) + events),

@@ -145,3 +145,4 @@ def _touch(tables: Tables, account: int, holding: int) -> None:
     tables.holdings[holding]["changed"] = 1
     tables.accounts[account]["changed"] = 1
     tables.accounts[account]["touched"] = 1
+    tables.accounts[account]["active"] = 1

@@ -104,6 +104,7 @@ def _figures(tables: Tables, place: int, freshness: Freshness, by_industry: Any,
     row["net"] = row["holdings"]
     equity = cash + row["holdings"]
     row["equity"] = equity
+    row["net_deposits"] = account["net_deposits"]
     row["day_start_equity"] = account["day_start_equity"]
     row["profit_today"] = equity - account["day_start_equity"] - account["day_flow"]
     row["growth"] = growth_at(account["growth"], account["base"], equity)
@@ -127,6 +128,8 @@ def _add_holding(
     instrument = tables.instruments[number]
     row["open_buy_value"] += in_base(tables, instrument["currency"], holding["open_buy_value"])
     row["open_sell_value"] += in_base(tables, instrument["currency"], holding["open_sell_value"])
+    row["realised"] += in_base(tables, instrument["currency"], holding["realised"])
+    row["fees"] += in_base(tables, instrument["currency"], holding["fees"])
     if holding["quantity"] == 0:
         return 0.0
     source = mark_source(tables, number, freshness)
@@ -138,6 +141,7 @@ def _add_holding(
     micros = value_at_mark(tables, number, holding["quantity"], source)
     value = in_base(tables, instrument["currency"], micros)
     row["holdings"] += value
+    row["cost"] += in_base(tables, instrument["currency"], holding["cost"])
     row["gross"] += abs(value)
     if instrument["industry"] >= 0:
         by_industry[instrument["industry"]] += value

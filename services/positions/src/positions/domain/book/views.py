@@ -11,7 +11,15 @@ from positions.domain.book.listing import Listing
 from positions.domain.book.marking import MICROS
 from positions.domain.book.tables import CURRENCIES, NOBODY, Tables
 from positions.domain.book.valuing import Freshness, mark_of, valuate, value_of
-from positions.domain.figures import CashView, LotView, MarkSource, MarkView, PortfolioView, PositionView
+from positions.domain.figures import (
+    CashView,
+    GoneView,
+    LotView,
+    MarkSource,
+    MarkView,
+    PortfolioView,
+    PositionView,
+)
 
 
 def view(
@@ -34,9 +42,7 @@ def view(
         positions=sorted(positions, key=lambda each: (-abs(each.weight), each.instrument_id)),
         cash=list(_cash(tables, listing, place)),
         figures=figures,
-        realised=sum(_in_base(tables, row, "realised") for row in rows),
-        fees=sum(_in_base(tables, row, "fees") for row in rows),
-        net_deposits=float(account["net_deposits"]),
+        gone=[_gone(tables, row) for row in rows if not (row["quantity"] or row["open_buy_lots"])],
         open_orders=int(account["open_orders"]),
     )
 
@@ -48,9 +54,13 @@ def _holdings(tables: Tables, at: int) -> Iterator[Any]:
         at = int(row["next"])
 
 
-def _in_base(tables: Tables, row: Any, field: str) -> float:
-    currency = tables.instruments[row["instrument"]]["currency"]
-    return float(row[field] / MICROS * tables.rates[currency])
+def _gone(tables: Tables, row: Any) -> GoneView:
+    return GoneView(
+        int(row["instrument"]),
+        int(row["realised"]),
+        int(row["fees"]),
+        -int(row["day_start_value"]) - int(row["day_flow"]),
+    )
 
 
 def _position(tables: Tables, row: Any, freshness: Freshness, equity: float, *, lots: bool) -> PositionView:
