@@ -97,8 +97,3 @@ class Digest:
             told,
             now_ns,
         )
-
-
-def parse_time(written: str) -> time:
-    """A time of day, "HH:MM". ValueError for anything else."""
-    return time.fromisoformat(written)

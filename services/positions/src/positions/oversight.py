@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ from smartex_store import Connection, Database
 
 from positions import prices, steps
 from positions.accounts import Accounts
-from positions.advising.adviser import Adviser, Lifetimes
+from positions.advising.adviser import Adviser
 from positions.advising.answering import Answering
 from positions.advising.giving import Giving
 from positions.advising.rules import Rules
@@ -40,12 +40,12 @@ from positions.api.supervision import SupervisionApi
 from positions.digest import Digest
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
-from positions.domain.limits import Limits
 from positions.domain.risk.report import DAYS_PER_YEAR
 from positions.habit_records import Habits
 from positions.markets import Markets
 from positions.naming import Instruments
 from positions.outbox import Relay
+from positions.oversight_settings import OversightSettings
 from positions.preferences import Preferences
 from positions.prices import Close, Prices
 from positions.reporting import CurveOf, Reporting
@@ -58,26 +58,6 @@ DAY_NS = 86_400 * 10**9
 _ROLL_HOURS = 4
 """A trading day that is rolled up to so long after midnight is the day before's."""
 LEAST_RETURNS = 20
-
-
-@dataclass(frozen=True)
-class OversightSettings:
-    """What can be told; the settings of the service fill it."""
-
-    house: Limits
-    zone: ZoneInfo
-    digest_at: time
-    profile_ns: int
-    """For how long answers to the questionnaire hold."""
-    patience_ns: int
-    """How long an alert may stand unseen before it presses harder."""
-    lifetimes: Lifetimes
-    slow_seconds: float
-    """Between two looks at value at risk."""
-    minute_seconds: float = 60.0
-    """Between two looks at what expires, is due to be settled or to be sent."""
-    review_seconds: float = 6 * 3600.0
-    """Between two reviews of all accounts' profiles and habits."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
 from positions.domain.limits import HOUSE
 from positions.outbox import NOTICES_TOPIC
-from positions.oversight import Oversight, OversightSettings, Surroundings
+from positions.oversight import Oversight, Surroundings
+from positions.oversight_settings import OversightSettings
 from positions.reporting import Curve
 from positions_books import new_book, rules
 from smartex.matching.v1 import types_pb2
