@@ -165,7 +165,8 @@ def test_the_next_channel_is_the_first_that_can_be_used_and_has_an_address() -> 
     addresses = {ChannelKind.EMAIL: [MAIL], ChannelKind.FCM: [PHONE]}
     order = (ChannelKind.WECHAT, ChannelKind.FCM, ChannelKind.EMAIL)
     found = next_channel(order, addresses, frozenset({ChannelKind.EMAIL, ChannelKind.WECHAT}))
-    assert found is not None and (found.channel, found.targets, found.fallback) == (
+    assert found is not None
+    assert (found.channel, found.targets, found.fallback) == (
         ChannelKind.EMAIL,
         (MAIL,),
         (),
@@ -225,5 +226,6 @@ def test_whatever_is_wanted_nothing_is_sent_twice_late_or_without_credentials(
             assert plan.reason
             continue
         assert now <= plan.due_time < notice.expire_time
-        assert plan.channel in configured and Target(plan.address_id, plan.channel) in targets
+        assert plan.channel in configured
+        assert Target(plan.address_id, plan.channel) in targets
         assert gathered(notice.kind, urgency) == plan.gathered

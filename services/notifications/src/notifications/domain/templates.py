@@ -114,6 +114,7 @@ def field_style(name: str) -> str:
 
 def sample(name: str) -> Value:
     """Return a value to show a template with, where none is given."""
+    time = datetime.fromisoformat("2026-03-02T02:30:00+00:00")
     samples: Mapping[str, Value] = {
         "value": Percent(Decimal("0.254")),
         "threshold": Percent(Decimal("0.2")),
@@ -122,7 +123,9 @@ def sample(name: str) -> Value:
         "holdings": Number(Decimal(7)),
         "standing_alerts": Number(Decimal(2)),
         "open_advice": Number(Decimal(1)),
-        "time": datetime.fromisoformat("2026-03-02T02:30:00+00:00"),
+        "time": time,
+        "cause_time": time,
+        "expire_time": time,
         "code": "123456",
         "symbol": "600519",
     }
