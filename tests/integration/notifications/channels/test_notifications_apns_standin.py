@@ -24,7 +24,7 @@ class Bench:
 async def bench(running: Any, clock: Any) -> AsyncIterator[Bench]:
     standin = ApnsStandin(clock)
     async with running([standin]) as desk:
-        channel = apns.build(desk.tables["apns"] | {"time_limit": 1}, clock=clock)
+        channel = apns.build(desk.tables["apns"], clock=clock)
         yield Bench(desk, channel, await desk.address(ChannelKind.APNS, "apns"), standin)
         await channel.close()
 
@@ -173,7 +173,7 @@ async def test_4096_bytes_fit_and_one_more_does_not(bench: Bench, message: Any) 
     assert too_long == Refused("PAYLOAD_TOO_LARGE")
 
 
-async def test_faults(bench: Bench, message: Any) -> None:
+async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     await bench.desk.faults("apns", rate_limited=1)
     assert await bench.channel.send(bench.address, message()) == Failed("TooManyRequests")
     await bench.desk.faults("apns", server_error=1)
@@ -183,8 +183,10 @@ async def test_faults(bench: Bench, message: Any) -> None:
     assert isinstance(down, Failed)
     assert down.maybe_sent
     assert await bench.desk.shown("apns") == []
-    await bench.desk.faults("apns", slow_seconds=1.3)
-    assert await bench.channel.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await bench.desk.faults("apns", slow_seconds=0.8)
+    hasty = apns.build(bench.desk.tables["apns"] | {"time_limit": 0.5}, clock=clock)
+    assert await hasty.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await hasty.close()
     await bench.desk.faults("apns", slow_seconds=0)
     assert isinstance(await bench.channel.send(bench.address, message()), Sent)
 

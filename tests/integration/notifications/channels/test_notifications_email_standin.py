@@ -29,7 +29,7 @@ class Bench:
 @pytest.fixture
 async def bench(running: Any, clock: Any) -> AsyncIterator[Bench]:
     async with running([MailStandin()]) as desk:
-        channel = email_channel.build(desk.tables["email"] | {"time_limit": 2}, clock=clock)
+        channel = email_channel.build(desk.tables["email"], clock=clock)
         yield Bench(desk, channel)
         await channel.close()
 
@@ -138,7 +138,7 @@ async def test_dots_and_long_lines_survive(bench: Bench, message: Any) -> None:
     assert mail.get_content().replace("\r\n", "\n") == body + "\n"
 
 
-async def test_faults(bench: Bench, message: Any) -> None:
+async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     await bench.desk.faults("mail", rate_limited=1)
     assert await bench.channel.send(ALICE, message()) == Failed("SMTP 450 4.7.1")
     await bench.desk.faults("mail", server_error=1)
@@ -149,8 +149,9 @@ async def test_faults(bench: Bench, message: Any) -> None:
     down = await bench.channel.send(ALICE, message())
     assert isinstance(down, Failed)
     assert not down.maybe_sent
-    await bench.desk.faults("mail", slow_seconds=2.3)
-    assert await bench.channel.send(ALICE, message()) == Failed("TIMEOUT")
+    await bench.desk.faults("mail", slow_seconds=1.5)
+    hasty = email_channel.build(bench.desk.tables["email"] | {"time_limit": 1}, clock=clock)
+    assert await hasty.send(ALICE, message()) == Failed("TIMEOUT")
     assert await bench.mails() == []
 
 

@@ -31,7 +31,7 @@ class Bench:
 async def bench(running: Any, clock: Any) -> AsyncIterator[Bench]:
     standin = FcmStandin(clock)
     async with running([standin]) as desk:
-        channel = fcm.build(desk.tables["fcm"] | {"time_limit": 1}, clock=clock)
+        channel = fcm.build(desk.tables["fcm"], clock=clock)
         yield Bench(desk, channel, await desk.address(ChannelKind.FCM, "fcm"), standin)
         await channel.close()
 
@@ -119,7 +119,7 @@ async def test_what_fcm_never_takes_is_refused(bench: Bench, message: Any, chang
     assert await bench.channel.send(bench.address, message(**changes)) == Refused("INVALID_ARGUMENT")
 
 
-async def test_faults(bench: Bench, message: Any) -> None:
+async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     assert isinstance(await bench.channel.send(bench.address, message()), Sent)
     await bench.desk.faults("fcm", rate_limited=1)
     limited = await bench.channel.send(bench.address, message())
@@ -130,8 +130,11 @@ async def test_faults(bench: Bench, message: Any) -> None:
     down = await bench.channel.send(bench.address, message())
     assert isinstance(down, Failed)
     assert down.maybe_sent
-    await bench.desk.faults("fcm", slow_seconds=1.3)
-    assert await bench.channel.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    hasty = fcm.build(bench.desk.tables["fcm"] | {"time_limit": 0.5}, clock=clock)
+    assert isinstance(await hasty.send(bench.address, message()), Sent)
+    await bench.desk.faults("fcm", slow_seconds=0.8)
+    assert await hasty.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await hasty.close()
 
 
 async def test_connection_cut_after_send_says_that_it_may_have_arrived(bench: Bench, message: Any) -> None:

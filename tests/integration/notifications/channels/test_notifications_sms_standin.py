@@ -28,8 +28,9 @@ class Bench:
         self, desk: Any, standin: SmsStandin, callbacks: asyncio.Queue[Callback], clock: Any
     ) -> None:
         self.desk, self.standin, self.callbacks = desk, standin, callbacks
-        self.aliyun = sms.build(desk.tables["sms"] | {"time_limit": 1}, clock=clock)
-        self.plain = sms.build(dict(standin.http_settings()) | {"time_limit": 1}, clock=clock)
+        self.tables = {"aliyun": desk.tables["sms"], "plain": dict(standin.http_settings())}
+        self.aliyun = sms.build(self.tables["aliyun"], clock=clock)
+        self.plain = sms.build(self.tables["plain"], clock=clock)
 
     async def callback(self) -> Callback:
         return await asyncio.wait_for(self.callbacks.get(), 5)
@@ -181,7 +182,7 @@ async def test_forged_and_replayed_receipts_are_not_believed(bench: Bench, messa
 
 
 @pytest.mark.parametrize("door", ["aliyun", "plain"])
-async def test_faults(bench: Bench, message: Any, door: str) -> None:
+async def test_faults(bench: Bench, message: Any, clock: Any, door: str) -> None:
     channel = getattr(bench, door)
     limited = {
         "aliyun": Failed("isv.BUSINESS_LIMIT_CONTROL"),
@@ -196,8 +197,10 @@ async def test_faults(bench: Bench, message: Any, door: str) -> None:
     assert isinstance(down, Failed)
     assert down.maybe_sent
     assert await bench.desk.shown("sms") == []
-    await bench.desk.faults("sms", slow_seconds=1.3)
-    assert await channel.send(ALICE, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await bench.desk.faults("sms", slow_seconds=0.8)
+    hasty = sms.build(bench.tables[door] | {"time_limit": 0.5}, clock=clock)
+    assert await hasty.send(ALICE, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await hasty.close()
 
 
 @pytest.mark.parametrize(("door", "messages"), [("aliyun", 2), ("plain", 1)])

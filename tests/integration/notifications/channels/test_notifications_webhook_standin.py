@@ -23,7 +23,7 @@ class Bench:
 @pytest.fixture
 async def bench(running: Any, clock: Any) -> AsyncIterator[Bench]:
     async with running([WebhookStandin(clock)]) as desk:
-        channel = webhook.build(desk.tables["webhook"] | {"time_limit": 1}, clock=clock)
+        channel = webhook.build(desk.tables["webhook"], clock=clock)
         yield Bench(desk, channel, await desk.address(ChannelKind.WEBHOOK, "webhook"))
         await channel.close()
 
@@ -92,7 +92,7 @@ async def test_a_redirect_is_not_followed(bench: Bench, message: Any, status: in
     assert [asked["path"] for asked in await bench.desk.log("webhook")] == ["/webhook/hooks/alice"]
 
 
-async def test_faults(bench: Bench, message: Any) -> None:
+async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     await bench.desk.faults("webhook", rate_limited=1)
     limited = await bench.channel.send(bench.address, message())
     assert limited == Failed("RATE_LIMITED 429", timedelta(seconds=5))
@@ -101,8 +101,10 @@ async def test_faults(bench: Bench, message: Any) -> None:
     await bench.desk.faults("webhook", down=1)
     assert isinstance(await bench.channel.send(bench.address, message()), Failed)
     assert await bench.desk.shown("webhook") == []
-    await bench.desk.faults("webhook", slow_seconds=1.3)
-    assert await bench.channel.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await bench.desk.faults("webhook", slow_seconds=0.8)
+    hasty = webhook.build(bench.desk.tables["webhook"] | {"time_limit": 0.5}, clock=clock)
+    assert await hasty.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await hasty.close()
 
 
 async def test_connection_cut_after_send_says_that_it_may_have_arrived(bench: Bench, message: Any) -> None:

@@ -23,7 +23,7 @@ class Bench:
 @pytest.fixture
 async def bench(running: Any, clock: Any) -> AsyncIterator[Bench]:
     async with running([WebPushStandin(clock)]) as desk:
-        channel = webpush.build(desk.tables["webpush"] | {"time_limit": 1}, clock=clock)
+        channel = webpush.build(desk.tables["webpush"], clock=clock)
         yield Bench(desk, channel, await desk.address(ChannelKind.WEBPUSH, "webpush"))
         await channel.close()
 
@@ -108,7 +108,7 @@ async def test_the_largest_payload_fits_and_one_byte_more_does_not(bench: Bench,
     assert too_long == Refused("PAYLOAD_TOO_LARGE")
 
 
-async def test_faults(bench: Bench, message: Any) -> None:
+async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     await bench.desk.faults("webpush", rate_limited=1)
     limited = await bench.channel.send(bench.address, message())
     assert limited == Failed("RATE_LIMITED 429", timedelta(seconds=30))
@@ -117,8 +117,10 @@ async def test_faults(bench: Bench, message: Any) -> None:
     await bench.desk.faults("webpush", down=1)
     assert isinstance(await bench.channel.send(bench.address, message()), Failed)
     assert await bench.desk.shown("webpush") == []
-    await bench.desk.faults("webpush", slow_seconds=1.3)
-    assert await bench.channel.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await bench.desk.faults("webpush", slow_seconds=0.8)
+    hasty = webpush.build(bench.desk.tables["webpush"] | {"time_limit": 0.5}, clock=clock)
+    assert await hasty.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
+    await hasty.close()
 
 
 async def test_connection_cut_after_send_says_that_it_may_have_arrived(bench: Bench, message: Any) -> None:

@@ -39,7 +39,7 @@ def serve_and_close(serve: Serve) -> Serve:
 
 
 @asynccontextmanager
-async def calling(serve: Serve, time_limit: float = 0.5) -> AsyncIterator[tuple[HttpCaller, str]]:
+async def calling(serve: Serve, time_limit: float = 5) -> AsyncIterator[tuple[HttpCaller, str]]:
     """A caller, and the URL of a server that behaves as told."""
 
     server = await asyncio.start_server(serve_and_close(serve), "127.0.0.1", 0)
