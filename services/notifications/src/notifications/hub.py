@@ -7,18 +7,16 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
-import structlog
 from smartex_chassis import Overloaded, gauge
-from smartex_store import Database, is_retryable
+from smartex_store import Database
 
-from notifications.signals import EVERYTHING
+from notifications.signals import EVERYTHING, Refreshing
 
 MOST_PER_ACCOUNT: Final = 16
 MOST_STREAMS: Final = 20_000
 
 _POSITIONS = "SELECT account_id, position FROM notifications.inboxes WHERE account_id = ANY($1::bigint[])"
 
-_log = structlog.get_logger("notifications.hub")
 _open = gauge("notifications_inbox_subscribers", "Inbox streams that are open on this pod")
 
 
@@ -45,8 +43,7 @@ class InboxHub:
         self._database = database
         self._readers: dict[int, list[Reader]] = {}
         self._positions: dict[int, int] = {}
-        self._look = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Refreshing("notifications-hub", self._wake_changed)
 
     @contextlib.contextmanager
     def reading(self, account_id: int) -> Iterator[Reader]:
@@ -73,7 +70,7 @@ class InboxHub:
     def wake(self, payload: str) -> None:
         """Wake the readers of the accounts in a signal of `notifications_inbox`; of `*` look which."""
         if payload == EVERYTHING:
-            self._look.set()
+            self._looking.wake(payload)
             return
         for account in payload.split(","):
             for reader in self._readers.get(int(account), ()):
@@ -81,25 +78,11 @@ class InboxHub:
 
     async def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.create_task(self._run(), name="notifications-hub")
+        await self._looking.start()
 
     async def stop(self) -> None:
         """Stop looking; streams end by themselves."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            await self._look.wait()
-            self._look.clear()
-            try:
-                await self._wake_changed()
-            except Exception as error:
-                if not is_retryable(error):
-                    _log.exception("inboxes_not_seen")
-                # The next signal, a second later at most, looks again.
+        await self._looking.stop()
 
     async def _wake_changed(self) -> None:
         rows = await self._database.fetch(_POSITIONS, list(self._readers)) if self._readers else []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import structlog
-from smartex_store import Database, is_retryable
+from smartex_store import Connection, Database, is_retryable
 
 Listener: TypeAlias = Callable[[str], None]
 """Takes a signal's payload; `EVERYTHING` if signals may have been missed. Returns at once."""
@@ -58,12 +58,21 @@ class Signals:
         async with self._database.acquire() as connection:
             for channel in self._listeners:
                 await connection.add_listener(channel, self._heard)
-            while True:
-                for channel in self._listeners:
-                    self._wake(channel, EVERYTHING)
-                await asyncio.sleep(self._poll)
-                # A connection that died says nothing; this finds out.
-                await connection.execute("SELECT 1")
+            try:
+                await self._watch(connection)
+            finally:
+                with contextlib.suppress(Exception):
+                    # The connection may be broken, and goes back to the pool either way.
+                    for channel in self._listeners:
+                        await connection.remove_listener(channel, self._heard)
+
+    async def _watch(self, connection: Connection) -> None:
+        while True:
+            for channel in self._listeners:
+                self._wake(channel, EVERYTHING)
+            await asyncio.sleep(self._poll)
+            # A connection that died says nothing; this finds out.
+            await connection.execute("SELECT 1")
 
     def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
         self._wake(channel, str(payload))
@@ -71,3 +80,40 @@ class Signals:
     def _wake(self, channel: str, payload: str) -> None:
         for listener in self._listeners[channel]:
             listener(payload)
+
+
+class Refreshing:
+    """Refreshes something after signals, in the background and one at a time."""
+
+    def __init__(self, name: str, refresh: Callable[[], Awaitable[None]]) -> None:
+        self._name = name
+        self._refresh = refresh
+        self._asked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self, payload: str) -> None:
+        """Refresh soon; a `Listener`."""
+        self._asked.set()
+
+    async def start(self) -> None:
+        """Refresh once, then whenever asked. What fails now fails the start."""
+        await self._refresh()
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def stop(self) -> None:
+        """Refresh no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            try:
+                await self._refresh()
+            except Exception as error:
+                if not is_retryable(error):
+                    _log.exception("not_refreshed", what=self._name)
+                # The next signal, a moment later at most, tries again.

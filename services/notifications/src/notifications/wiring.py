@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 import grpc
+from smartex.notifications.v1.notice_pb2 import CardKind
 from smartex_bus import Bus, KafkaSettings, Topic, open_bus
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database
 
 from notifications import store
+from notifications.addressbook import AddressBook
+from notifications.callbacks.app import Parts as CallbackParts
+from notifications.callbacks.app import build_app
+from notifications.callbacks.links import unsubscribe_url
+from notifications.callbacks.replies import Replies
+from notifications.callbacks.server import CallbackServer
+from notifications.channels.delivery import Clock, utc_now
+from notifications.consumer import TOPIC as NOTICES_TOPIC
+from notifications.consumer import NoticeConsumer
+from notifications.domain.notice import Notice
+from notifications.engine.engine import Engine, EngineSettings
+from notifications.engine.preparing import Links, Preparer
+from notifications.hub import InboxHub
+from notifications.intake import Intake
 from notifications.providers import Providers, read_providers
+from notifications.receipts import Receipts
 from notifications.settings import NotificationsSettings
+from notifications.signals import Refreshing, Signals
+from notifications.store import notices
+from notifications.store.templates import TemplateStore
+from notifications.templatebook import TemplateBook
 from notifications.vault import Vault, open_vault
 
-NOTICES_TOPIC = "notifications.notices.v1"
+_CONNECTIONS = 16
 
 
 class ServiceContext(Protocol):
@@ -51,12 +72,31 @@ async def build(context: ServiceContext | NotificationsSettings) -> ServiceModul
         addresses_key_file=Path(context.data_dir) / "notifications" / "addresses.key",
         pod=context.pod,
     )
-    return await build_pod(settings)
+    return await build_pod(settings, lambda: datetime.fromtimestamp(context.clock() / 1e9, UTC))
 
 
-async def build_pod(settings: NotificationsSettings) -> ServiceModule:
+async def build_pod(settings: NotificationsSettings, clock: Clock = utc_now) -> ServiceModule:
     """The module of one pod: bus and database are open, the rest waits for `start`."""
-    return (await Pod.open(settings)).module()
+    return (await Pod.open(settings, clock)).module()
+
+
+class Part(Protocol):
+    """Something that goes on while the service runs."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End."""
+
+
+class Api(Protocol):
+    """gRPC services, and who may call them."""
+
+    scopes: Mapping[str, str]
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add them to a server."""
 
 
 class Pod:
@@ -65,49 +105,71 @@ class Pod:
     def __init__(
         self,
         settings: NotificationsSettings,
+        clock: Clock,
         database: Database,
         bus: Bus,
         vault: Vault,
         providers: Providers,
-        opened: AsyncExitStack,
     ) -> None:
-        self.settings = settings
+        self.settings, self.clock = settings, clock
         self.database, self.bus, self.vault, self.providers = database, bus, vault, providers
-        self._opened = opened
+        self.signals = Signals(database)
+        self.hub = InboxHub(database)
+        self.templates = TemplateStore(database)
+        self.book = TemplateBook(self.templates)
+        self.intake = Intake(self.book, providers.configured, clock)
+        self.consumer = NoticeConsumer(bus, database, self.intake)
+        self.addresses = AddressBook(database, vault, providers.configured, clock)
+        self.engine = Engine(
+            database, providers.channels, self._preparer(), _engine_settings(settings), clock
+        )
+        self.receipts = Receipts(self.engine.recorder, clock)
+        self.replies = Replies()
+        self.callbacks = self._callbacks()
+        self.apis: list[Api] = self._apis()
+        self.parts: list[Part] = self._parts()
         self._running = AsyncExitStack()
         self._started = False
 
     @classmethod
-    async def open(cls, settings: NotificationsSettings) -> Pod:
+    async def open(cls, settings: NotificationsSettings, clock: Clock = utc_now) -> Pod:
         """Read keys and providers, open bus and database, and bring their tables and topics up to date."""
         async with AsyncExitStack() as undo:
             vault = open_vault(settings.addresses_key_file)
             providers = read_providers(settings.providers_file)
             undo.push_async_callback(providers.close)
-            database = await Database.connect(settings.database(), name=f"notifications-{settings.pod}")
+            database = await Database.connect(
+                settings.database(), name=f"notifications-{settings.pod}", max_size=_CONNECTIONS
+            )
             undo.push_async_callback(database.close)
             await store.migrate(database)
             bus = await open_bus(_bus_settings(settings))
             undo.push_async_callback(bus.close)
             await bus.ensure_topics(Topic(NOTICES_TOPIC))
-            return cls(settings, database, bus, vault, providers, undo.pop_all())
+            pod = cls(settings, clock, database, bus, vault, providers)
+            pod._opened = undo.pop_all()
+        return pod
+
+    _opened: AsyncExitStack
 
     def module(self) -> ServiceModule:
         """The pod as a module of the chassis."""
         return ServiceModule(
             name="notifications",
             register=self._register,
-            scopes={},
+            scopes={name: scope for api in self.apis for name, scope in api.scopes.items()},
             start=self.start,
             stop=self.stop,
             ready=lambda: self._started,
         )
 
-    def _register(self, server: grpc.aio.Server) -> None:
-        """Add the services to a server."""
-
     async def start(self) -> None:
-        """Begin to take notices and to send messages."""
+        """Begin to take notices and to send messages. What was started is stopped again if a part fails."""
+        async with AsyncExitStack() as undo:
+            for part in self.parts:
+                await part.start()
+                undo.push_async_callback(part.stop)
+            self._running = undo.pop_all()
         self._started = True
 
     async def stop(self) -> None:
@@ -117,6 +179,54 @@ class Pod:
             await self._running.aclose()
         finally:
             await self._opened.aclose()
+
+    def _register(self, server: grpc.aio.Server) -> None:
+        for api in self.apis:
+            api.register(server)
+
+    def _preparer(self) -> Preparer:
+        links = Links(
+            self._app_link, lambda address_id: unsubscribe_url(self._public_url, self.vault, address_id)
+        )
+        return Preparer(self.book, self.vault, links, self.providers.provider_template)
+
+    @property
+    def _public_url(self) -> str:
+        settings = self.settings
+        if settings.public_url or not settings.callback_port:
+            return settings.public_url
+        return f"http://{settings.callback_host}:{settings.callback_port}"
+
+    def _app_link(self, notice: Notice) -> str:
+        if not self.settings.app_url:
+            return ""
+        card = notice.card
+        thing = f"{CardKind.Name(CardKind.ValueType(card.kind)).removeprefix('CARD_KIND_').lower()}/{card.id}"
+        return f"{self.settings.app_url.rstrip('/')}/{thing if card.kind else f'inbox/{notice.notice_id}'}"
+
+    def _callbacks(self) -> CallbackServer | None:
+        if self.settings.callback_port is None:
+            return None
+        parts = CallbackParts(
+            self.database, self.vault, self.addresses, self.receipts, self.replies, self.providers, self.clock
+        )
+        return CallbackServer(build_app(parts), self.settings.callback_host, self.settings.callback_port)
+
+    def _apis(self) -> list[Api]:
+        return []
+
+    def _parts(self) -> list[Part]:
+        """In the order in which they start."""
+        templates = Refreshing("notifications-templates", self.book.reload)
+        self.signals.on(notices.TEMPLATES, templates.wake)
+        self.signals.on(notices.INBOX, self.hub.wake)
+        self.signals.on(notices.DUE, lambda _: self.engine.wake())
+        parts: list[Part] = [templates, self.hub, self.engine, self.signals, self.consumer]
+        return parts if self.callbacks is None else [*parts, self.callbacks]
+
+
+def _engine_settings(settings: NotificationsSettings) -> EngineSettings:
+    return EngineSettings(settings.pod, settings.max_sending, settings.lease_seconds)
 
 
 def _bus_settings(settings: NotificationsSettings) -> str | KafkaSettings:
