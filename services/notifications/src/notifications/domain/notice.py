@@ -15,6 +15,8 @@ DEFAULT_LIFE: Final = timedelta(days=1)
 """How long a notice is of use that does not say."""
 VERIFICATION: Final = "account.verification"
 """The kind of the messages that carry a code to a new address."""
+DIGEST: Final = "notifications.digest"
+"""The kind of the messages that list what was gathered."""
 OWN_DIGESTS: Final = frozenset({"positions.digest"})
 """Kinds that are digests themselves: of low urgency, yet not gathered into another digest."""
 

@@ -92,7 +92,7 @@ def rule_of(channel: ChannelKind) -> RetryRule:
 
 def backoff(rule: RetryRule, attempt: int, random: float) -> timedelta:
     """Return the wait after an attempt, from 1; `random` is from 0 to 1."""
-    return min(rule.longest, rule.first * 2 ** min(attempt - 1, 30)) * random
+    return min(rule.longest, rule.first * (1 << min(attempt - 1, 30))) * random
 
 
 def judge(tried: Tried, outcome: Outcome, now: datetime, random: float) -> Verdict:

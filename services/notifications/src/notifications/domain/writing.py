@@ -17,7 +17,7 @@ from notifications.domain.notice import LocalText, Money, Number, Percent, Value
 MISSING: Final = "–"
 """Written for a value that a notice does not bring."""
 
-_LOCALES: Final = {"zh-CN": Locale("zh", "CN"), "en": Locale("en")}
+_LOCALES: Final = {"zh-CN": Locale("zh", "CN", "Hans"), "en": Locale("en")}
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]+")
 _SPACE: Final = re.compile(r"\s+")
 _PERCENT_PATTERN: Final = "#,##0.#%"

@@ -46,7 +46,8 @@ CREATE TABLE notifications.inbox_entries (
 );
 CREATE UNIQUE INDEX inbox_arrivals ON notifications.inbox_entries (account_id, arrival);
 CREATE UNIQUE INDEX inbox_positions ON notifications.inbox_entries (account_id, position);
-CREATE INDEX inbox_unread ON notifications.inbox_entries (account_id, arrival) WHERE read_time IS NULL;
+CREATE INDEX inbox_unread ON notifications.inbox_entries (account_id, arrival)
+    WHERE read_time IS NULL AND NOT superseded;
 CREATE INDEX inbox_keys ON notifications.inbox_entries (account_id, supersede_key)
     WHERE supersede_key <> '' AND NOT superseded;
 

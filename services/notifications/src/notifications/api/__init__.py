@@ -1,0 +1,1 @@
+"""NotificationService: contract in, the parts of the service, contract out."""

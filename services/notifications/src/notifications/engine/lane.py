@@ -1,0 +1,228 @@
+"""A channel's lane: claims what is due, the most urgent first, and sends it, so many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from smartex_store import is_retryable
+
+from notifications.domain.breaker import OPEN, Breaker, counts
+from notifications.domain.checks import Hold
+from notifications.domain.rate import Pace
+from notifications.domain.retry import judge
+from notifications.domain.sending import AddressGone, Channel, Failed, Outcome, Refused, Sent
+from notifications.engine import meters
+from notifications.engine.preparing import Preparer, Ready
+from notifications.engine.recording import Recorder, Result
+from notifications.store.queue import Ended, Queue
+
+_POLL_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+
+_log = structlog.get_logger("notifications.engine")
+
+
+class Lane:
+    """One channel of this pod. The breaker is the pod's own: it knows what this pod can reach."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        queue: Queue,
+        preparer: Preparer,
+        recorder: Recorder,
+        *,
+        clock: Callable[[], datetime],
+        random: Callable[[], float],
+        max_sending: int,
+        time_limit: float,
+    ) -> None:
+        self.channel = channel
+        self.breaker = Breaker()
+        self._queue = queue
+        self._preparer = preparer
+        self._recorder = recorder
+        self._clock = clock
+        self._random = random
+        self._max_sending = max_sending
+        self._time_limit = time_limit
+        self._wake = asyncio.Event()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to send."""
+        self._task = asyncio.create_task(self._run(), name=f"notifications-{self.channel.kind}")
+
+    async def stop(self, within: float) -> None:
+        """Claim no more; let what is on its way end, so many seconds, then cut it."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=within)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Say that something may be due."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                more = await self._fill()
+            except Exception as error:
+                if is_retryable(error) or isinstance(error, OSError | TimeoutError):
+                    _log.warning("lane_waits", channel=self.channel.kind, why=str(error))
+                else:
+                    _log.exception("lane_stopped_short", channel=self.channel.kind)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if not more:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+
+    async def _fill(self) -> bool:
+        """Begin as much as there is room for; True if there is more to do at once."""
+        now = self._clock()
+        meters.resting.labels(self.channel.kind).set(self.breaker.state(now) == OPEN)
+        if self.breaker.state(now) == OPEN:
+            return await self._divert(now)
+        room = self.breaker.room(now, self._max_sending - len(self._sending))
+        if room <= 0:
+            return False
+        claimed, ready = await self._claim(room, now)
+        for one in ready:
+            self.breaker.began(now)
+            task = asyncio.create_task(self._send(one))
+            self._sending.add(task)
+            task.add_done_callback(self._ended)
+        return claimed == room and len(self._sending) < self._max_sending
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        # A claim costs several statements whatever it brings: wait until there is room for many.
+        if len(self._sending) <= self._max_sending // 2:
+            self._wake.set()
+
+    async def _claim(self, room: int, now: datetime) -> tuple[int, list[Ready]]:
+        """How many were due, and those that can be sent: their attempts are written."""
+        async with self._queue.database.transaction() as connection:
+            rows = await self._queue.due(connection, self.channel.kind, room, now)
+            if not rows:
+                return 0, []
+            accounts = [row["account_id"] for row in rows]
+            paces = await self._queue.paces(connection, self.channel.kind, accounts, now)
+            held, passed = self._sorted(rows, paces, now)
+            leads = _leads(passed)
+            behind = await self._queue.gather(connection, list(leads.values()), now) if leads else set()
+            passed = [row for row in passed if row["delivery_id"] not in behind]
+            members = (
+                await self._queue.members(connection, [row["delivery_id"] for row in passed], now)
+                if any(row["gathered"] for row in passed)
+                else []
+            )
+            ready: list[Ready] = []
+            for row in passed:
+                listed = [one for one in members if one["digest_of"] == row["delivery_id"]]
+                made = self._preparer.ready(row, listed, self.channel, now)
+                if isinstance(made, Hold):
+                    held.append((row["delivery_id"], made))
+                else:
+                    ready.append(made)
+            await self._queue.hold(connection, held)
+            begun = {one.row["delivery_id"] for one in ready}
+            carried = [one["delivery_id"] for one in members if one["digest_of"] in begun]
+            await self._queue.begin(connection, sorted(begun), carried, now)
+        return len(rows), ready
+
+    def _sorted(
+        self, rows: Sequence[Any], paces: dict[int, Pace], now: datetime
+    ) -> tuple[list[tuple[str, Hold]], list[Any]]:
+        """What is held, and what may be sent: each message uses up some of its reader's hour."""
+        held: list[tuple[str, Hold]] = []
+        passed: list[Any] = []
+        for row in rows:
+            pace = paces.get(row["account_id"], Pace())
+            hold = self._preparer.hold(row, pace, now)
+            if hold is not None:
+                held.append((row["delivery_id"], hold))
+            else:
+                passed.append(row)
+                paces[row["account_id"]] = pace.with_one_more(now)
+        return held, passed
+
+    async def _divert(self, now: datetime) -> bool:
+        """While the channel rests, send on others what presses."""
+        async with self._queue.database.transaction() as connection:
+            rows = await self._queue.diverted(connection, self.channel.kind, self._max_sending, now)
+            moved = await self._recorder.divert(connection, rows, "CHANNEL_RESTING after failures")
+        return moved > 0
+
+    async def _send(self, ready: Ready) -> None:
+        began = time.monotonic()
+        row = ready.row
+        attributes = {"channel": str(self.channel.kind), "delivery_id": row["delivery_id"]}
+        with meters.tracer.start_as_current_span(
+            "notifications.send",
+            context=meters.chain(row["trace_id"], row["delivery_id"]),
+            attributes=attributes,
+        ) as span:
+            outcome = await self._outcome(ready)
+            span.set_attribute("outcome", outcome_text(outcome))
+        seconds, now = time.monotonic() - began, self._clock()
+        if counts(self.channel.kind, outcome):
+            self.breaker.ended(outcome, now)
+        meters.count(self.channel.kind, outcome, seconds, row, now)
+        await self._recorder.add(Result(row, self._ended_attempt(ready, outcome, seconds, now)))
+
+    async def _outcome(self, ready: Ready) -> Outcome:
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return await self.channel.send(ready.address, ready.message)
+        except TimeoutError:
+            return Failed("TIME_LIMIT", maybe_sent=True)
+        except Exception as error:
+            # A channel does not raise for what a provider does: this is a bug of ours.
+            _log.exception("channel_failed", channel=self.channel.kind)
+            return Failed(f"CHANNEL_ERROR {type(error).__name__}", maybe_sent=True)
+
+    def _ended_attempt(self, ready: Ready, outcome: Outcome, seconds: float, now: datetime) -> Ended:
+        return Ended(
+            ready.row["delivery_id"],
+            ready.attempt,
+            judge(ready.tried, outcome, now, self._random()),
+            outcome_text(outcome),
+            outcome.provider_id if isinstance(outcome, Sent) else "",
+            isinstance(outcome, Failed) and outcome.maybe_sent,
+            round(seconds * 1000),
+        )
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """Return what came of an attempt: `SENT`, or the reason."""
+    match outcome:
+        case Sent():
+            return "SENT"
+        case Failed(reason) | Refused(reason) | AddressGone(reason):
+            return reason[:200]
+
+
+def _leads(rows: Sequence[Any]) -> dict[str, Any]:
+    """The first of each address among what waits for a digest and was not tried yet, by address."""
+    leads: dict[str, Any] = {}
+    for row in rows:
+        if row["gathered"] and not row["tries"]:
+            leads.setdefault(row["address_id"], row)
+    return leads

@@ -1,0 +1,98 @@
+"""What a pod that died was sending is taken up again, by the rule of what may have been sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from smartex_store import is_retryable
+
+from notifications.domain.notice import State
+from notifications.domain.retry import judge
+from notifications.domain.sending import Channel, ChannelKind, Failed
+from notifications.engine import meters
+from notifications.engine.preparing import tried
+from notifications.engine.recording import Recorder, Result
+from notifications.store.queue import Ended, Queue
+
+INTERRUPTED = Failed("INTERRUPTED", maybe_sent=True)
+_log = structlog.get_logger("notifications.engine")
+
+
+class Sweeper:
+    """Looks, now and then, for leases that ended; at the start also for what this pod left behind."""
+
+    def __init__(
+        self,
+        channels: Mapping[ChannelKind, Channel],
+        queue: Queue,
+        recorder: Recorder,
+        *,
+        clock: Callable[[], datetime],
+        random: Callable[[], float],
+        pause: float,
+    ) -> None:
+        self._channels = channels
+        self._queue = queue
+        self._recorder = recorder
+        self._clock = clock
+        self._random = random
+        self._pause = pause
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take up what this pod was sending before it was restarted, then keep looking."""
+        while await self.sweep(mine=True):
+            pass
+        self._task = asyncio.create_task(self._run(), name="notifications-sweeper")
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def sweep(self, *, mine: bool = False) -> int:
+        """Take up what was interrupted; returns how many deliveries."""
+        now = self._clock()
+        async with self._queue.database.transaction() as connection:
+            rows = await self._queue.interrupted(connection, list(self._channels), now, mine=mine)
+            if rows:
+                await self._recorder.write(connection, [self._result(row, now) for row in rows])
+        if rows:
+            _log.warning("sending_was_interrupted", deliveries=len(rows))
+        return len(rows)
+
+    def _result(self, row: Any, now: datetime) -> Result:
+        channel = self._channels[ChannelKind(row["channel"])]
+        # The attempt has been counted when it began.
+        before = {**dict(row), "tries": row["tries"] - 1}
+        verdict = judge(tried(before, channel, now), INTERRUPTED, now, self._random())
+        return Result(
+            row, Ended(row["delivery_id"], row["attempt"], verdict, INTERRUPTED.reason, maybe_sent=True)
+        )
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+                await self._measure()
+            except Exception as error:
+                if not (is_retryable(error) or isinstance(error, OSError | TimeoutError)):
+                    _log.exception("sweeper_stopped_short")
+            await asyncio.sleep(self._pause)
+
+    async def _measure(self) -> None:
+        rows = await self._queue.database.fetch(
+            "SELECT channel, count(*) FROM notifications.deliveries WHERE state = $1 GROUP BY channel",
+            int(State.WAITING),
+        )
+        counts = {row["channel"]: row["count"] for row in rows}
+        for kind in self._channels:
+            meters.waiting.labels(kind).set(counts.get(kind, 0))

@@ -1,0 +1,53 @@
+"""What providers said became of messages that they took."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from smartex_store import Connection
+
+from notifications.domain.sending import ChannelKind
+
+_APPLY = """
+    UPDATE notifications.deliveries d
+       SET state = CASE WHEN r.delivered THEN 4 ELSE 8 END, receipt = r.detail, receipt_time = r.time,
+           state_reason = CASE WHEN r.delivered THEN '' ELSE 'RECEIPT ' || r.detail END
+      FROM notifications.receipts r
+     WHERE r.channel = $1 AND r.provider_id = ANY($2::text[]) AND d.channel = r.channel
+       AND d.provider_id = r.provider_id AND d.state = 3
+ RETURNING d.delivery_id, d.notice_id, d.account_id, d.address_id, d.fallback, r.delivered
+"""
+
+
+async def keep(
+    connection: Connection,
+    channel: ChannelKind,
+    provider_id: str,
+    delivered: bool,
+    detail: str,
+    now: datetime,
+) -> bool:
+    """Keep a receipt; False if it had come before. It may come before its attempt is recorded."""
+    tag = await connection.execute(
+        "INSERT INTO notifications.receipts VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        channel,
+        provider_id,
+        delivered,
+        detail[:200],
+        now,
+    )
+    return tag == "INSERT 0 1"
+
+
+async def apply(connection: Connection, channel: ChannelKind, provider_ids: list[str]) -> list[Any]:
+    """Apply the receipts that are there to deliveries that were sent; returns those deliveries."""
+    return await connection.fetch(_APPLY, channel, provider_ids)
+
+
+async def first_time(connection: Connection, key: str, now: datetime) -> bool:
+    """Note an event of a callback; False if it came before."""
+    tag = await connection.execute(
+        "INSERT INTO notifications.callback_events VALUES ($1, $2) ON CONFLICT DO NOTHING", key, now
+    )
+    return tag == "INSERT 0 1"
