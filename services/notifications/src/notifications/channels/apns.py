@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 
 from notifications.channels.apns_token import ProviderTokens, parse_key
-from notifications.channels.delivery import Clock, delivery_uuid, replace_key, utc_now
+from notifications.channels.delivery import Clock, app_data, delivery_uuid, replace_key, utc_now
 from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
 from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import (
@@ -159,8 +159,7 @@ def encode(message: Message, *, critical_alerts: bool = False) -> bytes:
         aps["sound"] = {"critical": 1, "name": "default", "volume": 1.0}
     elif message.urgency is not Urgency.LOW:
         aps["sound"] = "default"
-    link = {"link": message.link} if message.link else {}
-    payload = {**message.data, **link, "delivery_id": message.delivery_id, "aps": aps}
+    payload = {**app_data(message), "aps": aps}
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 

@@ -34,6 +34,12 @@ def seconds_left(message: Message, now: datetime) -> int | None:
     return max(0, int((message.expire_time - now).total_seconds()))
 
 
+def app_data(message: Message) -> dict[str, str]:
+    """Return what the app on the phone reads beside the words: the message's data, its link, its id."""
+    link = {"link": message.link} if message.link else {}
+    return {**message.data, **link, "delivery_id": message.delivery_id}
+
+
 def replace_key(message: Message) -> str:
     """Return 32 characters of base64url by which a device replaces one message with another.
 

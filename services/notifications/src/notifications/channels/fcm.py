@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
-from notifications.channels.delivery import Clock, replace_key, seconds_left, utc_now
+from notifications.channels.delivery import Clock, app_data, replace_key, seconds_left, utc_now
 from notifications.channels.fcm_account import ServiceAccount, fetch_token, parse_account
 from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
 from notifications.channels.http_token import TokenCache
@@ -101,11 +101,10 @@ def encode(address: Address, message: Message, ttl: int | None) -> bytes:
         android["ttl"] = f"{min(ttl, MAX_TTL)}s"
     if message.collapse_key:
         android["collapse_key"] = replace_key(message)
-    link = {"link": message.link} if message.link else {}
     body = {
         "token": address.value,
         "notification": {"title": message.title, "body": message.body},
-        "data": {**message.data, **link, "delivery_id": message.delivery_id},
+        "data": app_data(message),
         "android": android,
     }
     return json.dumps({"message": body}, ensure_ascii=False).encode("utf-8", "replace")

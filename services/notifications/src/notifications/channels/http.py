@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httpcore
 import httpx
 
 from notifications.channels.delivery import Clock
-from notifications.channels.http_guard import AddressForbidden
+from notifications.channels.http_guard import AddressForbidden, BackendTransport, GuardedBackend
 from notifications.domain.sending import Failed, Refused
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -147,6 +148,17 @@ def new_client(
         transport=transport,
         limits=LIMITS,
     )
+
+
+def readers_client(
+    *, time_limit: float, allow_private: bool, backend: httpcore.AsyncNetworkBackend | None = None
+) -> httpx.AsyncClient:
+    """Return a client for URLs that readers give: guarded, unless private addresses are allowed.
+
+    `backend` makes the connections in place of either.
+    """
+    guard = backend or (httpcore.AnyIOBackend() if allow_private else GuardedBackend())
+    return new_client(time_limit=time_limit, transport=BackendTransport(LIMITS, guard))
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:

@@ -17,8 +17,7 @@ import httpcore
 from pydantic import Field
 
 from notifications.channels.delivery import Clock, utc_now
-from notifications.channels.http import LIMITS, Answer, HttpCaller, new_client
-from notifications.channels.http_guard import BackendTransport, GuardedBackend
+from notifications.channels.http import Answer, HttpCaller, readers_client
 from notifications.channels.table import ProviderTable, read_table
 from notifications.domain.sending import (
     Address,
@@ -100,8 +99,9 @@ def build(
 ) -> WebhookChannel:
     """Return the channel of a table; raises `SettingsInvalid`. `backend` makes its connections."""
     settings = read_table(WebhookTable, "webhook", table)
-    guard = backend or (httpcore.AnyIOBackend() if settings.allow_private else GuardedBackend())
-    client = new_client(time_limit=settings.time_limit, transport=BackendTransport(LIMITS, guard))
+    client = readers_client(
+        time_limit=settings.time_limit, allow_private=settings.allow_private, backend=backend
+    )
     http = HttpCaller(client, clock=clock, time_limit=settings.time_limit)
     return WebhookChannel(http, clock, allow_private=settings.allow_private)
 

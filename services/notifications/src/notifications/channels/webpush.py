@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field, SecretStr
 
 from notifications.channels.delivery import Clock, replace_key, seconds_left, utc_now
-from notifications.channels.http import LIMITS, Answer, HttpCaller, failure, new_client
-from notifications.channels.http_guard import BackendTransport, GuardedBackend
+from notifications.channels.http import Answer, HttpCaller, failure, readers_client
 from notifications.channels.table import ProviderTable, read_table
 from notifications.channels.webpush_vapid import VapidTokens, parse_key
 from notifications.domain.sending import (
@@ -117,8 +116,9 @@ def build(
     """Return the channel of a table; raises `SettingsInvalid`. `backend` makes its connections."""
     settings = read_table(WebPushTable, "webpush", table)
     vapid = VapidTokens(parse_key(settings.private_key.get_secret_value()), settings.contact, clock)
-    guard = backend or (httpcore.AnyIOBackend() if settings.allow_private else GuardedBackend())
-    client = new_client(time_limit=settings.time_limit, transport=BackendTransport(LIMITS, guard))
+    client = readers_client(
+        time_limit=settings.time_limit, allow_private=settings.allow_private, backend=backend
+    )
     http = HttpCaller(client, clock=clock, time_limit=settings.time_limit)
     return WebPushChannel(vapid, http, clock, allow_private=settings.allow_private)
 
