@@ -106,7 +106,7 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeMandate(self, request, context):
-        """RevokeMandate ends it at once: open streams of the trader end, open proposals are withdrawn. Scope `trade`.
+        """RevokeMandate ends it at once: streams of the trader hear no more of it, open proposals are withdrawn. Scope `trade`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class ConversationServiceStub:
     GrantMandate: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GrantMandateRequest, _conversation_service_pb2.GrantMandateResponse]
     """GrantMandate lets a trader see and write. Scope `trade`."""
     RevokeMandate: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.RevokeMandateRequest, _conversation_service_pb2.RevokeMandateResponse]
-    """RevokeMandate ends it at once: open streams of the trader end, open proposals are withdrawn. Scope `trade`."""
+    """RevokeMandate ends it at once: streams of the trader hear no more of it, open proposals are withdrawn. Scope `trade`."""
     ListMandates: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListMandatesRequest, _conversation_service_pb2.ListMandatesResponse]
     """ListMandates lists the caller's mandates, given or received."""
     OpenThread: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.OpenThreadRequest, _conversation_service_pb2.OpenThreadResponse]
@@ -70,7 +70,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     GrantMandate: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GrantMandateRequest, _conversation_service_pb2.GrantMandateResponse]  # type: ignore[assignment]
     """GrantMandate lets a trader see and write. Scope `trade`."""
     RevokeMandate: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.RevokeMandateRequest, _conversation_service_pb2.RevokeMandateResponse]  # type: ignore[assignment]
-    """RevokeMandate ends it at once: open streams of the trader end, open proposals are withdrawn. Scope `trade`."""
+    """RevokeMandate ends it at once: streams of the trader hear no more of it, open proposals are withdrawn. Scope `trade`."""
     ListMandates: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListMandatesRequest, _conversation_service_pb2.ListMandatesResponse]  # type: ignore[assignment]
     """ListMandates lists the caller's mandates, given or received."""
     OpenThread: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.OpenThreadRequest, _conversation_service_pb2.OpenThreadResponse]  # type: ignore[assignment]
@@ -111,7 +111,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.RevokeMandateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.RevokeMandateResponse, _abc.Awaitable[_conversation_service_pb2.RevokeMandateResponse]]:
-        """RevokeMandate ends it at once: open streams of the trader end, open proposals are withdrawn. Scope `trade`."""
+        """RevokeMandate ends it at once: streams of the trader hear no more of it, open proposals are withdrawn. Scope `trade`."""
 
     @_abc_1.abstractmethod
     def ListMandates(

@@ -1,0 +1,74 @@
+"""Replies from WeChat: an answer to a proposal, or words for the trader."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+from smartex_chassis import FailedPrecondition, SmartexError
+
+from notifications.conversations import wording
+from notifications.conversations.store import TalkStore
+from notifications.conversations.talking import Clock, Said, Talking
+from notifications.domain.talk import MOST_TEXT, Answer, Party, read_answer
+
+Language = Callable[[int], Awaitable[str]]
+"""The language of an account's reader."""
+
+
+class Replies:
+    """Turns what a linked reader writes into what it means; the answer is shown in WeChat."""
+
+    def __init__(self, talk: TalkStore, talking: Talking, language: Language, clock: Clock) -> None:
+        self._talk = talk
+        self._talking = talking
+        self._language = language
+        self._clock = clock
+
+    async def on_text(self, account_id: int, text: str, key: str) -> str:
+        """Take a reply; `key` is the same when WeChat tells it again."""
+        language = await self._language(account_id)
+        answer = read_answer(text)
+        if answer is None:
+            return await self._pass_on(account_id, text, key, language)
+        proposal = await self._meant(account_id, answer, language)
+        if isinstance(proposal, str):
+            return proposal
+        try:
+            answered = await self._talking.answer(
+                account_id,
+                proposal["proposal_id"],
+                accept=answer.accept,
+                text=text.strip(),
+                origin="wechat",
+            )
+        except FailedPrecondition as error:
+            if error.reason != "PROPOSAL_CLOSED":
+                return wording.say("away", language)
+            return wording.say("closed", language, number=proposal["number"])
+        except SmartexError:
+            return wording.say("away", language)
+        return wording.outcome(answered, language)
+
+    async def _meant(self, account_id: int, answer: Answer, language: str) -> asyncpg.Record | str:
+        """The proposal that an answer means, or what to say if that is not clear."""
+        if answer.number:
+            found = await self._talk.numbered(account_id, answer.number)
+            return found or wording.say("unknown", language, number=answer.number)
+        waiting = await self._talk.open_proposals(account_id, self._clock())
+        if not waiting:
+            return wording.say("none", language)
+        if len(waiting) > 1:
+            return wording.say("several", language, number=waiting[0]["number"])
+        return waiting[0]
+
+    async def _pass_on(self, account_id: int, text: str, key: str, language: str) -> str:
+        thread = await self._talk.newest_thread(account_id)
+        if thread is None or not text.strip():
+            return wording.say("nobody", language)
+        said = Said(text.strip()[:MOST_TEXT], None, None, "wechat", f"wechat:{key}")
+        try:
+            await self._talking.post(thread, Party.INVESTOR, said)
+        except FailedPrecondition:
+            return wording.say("nobody", language)
+        return wording.say("passed_on", language)

@@ -1,0 +1,370 @@
+"""What investors and traders do: mandates, threads, messages, proposals and their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import structlog
+from smartex.notifications.v1 import conversation_service_pb2 as pb
+from smartex.notifications.v1 import notice_pb2 as notice_pb
+from smartex_chassis import FailedPrecondition, NotFound, counter
+from smartex_store import Connection
+
+from notifications.conversations import messages, store, wording
+from notifications.conversations.messages import stamp
+from notifications.conversations.placing import Placing
+from notifications.conversations.store import TalkStore
+from notifications.domain.talk import DEFAULT_LIFE, Caller, Party, ProposalState, grams
+
+Clock: TypeAlias = Callable[[], datetime]
+Enqueue: TypeAlias = Callable[[Connection, notice_pb.Notice], Awaitable[Any]]
+
+_log = structlog.get_logger("notifications.conversations")
+_said = counter("notifications_messages_total", "Messages said, by party", ("party",))
+_answered = counter("notifications_proposals_answered_total", "Proposals answered", ("answer",))
+
+_PLACE_WITHIN = timedelta(seconds=60)
+"""After a crash, orders are placed only so soon after the answer; later they are only looked up."""
+_NOTICE_LIFE = timedelta(days=1)
+_MARK = 0x7A << 48
+"""High bits of the numbers of orders that proposals place, apart from people's and from advice's."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody says: words, a card, a proposal, from where, by which request."""
+
+    text: str
+    card: notice_pb.Card | None
+    proposal: pb.Proposal | None
+    origin: str
+    request_key: str
+
+
+class Talking:
+    """Every call checks what the caller may do; what is not theirs is `NotFound`."""
+
+    def __init__(
+        self,
+        talk: TalkStore,
+        enqueue: Enqueue,
+        placing: Placing,
+        clock: Clock,
+        new_trace: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self._talk = talk
+        self._enqueue = enqueue
+        self._placing = placing
+        self._clock = clock
+        self._new_trace = new_trace
+
+    # -- mandates and threads
+
+    async def grant(self, account_id: int, trader: str) -> pb.Mandate:
+        """Let a trader see and write."""
+        async with self._talk.database.transaction() as connection:
+            return messages.mandate(await store.grant(connection, account_id, trader, self._clock()))
+
+    async def revoke(self, account_id: int, trader: str) -> pb.Mandate:
+        """End a mandate at once. NotFound if none stands."""
+        async with self._talk.database.transaction() as connection:
+            row = await store.revoke(connection, account_id, trader, self._clock())
+        if row is None:
+            raise NotFound(f"no mandate of {trader} stands", reason="MANDATE_UNKNOWN")
+        return messages.mandate(row)
+
+    async def open(
+        self,
+        account_id: int,
+        trader: str,
+        title: str,
+        about: notice_pb.Card | None,
+        opener: str,
+        request_id: int,
+    ) -> pb.Thread:
+        """Open a thread. FailedPrecondition, MANDATE_MISSING."""
+        async with self._talk.database.transaction() as connection:
+            if not await store.lock_mandate(connection, account_id, trader):
+                raise _mandate_missing()
+            row = await store.open_thread(
+                connection,
+                f"t{secrets.token_hex(8)}",
+                account_id,
+                trader,
+                title,
+                None if about is None else about.SerializeToString(),
+                opener,
+                request_id,
+                self._clock(),
+            )
+        return messages.thread(row)
+
+    async def thread(self, caller: Caller, thread_id: str) -> tuple[asyncpg.Record, Party]:
+        """A thread that the caller may see, and the caller's side of it. NotFound, THREAD_UNKNOWN."""
+        row = await self._talk.thread(caller, thread_id)
+        party = None if row is None else caller.party(row["account_id"], row["trader"])
+        if row is None or party is None:
+            raise NotFound("no such thread, or not one of yours", reason="THREAD_UNKNOWN")
+        return row, party
+
+    # -- messages
+
+    async def post(self, thread: asyncpg.Record, party: Party, said: Said) -> pb.Message:
+        """Say something; the same request says it once. FailedPrecondition, MANDATE_MISSING."""
+        now = self._clock()
+        async with self._talk.database.transaction() as connection:
+            before = await store.said_before(connection, said.request_key)
+            if before is not None:
+                return messages.message(before, now)
+            if not await store.lock_mandate(connection, thread["account_id"], thread["trader"]):
+                raise _mandate_missing()
+            proposal_id, number, trace_id = None, 0, self._new_trace()
+            if said.proposal is not None:
+                proposal_id = f"p{secrets.token_hex(8)}"
+                number = await self._propose(connection, thread, proposal_id, said.proposal, now, trace_id)
+            row = await self._say(connection, thread["thread_id"], party, said, proposal_id, now)
+            if party is Party.TRADER:
+                notice = _notice(thread, row, said, number, now, trace_id)
+                await self._enqueue(connection, notice)
+        _said.labels(party.name).inc()
+        return messages.message(row, now)
+
+    async def _propose(
+        self,
+        connection: Connection,
+        thread: asyncpg.Record,
+        proposal_id: str,
+        proposal: pb.Proposal,
+        now: datetime,
+        trace_id: str,
+    ) -> int:
+        content = pb.Proposal(reason=proposal.reason, orders=proposal.orders)
+        for place, order in enumerate(content.orders):
+            order.client_order_id = order_number(proposal_id, place)
+        expire = (
+            proposal.expire_time.ToDatetime(now.tzinfo)
+            if proposal.HasField("expire_time")
+            else now + DEFAULT_LIFE
+        )
+        # One proposal at a time for each account, so that their numbers follow each other.
+        await connection.execute("SELECT pg_advisory_xact_lock(7402, $1)", thread["account_id"] & 0x7FFFFFFF)
+        number = await store.propose(
+            connection, proposal_id, thread, content.SerializeToString(), now, expire, trace_id
+        )
+        detail = f"{len(content.orders)} orders proposed by {thread['trader']}"
+        await store.record_step(
+            connection, trace_id, thread["account_id"], "proposal", proposal_id, now, detail
+        )
+        return number
+
+    async def _say(
+        self,
+        connection: Connection,
+        thread_id: str,
+        party: Party,
+        said: Said,
+        proposal_id: str | None,
+        now: datetime,
+    ) -> Any:
+        return await store.say(
+            connection,
+            thread_id,
+            party,
+            said.origin,
+            said.text,
+            None if said.card is None else said.card.SerializeToString(),
+            proposal_id,
+            said.request_key,
+            grams(said.text),
+            now,
+        )
+
+    async def read(self, thread_id: str, party: Party, position: int) -> None:
+        """Note that a party has read up to a position."""
+        async with self._talk.database.transaction() as connection:
+            await store.mark_read(connection, thread_id, party, position)
+
+    # -- proposals
+
+    async def answer(
+        self, account_id: int, proposal_id: str, *, accept: bool, text: str, origin: str
+    ) -> pb.Proposal:
+        """Answer a proposal of the investor's; accepting places its orders. The same answer again tells the same.
+
+        NotFound, PROPOSAL_UNKNOWN; FailedPrecondition, PROPOSAL_CLOSED or DELEGATION_MISSING.
+        """
+        row = await self._talk.proposal(proposal_id)
+        if row is None or row["account_id"] != account_id:
+            raise NotFound("no such proposal, or not one of yours", reason="PROPOSAL_UNKNOWN")
+        if accept:
+            self._placing.check()
+        wanted = ProposalState.ACCEPTED if accept else ProposalState.DECLINED
+        answered = await self._take_answer(row, wanted, text, origin)
+        if answered is None:
+            return await self._answered_before(proposal_id, wanted)
+        _answered.labels(wanted.name).inc()
+        return await self.settle(answered) if accept else messages.proposal(answered, self._clock())
+
+    async def _take_answer(self, row: asyncpg.Record, wanted: ProposalState, text: str, origin: str) -> Any:
+        now = self._clock()
+        async with self._talk.database.transaction() as connection:
+            answered = await store.answer(connection, row["proposal_id"], wanted, now)
+            if answered is None:
+                return None
+            said = Said(
+                text
+                or wording.say(
+                    wanted.name.lower(), "zh-CN" if origin == "wechat" else "en", number=row["number"]
+                ),
+                None,
+                None,
+                origin,
+                f"answer:{row['proposal_id']}",
+            )
+            await self._say(connection, row["thread_id"], Party.INVESTOR, said, None, now)
+            await store.record_step(
+                connection,
+                row["trace_id"],
+                row["account_id"],
+                wanted.name.lower(),
+                row["proposal_id"],
+                now,
+                f"by the investor, from {origin}",
+            )
+            return answered
+
+    async def _answered_before(self, proposal_id: str, wanted: ProposalState) -> pb.Proposal:
+        row = await self._talk.proposal(proposal_id)
+        assert row is not None
+        if row["state"] != wanted:
+            raise FailedPrecondition(
+                f"proposal {row['number']} is closed",
+                reason="PROPOSAL_CLOSED",
+                metadata={"state": row["state"]},
+            )
+        if wanted is ProposalState.ACCEPTED and row["results"] is None:
+            return await self.settle(row)
+        return messages.proposal(row, self._clock())
+
+    async def settle(self, row: asyncpg.Record) -> pb.Proposal:
+        """Place the orders of an accepted proposal and write what became of them. Safe to repeat."""
+        now = self._clock()
+        orders = pb.Proposal.FromString(row["content"]).orders
+        fresh = now - row["answer_time"] <= _PLACE_WITHIN
+        act = self._placing.place if fresh else self._placing.look_up
+        found = await act(row["account_id"], orders)
+        async with self._talk.database.transaction() as connection:
+            done = pb.Proposal(results=found).SerializeToString()
+            if await store.settle(connection, row["proposal_id"], done):
+                await self._tell_results(connection, row, found, now)
+        settled = await self._talk.proposal(row["proposal_id"])
+        assert settled is not None
+        return messages.proposal(settled, now)
+
+    async def settle_left(self) -> int:
+        """Settle what a crash left unsettled; returns how many."""
+        rows = await self._talk.unsettled()
+        for row in rows:
+            await self.settle(row)
+        return len(rows)
+
+    async def _tell_results(
+        self, connection: Connection, row: asyncpg.Record, found: list[pb.OrderResult], now: datetime
+    ) -> None:
+        content = pb.Proposal.FromString(row["content"])
+        symbols = {order.client_order_id: order.symbol for order in content.orders}
+        lines = [
+            f"{chinese} / {english}"
+            for chinese, english in zip(
+                wording.results(symbols, found, "zh-CN"), wording.results(symbols, found, "en"), strict=True
+            )
+        ]
+        said = Said("\n".join(lines), None, None, "api", f"results:{row['proposal_id']}")
+        await self._say(connection, row["thread_id"], Party.EXCHANGE, said, None, now)
+        for each in found:
+            detail = (
+                f"order {each.order_id}, {each.filled_lots} lots at once" if each.accepted else each.reason
+            )
+            await store.record_step(
+                connection,
+                row["trace_id"],
+                row["account_id"],
+                "order" if each.accepted else "refused",
+                str(each.client_order_id),
+                now,
+                detail,
+            )
+
+
+class Settler:
+    """Finishes, at a start and now and then, what a crash or an absent market left unsettled."""
+
+    def __init__(self, talking: Talking, every_seconds: float = 5.0) -> None:
+        self._talking = talking
+        self._every = every_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="notifications-settler")
+
+    async def stop(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                await self._talking.settle_left()
+            except Exception as error:
+                _log.warning("proposals_wait", why=str(error))
+
+
+def order_number(proposal_id: str, place: int) -> int:
+    """The number of an order of a proposal: the same however often it is accepted."""
+    digest = hashlib.blake2b(f"{proposal_id}/{place}".encode(), digest_size=6).digest()
+    return _MARK | int.from_bytes(digest, "big")
+
+
+def _notice(
+    thread: asyncpg.Record, row: Any, said: Said, number: int, now: datetime, trace_id: str
+) -> notice_pb.Notice:
+    proposing = said.proposal is not None
+    values = {
+        "author": thread["trader"],
+        "text": said.text or (said.proposal.reason if said.proposal else ""),
+    }
+    notice = notice_pb.Notice(
+        notice_id=f"message:{row['position']}",
+        account_id=thread["account_id"],
+        kind="conversations.proposal" if proposing else "conversations.message",
+        urgency=notice_pb.URGENCY_HIGH if proposing else notice_pb.URGENCY_NORMAL,
+        cause_time=stamp(now),
+        expire_time=stamp(row["expire_time"] if proposing else now + _NOTICE_LIFE),
+        values=[notice_pb.Value(name=name, text=text) for name, text in values.items()],
+        trace_id=trace_id,
+    )
+    if said.proposal is not None:
+        notice.values.append(notice_pb.Value(name="number", text=str(number)))
+        notice.values.append(notice_pb.Value(name="orders", number=str(len(said.proposal.orders))))
+        notice.card.kind, notice.card.id = notice_pb.CARD_KIND_PROPOSAL, row["proposal_id"]
+        notice.card.title.CopyFrom(notice_pb.LocalText(zh=f"交易建议 {number}", en=f"Proposal {number}"))
+    elif said.card is not None:
+        notice.card.CopyFrom(said.card)
+    return notice
+
+
+def _mandate_missing() -> FailedPrecondition:
+    return FailedPrecondition(
+        "no mandate stands between you: the investor grants one first", reason="MANDATE_MISSING"
+    )
