@@ -10,6 +10,12 @@ from typing import ClassVar, Final
 
 import asyncpg
 import grpc.aio
+from smartex.notifications.v1 import conversation_service_pb2 as pb
+from smartex.notifications.v1 import conversation_service_pb2_grpc as rpc
+from smartex.notifications.v1 import notice_pb2 as notice_pb
+from smartex_chassis import InvalidInput, PermissionDenied, Principal, drain_started, principal
+from smartex_chassis.pages import make_token, page_size, read_token
+
 from notifications.conversations import messages
 from notifications.conversations.exporting import FORMS
 from notifications.conversations.hub import TalkHub
@@ -17,11 +23,6 @@ from notifications.conversations.store import TalkStore
 from notifications.conversations.talking import Clock, Said, Talking
 from notifications.domain import talk
 from notifications.domain.talk import Caller, Party
-from smartex.notifications.v1 import conversation_service_pb2 as pb
-from smartex.notifications.v1 import conversation_service_pb2_grpc as rpc
-from smartex.notifications.v1 import notice_pb2 as notice_pb
-from smartex_chassis import InvalidInput, PermissionDenied, Principal, drain_started, principal
-from smartex_chassis.pages import make_token, page_size, read_token
 
 SERVICE: Final = "smartex.notifications.v1.ConversationService"
 _WRITES = ("GrantMandate", "RevokeMandate", "AnswerProposal")
