@@ -16,6 +16,14 @@ from smartex_store import Database
 
 from notifications import store
 from notifications.addressbook import AddressBook
+from notifications.api.addresses import AddressesApi
+from notifications.api.deliveries import DeliveriesApi
+from notifications.api.inbox import InboxApi
+from notifications.api.preferences import PreferencesApi
+from notifications.api.service import NotificationApi
+from notifications.api.service import Part as RpcPart
+from notifications.api.steps import StepsApi
+from notifications.api.templates import TemplatesApi
 from notifications.callbacks.app import Parts as CallbackParts
 from notifications.callbacks.app import build_app
 from notifications.callbacks.links import unsubscribe_url
@@ -34,7 +42,11 @@ from notifications.receipts import Receipts
 from notifications.settings import NotificationsSettings
 from notifications.signals import Refreshing, Signals
 from notifications.store import notices
+from notifications.store.inbox import Inbox
+from notifications.store.preferences import PreferenceStore
+from notifications.store.steps import Chains
 from notifications.store.templates import TemplateStore
+from notifications.store.told import DeliveryReader
 from notifications.templatebook import TemplateBook
 from notifications.vault import Vault, open_vault
 
@@ -213,7 +225,24 @@ class Pod:
         return CallbackServer(build_app(parts), self.settings.callback_host, self.settings.callback_port)
 
     def _apis(self) -> list[Api]:
-        return []
+        database, clock, wechat = self.database, self.clock, self.providers.wechat
+        limits = {kind: channel.limits for kind, channel in self.providers.channels.items()}
+        parts: list[RpcPart] = [
+            InboxApi(Inbox(database), self.hub, clock),
+            PreferencesApi(PreferenceStore(database), clock),
+            AddressesApi(self.addresses, wechat.api.create_qr if wechat is not None else None),
+            DeliveriesApi(
+                database,
+                DeliveryReader(database),
+                self.intake,
+                self.providers.configured,
+                self.engine.breaker,
+                clock,
+            ),
+            TemplatesApi(self.templates, self.book, limits, clock),
+            StepsApi(Chains(database)),
+        ]
+        return [NotificationApi(parts)]
 
     def _parts(self) -> list[Part]:
         """In the order in which they start."""
