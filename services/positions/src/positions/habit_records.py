@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+from smartex.matching.v1.types_pb2 import ORDER_TYPE_MARKET
 from smartex_quant import returns
 from smartex_store import Database
 
@@ -37,8 +38,8 @@ MOST_FILLS = 20_000
 
 _FILLS = """
     SELECT * FROM (
-        SELECT sequence, time_ns, instrument_id, order_id, side, price_ticks, quantity_lots, fee_micros, tax_micros,
-               taker
+        SELECT sequence, time_ns, instrument_id, order_id, order_type, side, price_ticks, quantity_lots, fee_micros,
+               tax_micros, previous_ticks, taker
           FROM positions.fills WHERE account_id = $1 ORDER BY sequence DESC LIMIT $2
     ) newest ORDER BY sequence
 """
@@ -189,7 +190,8 @@ def fill_rows(
         fills[at]["quantity"] = row["quantity_lots"] * lot
         fills[at]["fee"] = (row["fee_micros"] + row["tax_micros"]) / MICROS
         fills[at]["taker"] = row["taker"]
-    fills["mid"] = np.nan
+        fills[at]["market"] = row["order_type"] == ORDER_TYPE_MARKET
+        fills[at]["mid"] = row["previous_ticks"] * tick if row["previous_ticks"] else np.nan
     return fills
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+from smartex.matching.v1.types_pb2 import Instrument
 from smartex.positions.v1 import portfolio_pb2
 from smartex_bus import Bus
 from smartex_quant.returns import realised_volatility
@@ -40,6 +41,7 @@ from positions.api.supervision import SupervisionApi
 from positions.digest import Digest
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
+from positions.domain.book.words import DAY_ROLLED
 from positions.domain.risk.report import DAYS_PER_YEAR
 from positions.habit_records import Habits
 from positions.markets import Markets
@@ -53,7 +55,6 @@ from positions.rounds import Round, Rounds
 from positions.steps import Chains
 from positions.supervision import Supervision
 
-DAY_ROLLED = 19
 DAY_NS = 86_400 * 10**9
 _ROLL_HOURS = 4
 """A trading day that is rolled up to so long after midnight is the day before's."""
@@ -127,6 +128,7 @@ class Oversight:
         self.watch.raised += [self.relay.wake, self.adviser.wake]
         self._rounds = Rounds(self._timed(), around.working)
         self._running = AsyncExitStack()
+        self._day_closed = False
 
     @property
     def lock(self) -> Any:
@@ -158,27 +160,42 @@ class Oversight:
         time_ns = self._around.book.time_ns
         for events, piece_ns in pieces:
             await steps.record_events(connection, events, np.full(len(events), piece_ns))
-            if (events["kind"] == DAY_ROLLED).any():
-                await self._close_day(connection, piece_ns)
+            for rolled in events[events["kind"] == DAY_ROLLED]:
+                await self._close_day(connection, int(rolled["available"]) - 1, piece_ns)
         freshness = self._around.freshness()._replace(now_ns=time_ns)
         return await self.watch.look(connection, freshness, touched, moved, trace_id)
 
     def committed(self, seen: Seen) -> None:
         """Take over what a look found, once its transaction was committed."""
         self.watch.committed(seen)
+        if self._day_closed:
+            self._day_closed = False
+            self.markets.changed()
 
-    async def _close_day(self, connection: Connection, time_ns: int) -> None:
+    def learn(self, instruments: Iterable[Instrument]) -> None:
+        """Take definitions of instruments in, new or changed."""
+        self.instruments.learn(instruments)
+        self.markets.changed()
+
+    async def _close_day(self, connection: Connection, ended: int, time_ns: int) -> None:
         """Keep the closes of the day that ended, and look again for advice that could not be followed on it."""
         table = self._around.book.tables.instruments
         day = trading_date(time_ns, self._settings.zone)
+        lots = await prices.end_day(connection, ended, time_ns)
         closes = [
-            Close(one.instrument_id, day, float(table[one.instrument_id]["reference"]) * float(one.tick_size))
+            Close(
+                one.instrument_id,
+                day,
+                # The market has made the day's last price the reference of the new one.
+                float(table[one.instrument_id]["reference"]) * float(one.tick_size),
+                lots.get(one.instrument_id, 0) * float(one.lot_size),
+            )
             for one in self.instruments.all()
             if table[one.instrument_id]["last"] > 0
         ]
         await prices.close_day(connection, closes)
         await self.alerts.look_again(connection)
-        self.markets.changed()
+        self._day_closed = True
 
     def _timed(self) -> Sequence[Round]:
         settings, around = self._settings, self._around

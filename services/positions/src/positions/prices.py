@@ -22,6 +22,16 @@ _CLOSE_DAY = """
         ON CONFLICT (instrument_id, date) DO UPDATE
        SET price = excluded.price, volume = excluded.volume, imported = false
 """
+_END_DAY = """
+    INSERT INTO positions.trading_days (day, end_time_ns) VALUES ($1, $2)
+        ON CONFLICT (day) DO UPDATE SET end_time_ns = excluded.end_time_ns
+"""
+_TRADED = """
+    SELECT instrument_id, sum(quantity_lots)::bigint AS lots FROM positions.fills
+     WHERE side = 1 AND time_ns < $2
+       AND time_ns >= coalesce((SELECT end_time_ns FROM positions.trading_days WHERE day = $1 - 1), 0)
+     GROUP BY instrument_id
+"""
 _READ = """
     WITH kept AS (SELECT DISTINCT date FROM positions.daily_closes WHERE date >= $2 ORDER BY date DESC LIMIT $3)
     SELECT instrument_id, date, price, volume FROM positions.daily_closes
@@ -52,6 +62,13 @@ class Closes:
         """An instrument's closes, without the days that have none."""
         column = self.prices[:, self.instrument_ids.index(instrument_id)]
         return [float(price) for price in column[np.isfinite(column)]]
+
+
+async def end_day(connection: Connection, trading_day: int, time_ns: int) -> dict[int, int]:
+    """Note when a trading day ended; returns the lots of each instrument that were bought on it."""
+    await connection.execute(_END_DAY, trading_day, time_ns)
+    rows = await connection.fetch(_TRADED, trading_day, time_ns)
+    return {row["instrument_id"]: row["lots"] for row in rows}
 
 
 async def close_day(connection: Connection, closes: Iterable[Close]) -> None:

@@ -122,7 +122,7 @@ class Desk:
 
     def list(self, *listed: types_pb2.Instrument) -> None:
         """Make instruments known."""
-        self.oversight.instruments.learn(listed)
+        self.oversight.learn(listed)
         self.book.learn(rules(one.instrument_id, one.industry) for one in listed)
 
     async def feed(self, *rows: Any, fail: bool = False) -> None:

@@ -10,7 +10,6 @@ from smartex_store import Connection, Database
 from positions import steps
 from positions.advising.rules import Rules
 from positions.advising.store import ACCEPTED, DISMISSED, AdviceStore, write_orders
-from positions.domain.advice import Draft
 from positions.steps import Step
 
 
@@ -33,7 +32,9 @@ class Answering:
         async with self._database.transaction() as connection:
             accepted = await self._store.answer(connection, advice["advice_id"], ACCEPTED, self._clock())
             if accepted is not None:
-                await self._renew(connection, accepted, fresh)
+                # Where nothing is to be done any more, none are handed out: the old ones would do too much.
+                orders = fresh.orders if fresh is not None else ()
+                await write_orders(connection, accepted["advice_id"], accepted["account_id"], orders)
                 await self._step(connection, accepted, "accepted", "by the investor")
         if accepted is None:
             # Another call may have accepted it at the same time: then the answer is that one's.
@@ -52,11 +53,6 @@ class Answering:
             if dismissed is not None:
                 await self._step(connection, dismissed, "dismissed", "by the investor")
         return dismissed
-
-    async def _renew(self, connection: Connection, advice: asyncpg.Record, fresh: Draft | None) -> None:
-        """Put fresh orders in the place of those suggested, if there is still something to do."""
-        if fresh is not None and fresh.orders:
-            await write_orders(connection, advice["advice_id"], advice["account_id"], fresh.orders)
 
     async def _step(self, connection: Connection, advice: asyncpg.Record, kind: str, detail: str) -> None:
         step = Step(

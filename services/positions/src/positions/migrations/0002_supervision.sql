@@ -39,6 +39,14 @@ CREATE TABLE daily_closes (
     PRIMARY KEY (instrument_id, date)
 );
 
+CREATE TABLE trading_days (                        -- that have ended
+    day          bigint PRIMARY KEY,
+    end_time_ns  bigint NOT NULL
+);
+
+-- Fills come in by time: an index of ranges is small and costs the writer next to nothing.
+CREATE INDEX fills_by_time ON fills USING brin (time_ns);
+
 CREATE TABLE alerts (
     alert_id       text PRIMARY KEY,
     number         bigserial NOT NULL,             -- order of raising, for pages
