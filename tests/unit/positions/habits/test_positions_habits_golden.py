@@ -136,10 +136,12 @@ def zigzag():
 
 
 def test_chasing_is_measured_against_the_markets_own_rises():
-    # The day before rose: A on days 2 and 4, B on day 3; it fell: B on days 2 and 4, A on day 3.
-    # Bought: A on day 2 (rose), B on day 3 (rose), B on day 4 (fell): 2/3. Market since day 2: 3 of 6.
-    trades = [fill(2, 1, 10, 10), fill(3, 2, 10, 9), fill(4, 2, 10, 8)]
-    habit = habits(records(zigzag(), *trades), replace(ANY_SAMPLE, lookback_days=1))["chasing"]
+    # The day before rose: A on days 3 and 5, B on day 4; it fell: B on days 3 and 5, A on day 4.
+    # Bought: A on day 3 (rose), B on day 4 (rose), B on day 5 (fell): 2/3. Market since day 3: 3 of 6.
+    # That both had risen by day 2 was before the first purchase.
+    place = market([[8, 8], [10, 10], [11, 9], [10, 10], [11, 9], [12, 8]])
+    trades = [fill(3, 1, 10, 10), fill(4, 2, 10, 9), fill(5, 2, 10, 8)]
+    habit = habits(records(place, *trades), replace(ANY_SAMPLE, lookback_days=1))["chasing"]
     assert habit.estimate.value == near(2 / 3 - 1 / 2)
     assert (habit.parts["share"].value, habit.parts["chance"].value) == (near(2 / 3), near(1 / 2))
     assert habit.sample == 3
