@@ -21,6 +21,8 @@ TOPIC = "notifications.notices.v1"
 GROUP = "notifications"
 REDRIVE = f"{GROUP}.redrive"
 _RETRY_SECONDS = 0.5
+_BATCH = 100
+"""Records at once: texts are written on the event loop, and orders may wait on it."""
 
 _log = structlog.get_logger("notifications.consumer")
 _tracer = trace.get_tracer("notifications")
@@ -57,7 +59,9 @@ class NoticeConsumer:
     async def _run(self) -> None:
         while True:
             try:
-                async with self._bus.consume(GROUP, [TOPIC, REDRIVE], start=self._position) as consumer:
+                async with self._bus.consume(
+                    GROUP, [TOPIC, REDRIVE], max_records=_BATCH, start=self._position
+                ) as consumer:
                     async for batch in consumer:
                         await self._take(batch)
                         await _commit(consumer, batch)

@@ -114,7 +114,7 @@ async def insert(
         """
         INSERT INTO notifications.addresses
                (address_id, account_id, channel, fingerprint, sealed, masked, label, state, create_time, consent_time)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $8 = 2 THEN $9::timestamptz END)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::smallint, $9, CASE WHEN $8::smallint = 2 THEN $9::timestamptz END)
         """,
         address_id,
         account_id,
