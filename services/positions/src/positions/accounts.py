@@ -100,7 +100,8 @@ class Accounts:
         return [asset for asset in assets if asset is not None]
 
     def _asset(self, instrument_id: int) -> Asset | None:
-        mark = mark_view(self._book.tables, instrument_id, self._freshness())
+        with self._book.lock:
+            mark = mark_view(self._book.tables, instrument_id, self._freshness())
         return self._instruments.asset(self._book, instrument_id, mark)
 
     def _held(self, view: PortfolioView, at: int) -> Held | None:

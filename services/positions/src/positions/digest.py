@@ -11,7 +11,7 @@ from smartex.notifications.v1.notice_pb2 import Notice
 from smartex_store import Database
 
 from positions import notices, outbox
-from positions.domain.alerts.measure import holdings
+from positions.domain.alerts.measure import look_closely
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
 from positions.notices import Worth
@@ -61,11 +61,11 @@ class Digest:
     async def _send(self, first: int, today: date, now_ns: int) -> int:
         places = np.arange(first, min(first + CHUNK, self._book.accounts))
         freshness = self._freshness()
-        figures = self._book.figures(places, freshness)
-        held = np.bincount(holdings(self._book.tables, places, freshness)["row"], minlength=len(places))
+        figures, rows = look_closely(self._book, places, freshness)
+        held = np.bincount(rows["row"], minlength=len(places))
         wanted = {int(row["account_id"]): at for at, row in enumerate(figures) if held[at]}
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(
+            told_rows = await connection.fetch(
                 """
                 INSERT INTO positions.digests (account_id, date) SELECT unnest($1::bigint[]), $2
                     ON CONFLICT DO NOTHING RETURNING account_id
@@ -73,7 +73,7 @@ class Digest:
                 list(wanted),
                 today,
             )
-            new = [row["account_id"] for row in rows]
+            new = [row["account_id"] for row in told_rows]
             counts = {row["account_id"]: row for row in await connection.fetch(_COUNTS, new)}
             told = [
                 self._notice(

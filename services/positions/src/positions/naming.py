@@ -91,15 +91,18 @@ class Instruments:
 
     def industry_subjects(self, book: Book) -> NDArray[np.int64]:
         """By the book's numbers of industries, the lowest instrument of each."""
-        industries = book.tables.instruments["industry"]
-        lowest = np.zeros(max(1, len(book.listing.industries)), np.int64)
-        for number in sorted(book.listing.rules, reverse=True):
-            lowest[industries[number]] = number
+        with book.lock:
+            industries = book.tables.instruments["industry"]
+            lowest = np.zeros(max(1, len(book.listing.industries)), np.int64)
+            for number in sorted(book.listing.rules, reverse=True):
+                lowest[industries[number]] = number
         return lowest
 
     def limit_distances(self, book: Book) -> NDArray[np.float64]:
         """Distance of each instrument's mark to the nearer limit of its day, over its reference price; NaN without."""
-        last, reference = book.tables.instruments["last"], book.tables.instruments["reference"]
+        with book.lock:
+            last = book.tables.instruments["last"].copy()
+            reference = book.tables.instruments["reference"].copy()
         distances = np.full(len(last), np.nan)
         known = np.flatnonzero((self._limits_ppm[: len(last)] > 0) & (last > 0) & (reference > 0))
         ppm, base, mark = self._limits_ppm[known], reference[known], last[known]
@@ -112,7 +115,8 @@ class Instruments:
         one = self._known.get(instrument_id)
         if one is None or not mark.price_ticks > 0:
             return None
-        reference = int(book.tables.instruments[instrument_id]["reference"]) or one.reference_price_ticks
+        with book.lock:
+            reference = int(book.tables.instruments[instrument_id]["reference"]) or one.reference_price_ticks
         low, high = limits_of_day(one, reference)
         unit = Decimal(one.tick_size) * Decimal(one.lot_size)
         return Asset(

@@ -135,9 +135,13 @@ class Oversight:
         """Held by the consumer from `look` to `committed`."""
         return self.watch.lock
 
+    async def load(self) -> None:
+        """Read what stands: whenever the book was read back, what was found meanwhile may not have been written."""
+        async with self.lock:
+            self.watch.load(await self.alerts.standing(), dict(await self.limits.all()))
+
     async def start(self) -> None:
-        """Read what stands, and begin."""
-        self.watch.load(await self.alerts.standing(), dict(await self.limits.all()))
+        """Begin. `load` comes before the first look."""
         async with AsyncExitStack() as undo:
             for part in (self.relay, self.adviser, self._rounds):
                 await part.start()
@@ -174,12 +178,16 @@ class Oversight:
 
     def learn(self, instruments: Iterable[Instrument]) -> None:
         """Take definitions of instruments in, new or changed."""
-        self.instruments.learn(instruments)
-        self.markets.changed()
+        listed = list(instruments)
+        versions = {one.instrument_id: one.version for one in self.instruments.all()}
+        self.instruments.learn(listed)
+        if any(versions.get(one.instrument_id) != one.version for one in listed):
+            self.markets.changed()
 
     async def _close_day(self, connection: Connection, ended: int, time_ns: int) -> None:
         """Keep the closes of the day that ended, and look again for advice that could not be followed on it."""
-        table = self._around.book.tables.instruments
+        with self._around.book.lock:
+            table = self._around.book.tables.instruments.copy()
         day = trading_date(time_ns, self._settings.zone)
         lots = await prices.end_day(connection, ended, time_ns)
         closes = [

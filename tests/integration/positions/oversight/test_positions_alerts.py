@@ -60,6 +60,7 @@ async def test_standing_alerts_outlive_a_restart(desk: Any) -> None:
     (before,) = await alerts(desk)
     again = type(desk)(desk.database, desk.bus, desk.book)
     again.list(*desk.oversight.instruments.all())
+    await again.oversight.load()
     await again.oversight.start()
     try:
         desk.book.tables.accounts["touched"][:2] = 1

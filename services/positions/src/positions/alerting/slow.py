@@ -12,7 +12,7 @@ from smartex_store import Database
 
 from positions.alerting.watch import Watch
 from positions.domain.alerts import VALUE_AT_RISK, readings
-from positions.domain.alerts.measure import holdings
+from positions.domain.alerts.measure import look_closely
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
 from positions.domain.risk import MarketRisk
@@ -54,8 +54,7 @@ class SlowWatch:
 
     async def _judge(self, places: NDArray[np.int64], risk: MarketRisk) -> None:
         freshness = self._freshness()
-        figures = self._book.figures(places, freshness)
-        held = holdings(self._book.tables, places, freshness)
+        figures, held = look_closely(self._book, places, freshness)
         thresholds = self._watch.thresholds.of(figures["account_id"])[:, VALUE_AT_RISK]
         shares = await asyncio.to_thread(at_risk, risk, held, figures["equity"], thresholds)
         rows = readings(figures["account_id"], VALUE_AT_RISK, 0, shares, thresholds)

@@ -90,9 +90,10 @@ class Watch:
     def set_limits(self, account_id: int, own: Limits) -> None:
         """Take an account's own limits over; they hold from the next look on."""
         self._own[account_id] = own
-        place = self._book.place(account_id)
-        if place >= 0:
-            self._book.tables.accounts[place]["touched"] = 1
+        with self._book.lock:
+            place = self._book.place(account_id)
+            if place >= 0:
+                self._book.tables.accounts[place]["touched"] = 1
 
     def acknowledge(self, alert_id: str) -> None:
         """Note that an alert was seen."""
@@ -108,12 +109,18 @@ class Watch:
     ) -> Seen:
         """Judge the accounts at the touched places and all holders of the instruments that moved, and write what
         changed. `trace_id`: of the events, if they had one."""
+        with self._book.lock:  # the book goes on in another thread: what is judged is of one moment
+            found = self._judged(freshness, touched, moved)
+        return await self.write(connection, found, freshness, trace_id)
+
+    def _judged(
+        self, freshness: Freshness, touched: NDArray[np.int64], moved: NDArray[np.int64]
+    ) -> list[Transition]:
         book = self._book
-        at = np.unique(np.concatenate([touched, *(book.holders(int(number)) for number in moved)])).astype(
-            np.int64
-        )
+        holders = [book.holders(int(number)) for number in moved]
+        at = np.unique(np.concatenate([touched, *holders])).astype(np.int64)
         if len(at) == 0:
-            return Seen((), freshness.now_ns)
+            return []
         figures = book.figures(at, freshness)
         table = self.thresholds.of(figures["account_id"])
         places = Places(self._instruments.industry_subjects(book), self._instruments.limit_distances(book))
@@ -121,8 +128,7 @@ class Watch:
         wanted |= np.isin(at, self._at_limit(moved, places))
         at, figures, table = at[wanted], figures[wanted], table[wanted]
         rows = read(book.tables, at, figures, table, freshness, places)
-        found = self._standing.judge(rows, figures["account_id"], LIVE, freshness.now_ns, book.sequence)
-        return await self.write(connection, found, freshness, trace_id)
+        return self._standing.judge(rows, figures["account_id"], LIVE, freshness.now_ns, book.sequence)
 
     async def judge(
         self, connection: Connection, rows: Any, kinds: Sequence[int], freshness: Freshness

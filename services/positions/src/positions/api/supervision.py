@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from positions.alerting.slow import at_risk
 from positions.alerting.store import AlertStore
-from positions.domain.alerts.measure import holdings
+from positions.domain.alerts.measure import look_closely
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
 from positions.markets import Markets
@@ -88,8 +88,7 @@ class SupervisionApi:
         known = [number for number in account_ids if self._book.place(number) >= 0]
         places = np.array([self._book.place(number) for number in known], np.int64)
         freshness = self._freshness()
-        figures = self._book.figures(places, freshness)
-        held = holdings(self._book.tables, places, freshness)
+        figures, held = look_closely(self._book, places, freshness)
         risk = await self._markets.risk()
         shares = await asyncio.to_thread(at_risk, risk, held, figures["equity"], np.zeros(len(known)))
         standing = await self._alerts.worst_by_account(account_ids)

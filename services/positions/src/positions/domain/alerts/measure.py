@@ -19,6 +19,7 @@ from positions.domain.alerts.kinds import (
     PRICE_LIMIT,
     STOP_LOSS,
 )
+from positions.domain.book import Book
 from positions.domain.book.compiled import kernel
 from positions.domain.book.marking import in_base
 from positions.domain.book.tables import NOBODY, Tables
@@ -100,6 +101,12 @@ def read(
         _industries(ids, held, equity, thresholds, places),
     ]
     return np.concatenate(rows) if rows else np.zeros(0, READING)
+
+
+def look_closely(book: Book, at: Integers, freshness: Freshness) -> tuple[Any, NDArray[np.void]]:
+    """Figures and holdings of the accounts at some places, of one moment."""
+    with book.lock:
+        return book.figures(at, freshness), holdings(book.tables, at, freshness)
 
 
 def holdings(tables: Tables, at: Integers, freshness: Freshness) -> NDArray[np.void]:
