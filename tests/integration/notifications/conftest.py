@@ -1,0 +1,59 @@
+"""A real PostgreSQL with this service's tables, empty for each test."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from notifications import store
+from smartex_store import Database, EmbeddedPostgres
+
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def notifications_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    folder = tmp_path_factory.mktemp("notifications") / "data"
+    started = asyncio.run(EmbeddedPostgres.start(folder, supervise=False))
+    asyncio.run(store.migrate(started.url))
+    yield started
+    asyncio.run(started.stop())
+
+
+@pytest.fixture
+async def tables(notifications_server: EmbeddedPostgres) -> AsyncIterator[Database]:
+    """The database, with empty tables."""
+    async with Database.connect(notifications_server.url, max_size=12) as database:
+        await empty(database)
+        yield database
+
+
+async def empty(database: Database) -> None:
+    names = await database.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'notifications' AND tablename <> 'schema_migrations'"
+    )
+    listed = ", ".join(
+        f"notifications.{row['tablename']}" for row in names if "migration" not in row["tablename"]
+    )
+    await database.execute(f"TRUNCATE {listed}")
+
+
+@pytest.fixture
+async def works(tables: Database, tmp_path: Path) -> AsyncIterator[Any]:
+    """Makes the parts behind the API: `await works(channel, …)`; they are running, and are stopped at the end."""
+    from engine_works import Scripted, Works
+
+    async with AsyncExitStack() as stack:
+
+        async def make(*channels: Scripted, start: bool = True, pod: str = "one") -> Works:
+            made = Works(tables, tmp_path, *channels, pod=pod)
+            if start:
+                await made.engine.start()
+                stack.push_async_callback(made.engine.stop)
+            return made
+
+        yield make
