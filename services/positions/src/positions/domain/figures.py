@@ -100,6 +100,8 @@ class PositionView:
     open_buy_lots: int
     open_buy_micros: int
     open_sell_micros: int
+    rate: float
+    """Base currency for one unit of its currency."""
     weight: float
     """Value over equity."""
     lots: Sequence[LotView]
@@ -124,6 +126,7 @@ class GoneView:
     realised_micros: int
     fees_micros: int
     profit_today_micros: int
+    rate: float
 
 
 @dataclass(frozen=True)

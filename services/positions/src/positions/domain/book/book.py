@@ -29,6 +29,8 @@ class Book:
         self.listing = listing
         self.tables = new_tables()
         self.lock = threading.RLock()
+        self.version = 0
+        """Grows with everything that may change a figure."""
         listing.set_rates(self.tables)
 
     @property
@@ -69,6 +71,7 @@ class Book:
         """Take events in: consecutive ones of the log, of one time, that `checking.problem` found good."""
         with self.lock:
             self.tables = with_room(self.tables, len(events))
+            self.version += 1
             folding.fold(self.tables, events, first_sequence, time_ns)
 
     def place(self, account_id: int) -> int:
@@ -99,6 +102,7 @@ class Book:
             moved = row["mid"] != mid_ticks
             row["mid"], row["mid_time_ns"] = mid_ticks, time_ns
             row["moved"] |= moved
+            self.version += int(moved)
 
     def confirm_mids(self, time_ns: int) -> None:
         """Note that the middles are still those of now."""
@@ -141,6 +145,7 @@ class Book:
             for name in ("mid", "mid_time_ns"):
                 tables.instruments[name] = self.tables.instruments[name]
             self.tables = tables
+            self.version += 1
 
 
 def warm_up(event: np.dtype[Any]) -> None:

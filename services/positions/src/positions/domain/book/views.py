@@ -60,6 +60,7 @@ def _gone(tables: Tables, row: Any) -> GoneView:
         int(row["realised"]),
         int(row["fees"]),
         -int(row["day_start_value"]) - int(row["day_flow"]),
+        float(tables.rates[tables.instruments[row["instrument"]]["currency"]]),
     )
 
 
@@ -83,6 +84,7 @@ def _position(tables: Tables, row: Any, freshness: Freshness, equity: float, *, 
         open_buy_lots=int(row["open_buy_lots"]),
         open_buy_micros=int(row["open_buy_value"]),
         open_sell_micros=int(row["open_sell_value"]),
+        rate=rate,
         weight=value / MICROS * rate / equity if equity > 0 else 0.0,
         lots=list(lots_of(tables, row)) if lots else (),
     )
