@@ -1,15 +1,22 @@
-"""A real PostgreSQL with this service's tables, empty for each test."""
+"""A real PostgreSQL: with this service's tables, empty for each test, or with a database for each."""
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from notifications import store
+from notifications_exchange import Exchange, exchange_with
+from pods import free_port
+from smartex_standins.standin import Standin
 from smartex_store import Database, EmbeddedPostgres
+
+Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
 
 if str(Path(__file__).parent) not in sys.path:
     sys.path.insert(0, str(Path(__file__).parent))
@@ -57,3 +64,32 @@ async def works(tables: Database, tmp_path: Path) -> AsyncIterator[Any]:
             return made
 
         yield make
+
+
+@pytest.fixture
+async def database(notifications_server: EmbeddedPostgres) -> str:
+    """The URL of a database of this test's own, without tables."""
+    name = f"n{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(notifications_server.url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    head, _, options = notifications_server.url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{options}" if options else "")
+
+
+@pytest.fixture(scope="session")
+def phones_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Kept over the session: an RSA key takes a while to make."""
+    return tmp_path_factory.mktemp("phones")
+
+
+@pytest.fixture
+def exchanging(database: str, tmp_path: Path, phones_folder: Path) -> Exchanging:
+    """Starts the whole service, with stand-ins of some providers."""
+
+    def start(*standins: Standin, **more: Any) -> AbstractAsyncContextManager[Exchange]:
+        return exchange_with(standins, database, tmp_path, phones_folder, free_port(), **more)
+
+    return start
