@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 import positions
 import pytest
 import pytest_asyncio
+from oversight_setup import fresh_database, instrument
 from positions.advising.adviser import Lifetimes
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
@@ -48,41 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
     async with EmbeddedPostgres(tmp_path_factory.mktemp("oversight-postgres")) as server:
         yield server
-
-
-@asynccontextmanager
-async def fresh_database(server: EmbeddedPostgres) -> AsyncIterator[str]:
-    name = f"d{uuid.uuid4().hex[:12]}"
-    async with Database.connect(server.url) as admin:
-        await admin.execute(f"create database {name}")
-    base, _, query = server.url.partition("?")
-    yield base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
-
-
-def instrument(number: int, industry: str, risk_level: int = 2, **changes: Any) -> types_pb2.Instrument:
-    """A share under A-share rules that settles at once."""
-    fields: dict[str, Any] = {
-        "instrument_id": number,
-        "symbol": f"S{number}",
-        "name": f"Share {number}",
-        "name_zh": f"股票{number}",
-        "currency_code": "CNY",
-        "tick_size": "0.01",
-        "lot_size": "1",
-        "board_lot": 100,
-        "odd_lot_rule": types_pb2.ODD_LOT_RULE_SELL_REST,
-        "price_limit_ppm": 100_000,
-        "reference_price_ticks": 1000,
-        "max_price_ticks": 1_000_000,
-        "max_order_lots": 1_000_000,
-        "settlement": types_pb2.SETTLEMENT_T0,
-        "taker_fee_ppm": 250,
-        "stamp_duty_ppm": 500,
-        "trading_state": types_pb2.TRADING_STATE_OPEN,
-        "industry": industry,
-        "risk_level": risk_level,
-    }
-    return types_pb2.Instrument(**(fields | changes))
 
 
 @dataclass
