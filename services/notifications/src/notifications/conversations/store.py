@@ -86,7 +86,7 @@ class TalkStore:
         """Messages of all threads that the caller may see, after a position, oldest first."""
         return await self.database.fetch(
             f"""
-            {_MESSAGES} JOIN notifications.threads t USING (thread_id)
+            {_MESSAGES} JOIN notifications.threads t ON t.thread_id = m.thread_id
              WHERE m.position > $3 AND {_SEEN} ORDER BY m.position LIMIT $4
             """,
             caller.account_id,
@@ -101,7 +101,7 @@ class TalkStore:
         """Messages that hold all pairs of characters, and then truly the words, newest first."""
         return await self.database.fetch(
             f"""
-            {_MESSAGES} JOIN notifications.threads t USING (thread_id)
+            {_MESSAGES} JOIN notifications.threads t ON t.thread_id = m.thread_id
              WHERE {_SEEN} AND m.grams @> $3::text[]
                AND lower(normalize(m.text, NFKC)) LIKE ALL ($4::text[]) AND m.position < $5
              ORDER BY m.position DESC LIMIT $6
@@ -161,7 +161,7 @@ class TalkStore:
 _MESSAGES = """
     SELECT m.position, m.thread_id, m.author, m.origin, m.text, m.card, m.create_time, p.proposal_id, p.content,
            p.state, p.results, p.expire_time, p.number
-      FROM notifications.messages m LEFT JOIN notifications.proposals p USING (proposal_id)
+      FROM notifications.messages m LEFT JOIN notifications.proposals p ON p.proposal_id = m.proposal_id
 """
 
 
