@@ -17,7 +17,7 @@ from notifications import store as tables
 from notifications.api.conversations import ConversationApi
 from notifications.conversations.hub import TalkHub
 from notifications.conversations.placing import Placing
-from notifications.conversations.replies import Replies
+from notifications.conversations.replies import TalkReplies
 from notifications.conversations.store import TalkStore
 from notifications.conversations.talking import Talking
 from notifications.domain.talk import ProposalState
@@ -96,7 +96,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         await server.start()
         stack.push_async_callback(server.drain)
         placing._url = f"127.0.0.1:{server.port}"
-        stack.push_async_callback(placing.close)
+        stack.push_async_callback(placing.stop)
         listening = await stack.enter_async_context(database.acquire())
 
         def said(*_: object) -> None:
@@ -366,7 +366,7 @@ async def test_replies_from_wechat_answer_or_are_passed_on(house: House, account
     async def chinese(account_id: int) -> str:
         return "zh-CN"
 
-    replies = Replies(TalkStore(house.database), house.talking, chinese, lambda: datetime.now(UTC))
+    replies = TalkReplies(TalkStore(house.database), house.talking, chinese, lambda: datetime.now(UTC))
     assert await replies.on_text(account, "同意", "m1") == "没有等待您回复的交易建议。"
     first, second = await propose(house, account), await propose(house, account, order(300))
     assert "请写明编号" in await replies.on_text(account, "同意", "m2")
@@ -394,7 +394,7 @@ async def test_an_absent_market_is_told_and_nothing_is_lost(house: House, accoun
     talking = Talking(house.talking._talk, house.talking._enqueue, away, lambda: datetime.now(UTC))
     with pytest.raises(Unavailable, match="the market does not answer"):
         await talking.answer(account, message.proposal.proposal_id, accept=True, text="", origin="api")
-    await away.close()
+    await away.stop()
     assert await house.talking.settle_left() == 1
     async with house.investor(account) as investor:
         assert (await investor.account()).open_orders == 1

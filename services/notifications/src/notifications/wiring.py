@@ -17,6 +17,7 @@ from smartex_store import Database
 from notifications import store
 from notifications.addressbook import AddressBook
 from notifications.api.addresses import AddressesApi
+from notifications.api.conversations import ConversationApi
 from notifications.api.deliveries import DeliveriesApi
 from notifications.api.inbox import InboxApi
 from notifications.api.preferences import PreferencesApi
@@ -32,6 +33,12 @@ from notifications.callbacks.server import CallbackServer
 from notifications.channels.delivery import Clock, utc_now
 from notifications.consumer import TOPIC as NOTICES_TOPIC
 from notifications.consumer import NoticeConsumer
+from notifications.conversations.hub import TalkHub
+from notifications.conversations.placing import Placing
+from notifications.conversations.replies import TalkReplies
+from notifications.conversations.store import SIGNAL as CONVERSATIONS
+from notifications.conversations.store import TalkStore
+from notifications.conversations.talking import Settler, Talking
 from notifications.domain.notice import Notice
 from notifications.engine.engine import Engine, EngineSettings
 from notifications.engine.preparing import Links, Preparer
@@ -136,7 +143,11 @@ class Pod:
             database, providers.channels, self._preparer(), _engine_settings(settings), clock
         )
         self.receipts = Receipts(self.engine.recorder, clock)
+        self.talk, self.talk_hub = TalkStore(database), TalkHub()
+        self.placing = Placing(settings.exchange_url, settings.delegation_keys)
+        self.talking = Talking(self.talk, self.intake.enqueue, self.placing, clock)
         self.replies = Replies()
+        self.replies.add(TalkReplies(self.talk, self.talking, self._language, clock).on_text)
         self.callbacks = self._callbacks()
         self.apis: list[Api] = self._apis()
         self.parts: list[Part] = self._parts()
@@ -242,7 +253,13 @@ class Pod:
             TemplatesApi(self.templates, self.book, limits, clock),
             StepsApi(Chains(database)),
         ]
-        return [NotificationApi(parts)]
+        return [
+            NotificationApi(parts),
+            ConversationApi(self.talk, self.talking, self.talk_hub, clock),
+        ]
+
+    async def _language(self, account_id: int) -> str:
+        return (await PreferenceStore(self.database).get(account_id)).language
 
     def _parts(self) -> list[Part]:
         """In the order in which they start."""
@@ -250,7 +267,16 @@ class Pod:
         self.signals.on(notices.TEMPLATES, templates.wake)
         self.signals.on(notices.INBOX, self.hub.wake)
         self.signals.on(notices.DUE, lambda _: self.engine.wake())
-        parts: list[Part] = [templates, self.hub, self.engine, self.signals, self.consumer]
+        self.signals.on(CONVERSATIONS, self.talk_hub.wake)
+        parts: list[Part] = [
+            templates,
+            self.hub,
+            self.engine,
+            self.signals,
+            self.consumer,
+            self.placing,
+            Settler(self.talking),
+        ]
         return parts if self.callbacks is None else [*parts, self.callbacks]
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import Final
 
 import asyncpg
 import grpc.aio
@@ -50,9 +50,8 @@ _MOST_EXPORTED = 100_000
 class ConversationApi(rpc.ConversationServiceServicer):
     """The servicer."""
 
-    scopes: ClassVar[Mapping[str, str]] = SCOPES
-
     def __init__(self, store: TalkStore, talking: Talking, hub: TalkHub, clock: Clock) -> None:
+        self.scopes: Mapping[str, str] = SCOPES
         self._store = store
         self._talking = talking
         self._hub = hub

@@ -76,4 +76,4 @@ class Events:
         account = await self._book.account_of(connection, self._channel, event.user)
         if account is None:
             return NOT_LINKED
-        return await self._replies.on_text(account, event.user, event.text[:_LONGEST_TEXT])
+        return await self._replies.on_text(account, event.text[:_LONGEST_TEXT], event.key)

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 TextHandler: TypeAlias = Callable[[int, str, str], Awaitable[str]]
-"""Takes account, openid and text; returns the reply, or an empty text if it is not meant.
+"""Takes account, text and the key of the message; returns the reply, or an empty text if it is not meant.
 
-It has 4 seconds. It may be asked the same again if the answer is lost, and must then have no second effect.
+It has 4 seconds. It may be asked the same again, with the same key, if the answer is lost, and must then have no
+second effect.
 """
 
 NOT_LINKED: Final = "请先在应用中绑定微信。Please link WeChat in the app first."
@@ -27,10 +28,10 @@ class Replies:
         """Add a handler; to be said before the service starts."""
         self._handlers.append(handler)
 
-    async def on_text(self, account_id: int, openid: str, text: str) -> str:
+    async def on_text(self, account_id: int, text: str, key: str) -> str:
         """Return the reply of the first handler that has one."""
         for handler in self._handlers:
-            reply = await handler(account_id, openid, text)
+            reply = await handler(account_id, text, key)
             if reply:
                 return reply
         return NOT_UNDERSTOOD

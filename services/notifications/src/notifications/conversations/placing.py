@@ -37,7 +37,10 @@ class Placing:
         self._issuer = LocalIssuer(keys) if keys is not None else None
         self._channel: grpc.aio.Channel | None = None
 
-    async def close(self) -> None:
+    async def start(self) -> None:
+        """Nothing: the connection is made with the first order."""
+
+    async def stop(self) -> None:
         """Let go of the connection."""
         if self._channel is not None:
             await self._channel.close(None)

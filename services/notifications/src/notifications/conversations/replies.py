@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 from smartex_chassis import FailedPrecondition, SmartexError
@@ -12,11 +14,13 @@ from notifications.conversations.store import TalkStore
 from notifications.conversations.talking import Clock, Said, Talking
 from notifications.domain.talk import MOST_TEXT, Answer, Party, read_answer
 
+_PATIENCE_SECONDS = 3.5
+
 Language = Callable[[int], Awaitable[str]]
 """The language of an account's reader."""
 
 
-class Replies:
+class TalkReplies:
     """Turns what a linked reader writes into what it means; the answer is shown in WeChat."""
 
     def __init__(self, talk: TalkStore, talking: Talking, language: Language, clock: Clock) -> None:
@@ -34,14 +38,21 @@ class Replies:
         proposal = await self._meant(account_id, answer, language)
         if isinstance(proposal, str):
             return proposal
-        try:
-            answered = await self._talking.answer(
+        answering = asyncio.ensure_future(
+            self._talking.answer(
                 account_id,
                 proposal["proposal_id"],
                 accept=answer.accept,
                 text=text.strip(),
                 origin="wechat",
             )
+        )
+        try:
+            answered = await asyncio.wait_for(asyncio.shield(answering), _PATIENCE_SECONDS)
+        except TimeoutError:
+            # It goes on; WeChat waits for an answer five seconds and no longer.
+            answering.add_done_callback(_noted)
+            return wording.say("away", language)
         except FailedPrecondition as error:
             if error.reason != "PROPOSAL_CLOSED":
                 return wording.say("away", language)
@@ -72,3 +83,9 @@ class Replies:
         except FailedPrecondition:
             return wording.say("nobody", language)
         return wording.say("passed_on", language)
+
+
+def _noted(answering: asyncio.Future[Any]) -> None:
+    """Take note of how an answer that nobody waits for ended; the settler finishes what it left."""
+    if not answering.cancelled():
+        answering.exception()
