@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import re
 import tomllib
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import grpc
 import httpx
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from notifications.channels.delivery import Clock, utc_now
 from notifications.settings import NotificationsSettings
 from notifications.wiring import Pod
@@ -25,7 +26,6 @@ from smartex.positions.v1 import types_pb2  # noqa: F401 - the Step of answers
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer
 from smartex_standins.serving import serve
 from smartex_standins.standin import Standin
-from smartex_store import EmbeddedPostgres
 
 ALICE, BOB = 1, 2
 ENDED = frozenset(
@@ -38,44 +38,6 @@ ENDED = frozenset(
         pb.DELIVERY_STATE_DEAD,
     }
 )
-
-
-class PostgresThread:
-    """A PostgreSQL server that outlives the event loops of the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
-        self.url = ""
-
-    async def _run(self) -> None:
-        async with EmbeddedPostgres(self._folder) as server:
-            self.url = server.url
-            self._ready.set()
-            await self._stop.wait()
-
-    def start(self) -> None:
-        self._thread.start()
-        assert self._ready.wait(60), "PostgreSQL does not start"
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._loop.close()
-
-    async def new_database(self) -> str:
-        """The URL of an empty database."""
-        name = f"n{uuid.uuid4().hex}"
-        connection = await asyncpg.connect(self.url)
-        try:
-            await connection.execute(f"CREATE DATABASE {name}")
-        finally:
-            await connection.close()
-        head, _, tail = self.url.partition("?")
-        return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{tail}" if tail else "")
 
 
 class HandClock:
@@ -204,12 +166,9 @@ class Exchange:
         """Read the code on the phone and give it back."""
         messages = await self.phones.shown_within(standin, 1)
         text = f"{messages[-1]['title']} {messages[-1]['body']}"
-        code = next(
-            word.strip(".,")
-            for word in text.split()
-            if word.strip(".,").isdigit() and len(word.strip(".,")) == 6
-        )
-        request = pb.VerifyAddressRequest(address_id=address.address_id, code=code)
+        code = re.search(r"(?<!\d)\d{6}(?!\d)", text)
+        assert code is not None, text
+        request = pb.VerifyAddressRequest(address_id=address.address_id, code=code[0])
         return (await self.stub.VerifyAddress(request, metadata=self.investor(account))).address
 
     async def deliveries(self, notice_id: str = "", account: int = ALICE) -> list[pb.Delivery]:
@@ -313,3 +272,18 @@ def a_notice(notice_id: str = "n-1", account: int = ALICE, **changes: Any) -> no
         "trace_id": uuid.uuid4().hex,
     }
     return notice_pb2.Notice(**{**values, **changes})
+
+
+def violations(error: grpc.aio.AioRpcError) -> list[str]:
+    """The fields that an error names."""
+    request = error_details_pb2.BadRequest()
+    for detail in rpc_status.from_call(error).details:
+        if detail.Unpack(request):
+            return [violation.field for violation in request.field_violations]
+    return []
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    """The stable reason of an error."""
+    info = error_details_pb2.ErrorInfo()
+    return next((info.reason for one in rpc_status.from_call(error).details if one.Unpack(info)), "")

@@ -1,14 +1,12 @@
-"""A real PostgreSQL: with this service's tables, empty for each test, or with a database for each."""
+"""A real PostgreSQL with this service's tables, empty for each test."""
 
 import asyncio
 import sys
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from notifications import store
 from notifications_exchange import Exchange, exchange_with
@@ -41,12 +39,12 @@ async def tables(notifications_server: EmbeddedPostgres) -> AsyncIterator[Databa
 
 async def empty(database: Database) -> None:
     names = await database.fetch(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'notifications' AND tablename <> 'schema_migrations'"
+        """
+        SELECT schemaname || '.' || tablename AS name FROM pg_tables
+         WHERE schemaname IN ('notifications', 'bus') AND tablename <> 'schema_migrations'
+        """
     )
-    listed = ", ".join(
-        f"notifications.{row['tablename']}" for row in names if "migration" not in row["tablename"]
-    )
-    await database.execute(f"TRUNCATE {listed}")
+    await database.execute(f"TRUNCATE {', '.join(row['name'] for row in names)}")
 
 
 @pytest.fixture
@@ -67,16 +65,9 @@ async def works(tables: Database, tmp_path: Path) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def database(notifications_server: EmbeddedPostgres) -> str:
-    """The URL of a database of this test's own, without tables."""
-    name = f"n{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(notifications_server.url)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-    finally:
-        await connection.close()
-    head, _, options = notifications_server.url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{options}" if options else "")
+async def database(tables: Database) -> str:
+    """The URL of the database, with empty tables."""
+    return tables.url
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from smartex_store import Connection, Database, is_retryable
 Listener: TypeAlias = Callable[[str], None]
 """Takes a signal's payload; `EVERYTHING` if signals may have been missed. Returns at once."""
 EVERYTHING: Final = "*"
+_STOP_SECONDS: Final = 5.0
 
 _log = structlog.get_logger("notifications.signals")
 
@@ -26,6 +27,7 @@ class Signals:
         self._database = database
         self._poll = poll_seconds
         self._listeners: dict[str, list[Listener]] = {}
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def on(self, channel: str, listener: Listener) -> None:
@@ -37,14 +39,15 @@ class Signals:
         self._task = asyncio.create_task(self._run(), name="notifications-signals")
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening. A statement under way ends first: its connection goes back to the pool whole."""
+        self._stopping.set()
         if self._task is not None:
+            await asyncio.wait((self._task,), timeout=_STOP_SECONDS)
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self._listen()
             except Exception as error:
@@ -67,10 +70,11 @@ class Signals:
                         await connection.remove_listener(channel, self._heard)
 
     async def _watch(self, connection: Connection) -> None:
-        while True:
+        while not self._stopping.is_set():
             for channel in self._listeners:
                 self._wake(channel, EVERYTHING)
-            await asyncio.sleep(self._poll)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._poll)
             # A connection that died says nothing; this finds out.
             await connection.execute("SELECT 1")
 
