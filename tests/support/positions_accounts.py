@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from positions.domain.advice import Account, Asset, Held
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For properties on a busy machine: how long an example takes says nothing about it."""
 
 ASSET = Asset(
     instrument_id=1,

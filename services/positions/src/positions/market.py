@@ -40,7 +40,7 @@ class Definitions:
         self._versions: dict[int, list[int]] = {}
         self._known: dict[tuple[int, int], Instrument] = {}
         self.learners: list[Callable[[Iterable[Instrument]], None]] = []
-        """Told of every definition, new or changed."""
+        """Told of definitions, new ones and known ones."""
 
     async def load(self) -> None:
         """Learn what was kept."""
@@ -48,13 +48,15 @@ class Definitions:
         self._learn([Instrument.FromString(row["definition"]) for row in rows])
 
     async def refresh(self) -> None:
-        """Ask the market and keep what is new. Raises grpc.aio.AioRpcError or OSError if it does not answer."""
-        found = [one for one in await self._listed() if (one.instrument_id, one.version) not in self._known]
+        """Ask the market and keep what is new; learners hear of all, for trading states change without a new version.
+        Raises grpc.aio.AioRpcError or OSError if the market does not answer."""
+        listed = await self._listed()
+        found = [one for one in listed if (one.instrument_id, one.version) not in self._known]
         await self._database.executemany(
             "INSERT INTO positions.definitions VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             [(one.instrument_id, one.version, one.SerializeToString()) for one in found],
         )
-        self._learn(found)
+        self._learn(listed)
 
     def rules(self, sequence: int, instrument_ids: Iterable[int] | None = None) -> list[Rules]:
         """Definitions that hold at an event; the oldest known where the one of then is not."""

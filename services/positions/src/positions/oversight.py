@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -59,6 +59,8 @@ DAY_NS = 86_400 * 10**9
 _ROLL_HOURS = 4
 """A trading day that is rolled up to so long after midnight is the day before's."""
 LEAST_RETURNS = 20
+INSTRUMENT_SECONDS = 30.0
+HEAR_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Surroundings:
     curve: CurveOf
     """An account's growth at the ends of trading days."""
     totals: Callable[[int], portfolio_pb2.Totals]
+    refresh: Callable[[], Awaitable[object]]
+    """Asks the market for its instruments, whose trading states change without an event of theirs."""
     working: Callable[[], bool]
     """Whether this pod is the one that writes."""
     clock: Callable[[], int]
@@ -127,6 +131,8 @@ class Oversight:
         )
         self.watch.raised += [self.relay.wake, self.adviser.wake]
         self._rounds = Rounds(self._timed(), around.working)
+        everywhere = [Round("instruments", INSTRUMENT_SECONDS, around.refresh)]
+        self._refreshing = Rounds(everywhere, lambda: True)
         self._running = AsyncExitStack()
         self._day_closed = False
 
@@ -143,7 +149,7 @@ class Oversight:
     async def start(self) -> None:
         """Begin. `load` comes before the first look."""
         async with AsyncExitStack() as undo:
-            for part in (self.relay, self.adviser, self._rounds):
+            for part in (self.relay, self.adviser, self._rounds, self._refreshing):
                 await part.start()
                 undo.push_async_callback(part.stop)
             self._running = undo.pop_all()
@@ -161,13 +167,11 @@ class Oversight:
         trace_id: str = "",
     ) -> Seen:
         """Look at what events (with their times) changed, in the transaction that writes it."""
-        time_ns = self._around.book.time_ns
         for events, piece_ns in pieces:
             await steps.record_events(connection, events, np.full(len(events), piece_ns))
             for rolled in events[events["kind"] == DAY_ROLLED]:
                 await self._close_day(connection, int(rolled["available"]) - 1, piece_ns)
-        freshness = self._around.freshness()._replace(now_ns=time_ns)
-        return await self.watch.look(connection, freshness, touched, moved, trace_id)
+        return await self.watch.look(connection, self._around.freshness(), touched, moved, trace_id)
 
     def committed(self, seen: Seen) -> None:
         """Take over what a look found, once its transaction was committed."""
@@ -214,12 +218,20 @@ class Oversight:
             self._database, around.book, around.freshness, settings.digest_at, settings.zone, self.relay.wake
         )
         return (
+            Round("others", HEAR_SECONDS, self.hear),
             Round("value-at-risk", settings.slow_seconds, slow.look),
             Round("expiry", settings.minute_seconds, lambda: self.giving.expire(around.clock())),
             Round("settling", settings.minute_seconds, self.settling.settle_due),
             Round("digest", settings.minute_seconds, digest.send_due),
             Round("review", settings.review_seconds, self.review),
         )
+
+    async def hear(self) -> None:
+        """Take over what callers of other pods have set and seen."""
+        for account_id, own in (await self.limits.changed(10 * HEAR_SECONDS)).items():
+            self.watch.set_limits(account_id, own)
+        async with self.lock:
+            self.watch.acknowledge(await self.alerts.acknowledged())
 
     async def review(self) -> None:
         """Measure every trader's habits anew, and give what profiles and habits call for."""

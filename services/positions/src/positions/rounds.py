@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+import grpc.aio
 import structlog
 from smartex_chassis import counter
 from smartex_store import StoreError
@@ -54,7 +55,7 @@ class Rounds:
                 continue
             try:
                 await one.work()
-            except (StoreError, OSError) as error:
+            except (StoreError, OSError, grpc.aio.AioRpcError) as error:
                 _log.warning("round_waits", round=one.name, why=str(error))
             except Exception:
                 # A bug in one account's figures must not end the supervision of all others.

@@ -29,6 +29,7 @@ from positions.api.portfolios import PortfoliosApi
 from positions.api.service import PositionApi
 from positions.consumers import Follower
 from positions.domain import book as live
+from positions.domain.alerts import measure
 from positions.domain.book import Book, Listing
 from positions.domain.book.valuing import Freshness
 from positions.intake import EVENTS, EVENTS_TOPIC, Intake
@@ -75,6 +76,7 @@ def warm_up() -> None:
     """Compile every kernel of the service, or load it from the cache: seconds, the first time."""
     smartex_wire.warm_up()
     live.warm_up(EVENTS.row_dtype)
+    measure.warm_up()
 
 
 class Pod:
@@ -122,7 +124,8 @@ class Pod:
             freshness=self.freshness,
             curve=self.points.curve,
             totals=lambda account: self.portfolios.totals(account),
-            working=lambda: self.follower.working,
+            refresh=self.definitions.refresh,
+            working=lambda: self.follower.working and self.follower.ready,
             clock=clock,
         )
         self.oversight = Oversight(database, bus, around, settings.oversight())
@@ -137,10 +140,7 @@ class Pod:
         )
         self.follower.after_fold = self.oversight
         self.follower.loaded.append(self.oversight.load)
-        self.definitions.learners += [
-            self.oversight.instruments.learn,
-            lambda _: self.oversight.markets.changed(),
-        ]
+        self.definitions.learners.append(self.oversight.learn)
         self.api = PositionApi(self._apis())  # type: ignore[abstract]  # it sets its methods itself
 
     @classmethod

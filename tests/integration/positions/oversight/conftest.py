@@ -66,6 +66,7 @@ class Desk:
             freshness=lambda: Freshness(self.now_ns, 10**18, 10**18),
             curve=self._curve,
             totals=lambda number: portfolio_pb2.Totals(equity=str(number)),
+            refresh=self._refresh,
             working=lambda: True,
             clock=lambda: self.now_ns,
         )
@@ -83,6 +84,9 @@ class Desk:
 
     async def _curve(self, account_id: int) -> Curve:
         return self.curves.get(account_id, Curve())
+
+    async def _refresh(self) -> None:
+        """There is no market to ask."""
 
     def list(self, *listed: types_pb2.Instrument) -> None:
         """Make instruments known."""

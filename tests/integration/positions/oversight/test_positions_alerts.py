@@ -109,6 +109,19 @@ async def test_time_and_acknowledgement(desk: Any) -> None:
     assert [one.notice_id[-2:] for one in await desk.notices()] == [":2", ":3"]
 
 
+async def test_what_other_pods_were_told_is_heard(desk: Any) -> None:
+    await desk.feed(cash(7, 55_000), shares(7, 1, 4500))
+    (alert,) = await alerts(desk)
+    await desk.oversight.alerts.acknowledge(alert["alert_id"])
+    await desk.oversight.limits.set(7, Limits(leverage=0.2))
+    await desk.oversight.hear()
+    assert desk.oversight.watch.effective(7).leverage == 0.2
+    slow = next(one for one in desk.oversight._timed() if one.name == "value-at-risk").work
+    desk.now_ns += HOUR
+    await slow()
+    assert (await alerts(desk))[0]["severity"] == 2  # it was seen: time does not press
+
+
 async def test_value_at_risk_on_the_slow_timer(desk: Any) -> None:
     # Flat, for there is no history: 1.645 · 2 % of 180,000 is 5,922, and that is 3.1 % of 190,000; the limit is 3 %.
     desk.oversight.watch.set_limits(

@@ -10,6 +10,7 @@ from positions.domain.alerts import ALL, CONCENTRATION, PRICE_LIMIT, STOP_LOSS, 
 from positions.domain.alerts.measure import LIVE, Places, Thresholds, holdings, read, worth_a_look
 from positions.domain.book import Book
 from positions.domain.limits import HOUSE, Limits
+from positions_accounts import PATIENT
 from positions_books import cash, event, fold, freshness, new_book, rules, shares, trade
 
 NOWHERE = Places(np.array([1, 2]), np.full(65_536, np.nan))
@@ -86,7 +87,7 @@ def test_an_account_without_anything_reads_nothing() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(PATIENT, max_examples=25)
 def test_a_close_look_is_needed_wherever_it_would_raise_something(seed: int) -> None:
     """The quick look at whole accounts passes over nobody whom the close look at holdings would raise an alert for."""
     draw = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from positions.domain.advice import BUY, SELL, Asset
 from positions.domain.advice.orders import buy_orders, limit_price, sell_orders, step_at
-from positions_accounts import asset, held
+from positions_accounts import PATIENT, asset, held
 
 
 @st.composite
@@ -41,6 +41,7 @@ def takes_lots(of: Asset, side: int, lots: int, available: int) -> bool:
     return lots % of.board_lot == 0 or odd_rest
 
 
+@PATIENT
 @given(assets(), st.sampled_from([BUY, SELL]))
 def test_a_limit_is_on_a_step_and_within_the_day(of: Asset, side: int) -> None:
     price = limit_price(of, side)
@@ -54,6 +55,7 @@ def test_a_limit_is_on_a_step_and_within_the_day(of: Asset, side: int) -> None:
         assert keeps_rules(of, price)
 
 
+@PATIENT
 @given(assets(), st.integers(1, 5_000), st.integers(0, 5_000), st.integers(0, 6_000))
 def test_sales_are_taken_one_after_the_other_and_never_oversell(
     of: Asset, lots: int, locked: int, wanted: int
@@ -67,6 +69,7 @@ def test_sales_are_taken_one_after_the_other_and_never_oversell(
         assert left >= 0
 
 
+@PATIENT
 @given(assets(), st.floats(0, 1e6))
 def test_a_purchase_costs_no_more_than_the_money_fees_included(of: Asset, money: float) -> None:
     for order in buy_orders(of, money):

@@ -8,6 +8,7 @@ from positions.domain.limits import HOUSE, KINDS, LimitError, Limits
 from positions.domain.outcomes import Basis
 from positions.domain.profile import Behaviour, Held
 from positions.domain.questionnaire import QUESTIONS, AnswerError
+from positions_accounts import PATIENT
 
 CAREFUL = {question.key: next(iter(question.choices)) for question in QUESTIONS}
 BOLD = {question.key: list(question.choices)[-1] for question in QUESTIONS}
@@ -36,6 +37,7 @@ def test_limits_out_of_range(own: Limits, field: str) -> None:
     assert failure.value.field == field
 
 
+@PATIENT
 @given(
     st.sampled_from([name for name in KINDS if name != "price_limit_distance"]),
     st.floats(0, 1),
@@ -84,6 +86,7 @@ def test_classes_by_score() -> None:
     assert questionnaire.level(middle) == 3
 
 
+@PATIENT
 @given(answers, st.sampled_from(QUESTIONS), st.data())
 def test_a_bolder_answer_never_lowers_the_class(
     given_: dict[str, str], question: object, data: st.DataObject

@@ -15,7 +15,7 @@ from positions.domain.advice import (
     sell_unsuitable,
 )
 from positions.domain.alerts import Severity
-from positions_accounts import LinearRisk, account, asset, held
+from positions_accounts import PATIENT, LinearRisk, account, asset, held
 
 RISK = LinearRisk()
 
@@ -132,7 +132,7 @@ def test_spreading_needs_an_answered_questionnaire_and_cash() -> None:
 
 
 @given(accounts(), st.integers(0, 5))
-@settings(max_examples=200)
+@settings(PATIENT, max_examples=200)
 def test_never_contrary_to_suitability(of: Account, stated: int) -> None:
     """Nothing above the class is ever bought, and only what lies above it is called unsuitable."""
     listed = [asset(n, industry=f"I{n}", risk_level=n % 6) for n in range(10, 22)]
@@ -144,7 +144,7 @@ def test_never_contrary_to_suitability(of: Account, stated: int) -> None:
 
 
 @given(accounts(), st.floats(0.05, 0.9))
-@settings(max_examples=200)
+@settings(PATIENT, max_examples=200)
 def test_what_if_is_what_filling_brings_and_nothing_is_oversold(of: Account, limit: float) -> None:
     drafts = [
         reduce_concentration(of, of.by_value()[0].asset.instrument_id, limit, Severity.WARNING, RISK),
@@ -166,6 +166,7 @@ def test_what_if_is_what_filling_brings_and_nothing_is_oversold(of: Account, lim
             assert figure.before == pytest.approx(figures(of, RISK)[figure.key][1])
 
 
+@PATIENT
 @given(accounts())
 def test_sales_pay_their_costs(of: Account) -> None:
     """Selling turns value into cash, less fee and duty; equity changes by the costs alone."""

@@ -19,6 +19,7 @@ from positions.domain.alerts import (
     readings,
 )
 from positions.domain.alerts.kinds import CLEAR_AT, CLEAR_DISTANCE
+from positions_accounts import PATIENT
 
 MINUTE = 60 * 10**9
 
@@ -108,7 +109,7 @@ def test_time_escalates_what_nobody_saw() -> None:
     assert alerts.overdue(30 * MINUTE - 1, 30 * MINUTE) == []
     (risen,) = alerts.overdue(30 * MINUTE, 30 * MINUTE)
     assert risen.alert.severity == Severity.CRITICAL
-    alerts.acknowledge(raised.alert.alert_id)
+    alerts.acknowledge([raised.alert.alert_id])
     assert alerts.overdue(90 * MINUTE, 30 * MINUTE) == []
     assert alerts.get(raised.alert.key).acknowledged  # type: ignore[union-attr]
 
@@ -121,6 +122,7 @@ def test_what_was_not_made_durable_is_found_again() -> None:
     assert first == again  # the same id too: nothing was applied
 
 
+@PATIENT
 @given(
     st.floats(0.01, 1.0),
     st.lists(st.floats(0.0, 1.0), min_size=2, max_size=60),
@@ -134,6 +136,7 @@ def test_no_flapping_within_the_band(threshold: float, places: list[float]) -> N
         assert not {Change.RAISED, Change.CLEARED} & set(changes(judge(alerts, value, threshold)))
 
 
+@PATIENT
 @given(st.lists(st.floats(0, 2), min_size=1, max_size=80))
 def test_raised_and_cleared_take_turns(values: list[float]) -> None:
     alerts = StandingAlerts()
@@ -149,6 +152,7 @@ def test_raised_and_cleared_take_turns(values: list[float]) -> None:
     assert turns == [Change.RAISED, Change.CLEARED] * (len(turns) // 2) + [Change.RAISED] * (len(turns) % 2)
 
 
+@PATIENT
 @given(st.integers(0, 2**32 - 1))
 def test_many_accounts_agree_with_one_by_one(seed: int) -> None:
     draw = np.random.default_rng(seed)

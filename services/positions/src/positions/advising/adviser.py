@@ -94,7 +94,14 @@ class Adviser:
         """Look for advice for alerts that nobody has looked at; returns how many there were."""
         rows = await self._alerts.unadvised(_BATCH)
         for row in rows:
-            await self._answer(row)
+            try:
+                await self._answer(row)
+            except (StoreError, OSError):
+                raise
+            except Exception:
+                # A bug in one account's figures must not keep advice from all others.
+                _log.exception("advice_failed", alert=row["alert_id"])
+            await self._looked_at(row)
         return len(rows)
 
     async def _answer(self, row: asyncpg.Record) -> None:
@@ -102,6 +109,8 @@ class Adviser:
         if draft is not None and account is not None:
             cause = Cause(row["alert_id"], row["trace_id"], self._lifetimes.alert_ns)
             await self._giving.give(account, draft, cause, self._pauses(keep_open=False), self._clock())
+
+    async def _looked_at(self, row: asyncpg.Record) -> None:
         # An alert that got worse while this was thought about is looked at again.
         await self._database.execute(
             "UPDATE positions.alerts SET advised = true WHERE alert_id = $1 AND severity = $2",

@@ -37,10 +37,16 @@ _CLEAR = """
 _ACKNOWLEDGE = """
     UPDATE positions.alerts SET state = 2 WHERE alert_id = $1 AND state = 1 RETURNING *
 """
+_LOOK_AGAIN = """
+    UPDATE positions.alerts a SET advised = false
+     WHERE state <> 3
+       AND NOT EXISTS (SELECT FROM positions.advice g WHERE g.advice_id = a.advice_id AND g.state = 1)
+"""
 _SET_LIMITS = f"""
     INSERT INTO positions.limits (account_id, {", ".join(KINDS)})
     VALUES ($1, {", ".join(f"${at + 2}" for at in range(len(KINDS)))})
-        ON CONFLICT (account_id) DO UPDATE SET {", ".join(f"{kind} = excluded.{kind}" for kind in KINDS)}
+        ON CONFLICT (account_id) DO UPDATE
+       SET {", ".join(f"{kind} = excluded.{kind}" for kind in KINDS)}, change_time = now()
 """
 
 
@@ -63,22 +69,19 @@ class AlertStore:
         now_ns: int,
     ) -> None:
         """Write what changed, in the transaction of its cause. `subjects`: symbol or industry by the alerts' keys."""
+        by_change: dict[Change, list[Standing]] = {change: [] for change in Change}
         for one in transitions:
-            alert = one.alert
-            if one.change is Change.RAISED:
-                await connection.execute(_RAISE, *_columns(alert, subjects.get(alert.key, "")))
-            elif one.change is Change.CLEARED:
-                await connection.execute(_CLEAR, alert.alert_id, alert.value, alert.worst, now_ns)
-            else:
-                await connection.execute(
-                    _CHANGE,
-                    alert.alert_id,
-                    int(alert.severity),
-                    alert.value,
-                    alert.threshold,
-                    alert.worst,
-                    alert.risen_ns,
-                )
+            by_change[one.change].append(one.alert)
+        await connection.executemany(
+            _RAISE, [_columns(alert, subjects.get(alert.key, "")) for alert in by_change[Change.RAISED]]
+        )
+        await connection.executemany(
+            _CHANGE, [_moved(alert) for alert in by_change[Change.MOVED] + by_change[Change.ESCALATED]]
+        )
+        await connection.executemany(
+            _CLEAR,
+            [(alert.alert_id, alert.value, alert.worst, now_ns) for alert in by_change[Change.CLEARED]],
+        )
 
     async def get(self, alert_id: str) -> asyncpg.Record | None:
         """One alert."""
@@ -104,6 +107,11 @@ class AlertStore:
         """Note that it was seen; None if it does not stand unseen."""
         return await self._database.fetchrow(_ACKNOWLEDGE, alert_id)
 
+    async def acknowledged(self) -> list[str]:
+        """Standing alerts that were seen."""
+        rows = await self._database.fetch("SELECT alert_id FROM positions.alerts WHERE state = 2")
+        return [row["alert_id"] for row in rows]
+
     async def unadvised(self, limit: int) -> list[asyncpg.Record]:
         """Standing alerts that nobody has looked for advice for, oldest first."""
         return await self._database.fetch(
@@ -111,10 +119,8 @@ class AlertStore:
         )
 
     async def look_again(self, connection: Connection) -> None:
-        """Have advice looked for again for alerts that have none: on a new day what was bought may be sold."""
-        await connection.execute(
-            "UPDATE positions.alerts SET advised = false WHERE state <> 3 AND advice_id = ''"
-        )
+        """Have advice looked for again for alerts that have none open: on a new day what was bought may be sold."""
+        await connection.execute(_LOOK_AGAIN)
 
     async def worst_by_account(self, account_ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
         """Standing alerts of accounts: how many, and the worst severity."""
@@ -137,6 +143,14 @@ class LimitStore:
     async def all(self) -> Mapping[int, Limits]:
         """The own limits of every account that set some."""
         rows = await self._database.fetch("SELECT * FROM positions.limits")
+        return {row["account_id"]: _limits(row) for row in rows}
+
+    async def changed(self, within_seconds: float) -> Mapping[int, Limits]:
+        """Those that were set lately, by any pod."""
+        rows = await self._database.fetch(
+            "SELECT * FROM positions.limits WHERE change_time > now() - make_interval(secs => $1)",
+            within_seconds,
+        )
         return {row["account_id"]: _limits(row) for row in rows}
 
     async def get(self, account_id: int) -> Limits:
@@ -171,6 +185,10 @@ def _columns(alert: Standing, subject: str) -> tuple[Any, ...]:
         alert.sequence,
         alert.trace_id,
     )
+
+
+def _moved(alert: Standing) -> tuple[Any, ...]:
+    return alert.alert_id, int(alert.severity), alert.value, alert.threshold, alert.worst, alert.risen_ns
 
 
 def _standing(row: asyncpg.Record) -> Standing:

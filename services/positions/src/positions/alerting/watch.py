@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +43,8 @@ class Seen:
     """What a look at a batch found; give it to `Watch.committed` once the transaction is."""
 
     transitions: Sequence[Transition]
-    market_ns: int
+    market_ns: int = 0
+    """Time of the market of the events behind it; 0 where none are."""
 
 
 class Watch:
@@ -88,16 +89,18 @@ class Watch:
         self._own = dict(own)
 
     def set_limits(self, account_id: int, own: Limits) -> None:
-        """Take an account's own limits over; they hold from the next look on."""
+        """Take an account's own limits over; they hold from the next look on, which will be at once."""
+        if self._own.get(account_id) == own:
+            return
         self._own[account_id] = own
         with self._book.lock:
             place = self._book.place(account_id)
             if place >= 0:
                 self._book.tables.accounts[place]["touched"] = 1
 
-    def acknowledge(self, alert_id: str) -> None:
-        """Note that an alert was seen."""
-        self._standing.acknowledge(alert_id)
+    def acknowledge(self, alert_ids: Collection[str]) -> None:
+        """Note that alerts were seen."""
+        self._standing.acknowledge(alert_ids)
 
     async def look(
         self,
@@ -111,7 +114,8 @@ class Watch:
         changed. `trace_id`: of the events, if they had one."""
         with self._book.lock:  # the book goes on in another thread: what is judged is of one moment
             found = self._judged(freshness, touched, moved)
-        return await self.write(connection, found, freshness, trace_id)
+            market_ns = self._book.time_ns if len(touched) else 0
+        return replace(await self.write(connection, found, freshness, trace_id), market_ns=market_ns)
 
     def _judged(
         self, freshness: Freshness, touched: NDArray[np.int64], moved: NDArray[np.int64]
@@ -149,7 +153,7 @@ class Watch:
     ) -> Seen:
         """Write transitions with their notices and steps."""
         if not found:
-            return Seen((), freshness.now_ns)
+            return Seen(())
         traced = [self._traced(one, trace_id) for one in found]
         subjects = {one.alert.key: self._subject(one.alert).symbol for one in traced}
         await self._store.write(connection, traced, subjects, freshness.now_ns)
@@ -160,16 +164,16 @@ class Watch:
             connection, [step for one in traced for step in self._steps(one, freshness.now_ns)]
         )
         await outbox.put(connection, [note for one in traced for note in self._notices(one, freshness)])
-        return Seen(traced, freshness.now_ns)
+        return Seen(traced)
 
     def committed(self, seen: Seen) -> None:
         """Take over what a look found, after its transaction was committed."""
         self._standing.apply(seen.transitions)
-        worse = [one for one in seen.transitions if one.change in (Change.RAISED, Change.ESCALATED)]
-        for one in worse:
+        for one in seen.transitions:
             if one.change is Change.RAISED:
                 _raised.labels(ALL[one.alert.kind].name).inc()
-                _latency.observe(max(0.0, (self._clock() - seen.market_ns) / 1e9))
+                if seen.market_ns:
+                    _latency.observe(max(0.0, (self._clock() - seen.market_ns) / 1e9))
         if seen.transitions:
             for tell in self.raised:
                 tell()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import ClassVar
 
 import asyncpg
@@ -21,7 +21,7 @@ SubjectName = Callable[[str, str, int], Text]
 
 
 class AlertsApi:
-    """Alerts of the caller's account, or of one given to a supervisor. `acknowledged` is told of each alert seen."""
+    """Alerts of the caller's account, or of one given to a supervisor. `acknowledged` is told of alerts seen."""
 
     scopes: ClassVar[Mapping[str, str]] = {"ListAlerts": "read", "AcknowledgeAlert": "read"}
 
@@ -30,7 +30,7 @@ class AlertsApi:
         store: AlertStore,
         supervision: Supervision,
         name_of: SubjectName,
-        acknowledged: Callable[[str], None],
+        acknowledged: Callable[[Collection[str]], None],
     ) -> None:
         self._store = store
         self._supervision = supervision
@@ -61,7 +61,7 @@ class AlertsApi:
             raise NotFound("no such alert, or not one of yours", reason="ALERT_UNKNOWN")
         seen = await self._store.acknowledge(request.alert_id)
         if seen is not None:
-            self._acknowledged(request.alert_id)
+            self._acknowledged([request.alert_id])
             row = seen
         return pb.AcknowledgeAlertResponse(alert=told.alert(row, self._name(row)))
 

@@ -16,8 +16,10 @@ CREATE TABLE limits (                              -- an account's own; null: th
     value_at_risk           double precision,
     price_limit_distance    double precision,
     stop_loss               double precision,
-    leverage                double precision
+    leverage                double precision,
+    change_time             timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX limits_by_change ON limits (change_time);
 
 CREATE TABLE answers (                             -- of the questionnaire; the newest counts
     account_id   bigint NOT NULL,
@@ -69,6 +71,7 @@ CREATE TABLE alerts (
 );
 CREATE UNIQUE INDEX alerts_standing ON alerts (account_id, kind, subject_id) WHERE state <> 3;
 CREATE INDEX alerts_by_account ON alerts (account_id, number);
+CREATE INDEX alerts_acknowledged ON alerts (alert_id) WHERE state = 2;
 CREATE INDEX alerts_unadvised ON alerts (number) WHERE state <> 3 AND NOT advised;
 
 CREATE TABLE advice (

@@ -19,7 +19,7 @@ from positions.domain.alerts.kinds import (
     PRICE_LIMIT,
     STOP_LOSS,
 )
-from positions.domain.book import Book
+from positions.domain.book import Book, Listing
 from positions.domain.book.compiled import kernel
 from positions.domain.book.marking import in_base
 from positions.domain.book.tables import NOBODY, Tables
@@ -182,3 +182,8 @@ def _gather(tables: Tables, places: Any, freshness: Freshness, rows: Any) -> int
                 count += 1
             at = holding["next"]
     return count
+
+
+def warm_up() -> None:
+    """Compile the kernels of this module, or load them from the cache."""
+    look_closely(Book(Listing([], {}, "CNY")), np.zeros(0, np.int64), Freshness(1, 1, 1))

@@ -4,7 +4,7 @@ account, kind and subject."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -130,10 +130,10 @@ class StandingAlerts:
             else:
                 self._standing[transition.alert.key] = transition.alert
 
-    def acknowledge(self, alert_id: str) -> None:
-        """Note that an alert was seen: time alone does not escalate it any more."""
+    def acknowledge(self, alert_ids: Collection[str]) -> None:
+        """Note that alerts were seen: time alone does not escalate them any more."""
         for key, alert in self._standing.items():
-            if alert.alert_id == alert_id:
+            if alert.alert_id in alert_ids:
                 self._standing[key] = replace(alert, acknowledged=True)
 
     def accounts(self) -> NDArray[np.int64]:
