@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
-from sklearn.covariance import ledoit_wolf
 
 from smartex_quant.arrays import FloatArray, choice, fraction
 from smartex_quant.returns import RISKMETRICS_DECAY, ewma_volatility
@@ -75,6 +74,9 @@ class Parametric:
         return np.broadcast_to(constant, rows[BURN_IN_DAYS:].shape), constant
 
     def _shrunk_covariance(self) -> FloatArray:
+        # Imported when it is needed: it would hold up every start by a second and more.
+        from sklearn.covariance import ledoit_wolf
+
         past, tomorrow = self._volatilities(self._returns)
         shrunk, _ = ledoit_wolf(standardised(self._returns[BURN_IN_DAYS:], past), assume_centered=True)
         root = np.sqrt(np.diag(shrunk))
