@@ -16,6 +16,7 @@ from notifications.callbacks.events import Events
 from notifications.callbacks.replies import NOT_LINKED, Replies, TextHandler
 from notifications.channels.wechat import events as told
 from notifications.domain.sending import ChannelKind
+from notifications.store.receipts import keep
 from notifications_exchange import ALICE, Exchange, a_notice, serving, settings_of, until
 from pods import free_port
 from smartex.notifications.v1 import notification_service_pb2 as pb
@@ -76,15 +77,15 @@ async def test_an_event_that_comes_again_has_no_second_effect(exchanging: Exchan
         await exchange.link_wechat()
         heard = []
 
-        async def handler(account_id: int, openid: str, text: str) -> str:
-            heard.append((account_id, text))
+        async def handler(account_id: int, text: str, key: str) -> str:
+            heard.append((account_id, text, key))
             return "done"
 
         events = events_of(exchange, handler)
         openid = (await exchange.phones.shown("wechat"))[0]["address"]
         said = told.TextReceived(openid, "gh_1", datetime.now(UTC), "msg:1", "ok")
         assert [await events.handle(said), await events.handle(said)] == ["done", ""]
-        assert heard == [(ALICE, "ok")]
+        assert heard == [(ALICE, "ok", "msg:1")]
 
 
 async def test_an_event_that_failed_is_handled_when_it_comes_again(exchanging: Exchanging) -> None:
@@ -92,7 +93,7 @@ async def test_an_event_that_failed_is_handled_when_it_comes_again(exchanging: E
         await exchange.link_wechat()
         answers = iter([OSError("away"), "done"])
 
-        async def handler(account_id: int, openid: str, text: str) -> str:
+        async def handler(account_id: int, text: str, key: str) -> str:
             answer = next(answers)
             if isinstance(answer, OSError):
                 raise answer
@@ -136,6 +137,23 @@ async def test_a_reader_who_blocks_is_removed_by_the_receipt(exchanging: Exchang
         await until(removed, "the removal")
         (delivery,) = await exchange.ended("n-1")
         assert delivery.state == pb.DELIVERY_STATE_DEAD
+
+
+async def test_a_receipt_that_came_while_its_attempt_was_recorded_is_applied(exchanging: Exchanging) -> None:
+    """Both transactions run at once, and neither sees the other's row."""
+    async with exchanging(FcmStandin()) as exchange:
+        await exchange.add_phone()
+        await exchange.send(a_notice())
+        (sent,) = await exchange.ended("n-1")
+        async with exchange.pod.database.transaction() as connection:
+            # As it stands when the receipt was written and the attempt's transaction could not see it.
+            provider_id = sent.attempts[0].provider_id
+            await keep(connection, ChannelKind.FCM, provider_id, True, "success", exchange.pod.clock())
+
+        async def delivered() -> bool:
+            return (await exchange.deliveries("n-1"))[0].state == pb.DELIVERY_STATE_DELIVERED
+
+        await until(delivered, "the receipt")
 
 
 async def test_receipts_of_sms_are_believed_only_with_their_proof(exchanging: Exchanging) -> None:

@@ -1,11 +1,11 @@
-"""What a pod that died was sending is taken up again, by the rule of what may have been sent."""
+"""What a pod that died was sending is taken up again, by the rule of what may have been sent; and late receipts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -17,8 +17,10 @@ from notifications.domain.sending import Channel, ChannelKind, Failed
 from notifications.engine import meters
 from notifications.engine.preparing import tried
 from notifications.engine.recording import Recorder, Result
+from notifications.store import receipts
 from notifications.store.queue import Ended, Queue
 
+_RECEIPTS_FOR = timedelta(hours=1)
 INTERRUPTED = Failed("INTERRUPTED", maybe_sent=True)
 _log = structlog.get_logger("notifications.engine")
 
@@ -82,11 +84,19 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
+                await self.settle_receipts()
                 await self._measure()
             except Exception as error:
                 if not (is_retryable(error) or isinstance(error, OSError | TimeoutError)):
                     _log.exception("sweeper_stopped_short")
             await asyncio.sleep(self._pause)
+
+    async def settle_receipts(self) -> None:
+        """Apply the receipts of the last hour whose attempts were recorded while they came."""
+        async with self._queue.database.transaction() as connection:
+            waiting = await receipts.late(connection, self._clock() - _RECEIPTS_FOR)
+            for channel, ids in waiting.items():
+                await self._recorder.apply_receipts(connection, channel, ids)
 
     async def _measure(self) -> None:
         rows = await self._queue.database.fetch(

@@ -19,6 +19,12 @@ _APPLY = """
  RETURNING d.delivery_id, d.notice_id, d.account_id, d.address_id, d.fallback, r.delivered
 """
 
+_LATE = """
+    SELECT r.channel, r.provider_id FROM notifications.receipts r
+      JOIN notifications.deliveries d USING (channel, provider_id)
+     WHERE r.time > $1 AND d.provider_id <> '' AND d.state = 3 LIMIT 500
+"""
+
 
 async def keep(
     connection: Connection,
@@ -43,6 +49,17 @@ async def keep(
 async def apply(connection: Connection, channel: ChannelKind, provider_ids: list[str]) -> list[Any]:
     """Apply the receipts that are there to deliveries that were sent; returns those deliveries."""
     return await connection.fetch(_APPLY, channel, provider_ids)
+
+
+async def late(connection: Connection, since: datetime) -> dict[ChannelKind, list[str]]:
+    """Return the receipts since a time that wait to be applied.
+
+    Of a receipt that is kept and an attempt that is recorded at the same moment, neither sees the other.
+    """
+    found: dict[ChannelKind, list[str]] = {}
+    for row in await connection.fetch(_LATE, since):
+        found.setdefault(ChannelKind(row["channel"]), []).append(row["provider_id"])
+    return found
 
 
 async def first_time(connection: Connection, key: str, now: datetime) -> bool:
