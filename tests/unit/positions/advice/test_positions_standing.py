@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from positions.domain.alerts import (
     ALL,
@@ -124,7 +124,7 @@ def test_what_was_not_made_durable_is_found_again() -> None:
 
 @PATIENT
 @given(
-    st.floats(0.01, 1.0),
+    st.floats(0.01, 1.0).map(lambda threshold: round(threshold, 6)),
     st.lists(st.floats(0.0, 1.0), min_size=2, max_size=60),
 )
 def test_no_flapping_within_the_band(threshold: float, places: list[float]) -> None:
@@ -152,7 +152,7 @@ def test_raised_and_cleared_take_turns(values: list[float]) -> None:
     assert turns == [Change.RAISED, Change.CLEARED] * (len(turns) // 2) + [Change.RAISED] * (len(turns) % 2)
 
 
-@PATIENT
+@settings(PATIENT, max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_many_accounts_agree_with_one_by_one(seed: int) -> None:
     draw = np.random.default_rng(seed)

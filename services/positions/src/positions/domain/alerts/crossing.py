@@ -31,7 +31,7 @@ def readings(
     account_id: Any, kind: int, subject: Any, value: Any, thresholds: NDArray[np.float64]
 ) -> Readings:
     """Rows of one kind. `thresholds` are as `Limits` has them: 0 (of a distance: negative) is off."""
-    value = rounded(value)
+    value, thresholds = rounded(value), rounded(thresholds)
     rows = np.zeros(len(value), READING)
     rows["account_id"], rows["kind"], rows["subject"], rows["value"] = account_id, kind, subject, value
     off = thresholds < 0 if FALLS[kind] else thresholds <= 0
@@ -55,7 +55,9 @@ def cleared(rows: Readings) -> Flags:
     """Where a standing alert is over: back beyond the band, or switched off. An unknown figure clears nothing."""
     falls, value, threshold = FALLS[rows["kind"]], rows["value"], rows["threshold"]
     with np.errstate(invalid="ignore"):
-        back = np.where(falls, value > threshold + CLEAR_DISTANCE, value < threshold * CLEAR_AT)
+        back = np.where(
+            falls, value > rounded(threshold + CLEAR_DISTANCE), value < rounded(threshold * CLEAR_AT)
+        )
     return np.asarray(back | np.isnan(threshold))
 
 

@@ -73,7 +73,7 @@ def worth_a_look(figures: Any, thresholds: Floats) -> NDArray[np.bool_]:
     """Accounts with a figure at or beyond a threshold, price limits apart."""
     found = np.zeros(len(figures), bool)
     for kind, values in _of_accounts(figures).items():
-        threshold = thresholds[:, kind]
+        threshold = rounded(thresholds[:, kind])
         found |= (threshold > 0) & (rounded(values) >= threshold)
     return found
 
