@@ -198,7 +198,7 @@ def settings_of(database: str, folder: Path, providers: Path | None, **more: Any
         "database_url": database,
         "providers_file": providers,
         "addresses_key_file": folder / "addresses.key",
-        "lease_seconds": 3,
+        "sending_lease_seconds": 3,
         **more,
     }
     return NotificationsSettings(**values)

@@ -281,7 +281,7 @@ class Pod:
 
 
 def _engine_settings(settings: NotificationsSettings) -> EngineSettings:
-    return EngineSettings(settings.pod, settings.max_sending, settings.lease_seconds)
+    return EngineSettings(settings.pod, settings.max_sending, settings.sending_lease_seconds)
 
 
 def _bus_settings(settings: NotificationsSettings) -> str | KafkaSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -80,8 +81,8 @@ class Engine:
     async def stop(self) -> None:
         """Claim no more, let what is on its way end, and record it."""
         await self.sweeper.stop()
-        for lane in self.lanes.values():
-            await lane.stop(self._settings.stop_seconds)
+        stops = (lane.stop(self._settings.stop_seconds) for lane in self.lanes.values())
+        await asyncio.gather(*stops)
         await self.recorder.stop()
 
     def wake(self) -> None:
