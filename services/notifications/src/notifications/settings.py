@@ -54,7 +54,7 @@ class NotificationsSettings(Settings):
     max_sending: int = Field(
         default=64, ge=1, le=1000, description="messages on their way at once on each channel"
     )
-    lease_seconds: float = Field(
+    sending_lease_seconds: float = Field(
         default=30,
         gt=1,
         le=600,
