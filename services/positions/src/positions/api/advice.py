@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 import asyncpg
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, principal
+from smartex_chassis.pages import make_token, page_size, read_token
+
 from positions.advising.store import AdviceStore
 from positions.api import told
 from positions.domain.advice.habits import ADVISED
 from positions.domain.outcomes import HORIZON_DAYS
 from positions.supervision import Supervision
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, principal
-from smartex_chassis.pages import make_token, page_size, read_token
 
 LONGEST_REASON = 500
 _LARGEST = 2**63 - 1

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from typing import ClassVar
 
 import asyncpg
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex_chassis import NotFound, principal
+from smartex_chassis.pages import make_token, page_size, read_token
+
 from positions.alerting.store import AlertStore
 from positions.api import told
 from positions.supervision import Supervision
 from positions.texts import Text
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex_chassis import NotFound, principal
-from smartex_chassis.pages import make_token, page_size, read_token
 
 _LARGEST = 2**63 - 1
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from smartex.positions.v1 import advice_pb2, types_pb2
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex_chassis import principal
+
 from positions import wording
 from positions.api.told import words
 from positions.domain.advice.habits import harmful
@@ -12,9 +16,6 @@ from positions.domain.habits import Habit, IndustryExpertise
 from positions.habit_records import Habits
 from positions.supervision import Supervision
 from positions.texts import text
-from smartex.positions.v1 import advice_pb2, types_pb2
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex_chassis import principal
 
 NO_PEERS = -1.0
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex.positions.v1 import risk_pb2
+from smartex_chassis import InvalidInput, PermissionDenied, principal
+
 from positions.alerting.store import LimitStore
 from positions.api import told
 from positions.domain import limits
 from positions.domain.limits import KINDS, LimitError, Limits
 from positions.supervision import Supervision
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex.positions.v1 import risk_pb2
-from smartex_chassis import InvalidInput, PermissionDenied, principal
 
 
 class LimitsApi:

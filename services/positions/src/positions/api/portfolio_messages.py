@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from positions.domain.figures import CashView, GoneView, MarkSource, MarkView, PortfolioView, PositionView
-from positions.naming import Instruments
 from smartex.matching.v1.types_pb2 import Instrument, Money
 from smartex.positions.v1 import portfolio_pb2 as pb
 from smartex.positions.v1 import position_service_pb2, types_pb2
+
+from positions.domain.figures import CashView, GoneView, MarkSource, MarkView, PortfolioView, PositionView
+from positions.naming import Instruments
 
 MICRO = Decimal(1).scaleb(-6)
 CENT = Decimal("0.01")

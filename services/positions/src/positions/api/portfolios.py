@@ -7,6 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, ClassVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from smartex.positions.v1 import portfolio_pb2
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex_chassis import InvalidInput, Unavailable, drain_started, principal
+from smartex_chassis.pages import make_token, page_size, read_token
+
 from positions.api import portfolio_messages as messages
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
@@ -14,10 +19,6 @@ from positions.naming import Instruments
 from positions.points import LAST, Points
 from positions.rewind import Moment, Rewind
 from positions.supervision import Supervision, account_unknown
-from smartex.positions.v1 import portfolio_pb2
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex_chassis import InvalidInput, Unavailable, drain_started, principal
-from smartex_chassis.pages import make_token, page_size, read_token
 
 DEFAULT_INTERVAL_MS = 100
 LONGEST_INTERVAL_MS = 60_000

@@ -8,9 +8,10 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import ClassVar
 
-from positions.prices import Close, Prices
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex_chassis import InvalidInput
+
+from positions.prices import Close, Prices
 
 MOST_CLOSES = 20_000
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar
 
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex.positions.v1 import risk_pb2, types_pb2
+from smartex_chassis import InvalidInput, principal
+
 from positions import wording
 from positions.accounts import Accounts
 from positions.api.told import words
@@ -14,9 +18,6 @@ from positions.domain.questionnaire import AnswerError
 from positions.preferences import Preferences, Stated
 from positions.supervision import Supervision
 from positions.texts import text
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex.positions.v1 import risk_pb2, types_pb2
-from smartex_chassis import InvalidInput, principal
 
 Volatility = Callable[[int], Awaitable[float | None]]
 """Volatility a year of an account's returns; None while there are too few days."""

@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex.positions.v1 import risk_pb2, types_pb2
+from smartex_chassis import InvalidInput, principal
+
 from positions import reports, wording
 from positions.api.told import words
 from positions.domain.risk import RiskReport, Scenario
@@ -17,9 +21,6 @@ from positions.naming import Instruments
 from positions.reporting import Reporting
 from positions.supervision import Supervision, account_unknown
 from positions.texts import LANGUAGES, Text
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex.positions.v1 import risk_pb2, types_pb2
-from smartex_chassis import InvalidInput, principal
 
 MOST_SCENARIOS = 20
 MOST_SHOCKS = 1000

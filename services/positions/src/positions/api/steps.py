@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from positions.steps import Chains, Step
-from positions.supervision import Supervision
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex.positions.v1 import types_pb2
 from smartex_chassis import InvalidInput, principal
+
+from positions.steps import Chains, Step
+from positions.supervision import Supervision
 
 LONGEST_ID = 128
 

@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from smartex.positions.v1 import portfolio_pb2
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex_chassis import InvalidInput, principal
+from smartex_chassis.pages import make_token, page_size, read_token
+
 from positions.alerting.slow import at_risk
 from positions.alerting.store import AlertStore
 from positions.domain.alerts.measure import look_closely
@@ -14,10 +19,6 @@ from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
 from positions.markets import Markets
 from positions.supervision import Supervision
-from smartex.positions.v1 import portfolio_pb2
-from smartex.positions.v1 import position_service_pb2 as pb
-from smartex_chassis import InvalidInput, principal
-from smartex_chassis.pages import make_token, page_size, read_token
 
 MOST_ACCOUNTS = 1000
 LONGEST_SUBJECT = 256

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
+from smartex.positions.v1 import advice_pb2 as pb
+from smartex.positions.v1 import risk_pb2, types_pb2
+
 from positions import wording
 from positions.domain.limits import KINDS, Limits
 from positions.domain.outcomes import hit_rate, taken_share
 from positions.texts import Text, text
-from smartex.positions.v1 import advice_pb2 as pb
-from smartex.positions.v1 import risk_pb2, types_pb2
 
 
 def words(said: Text) -> types_pb2.Text:

@@ -1,0 +1,1 @@
+"""PositionService: contract in, domain call, contract out."""
