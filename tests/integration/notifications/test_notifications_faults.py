@@ -306,6 +306,23 @@ async def test_a_poison_notice_is_set_aside_and_the_others_arrive(works: Any, ta
     assert len(set(channel.ids)) == 3
 
 
+async def test_a_delivery_that_cannot_be_said_holds_up_no_other(works: Any, tables: Database) -> None:
+    channel = Scripted(FCM)
+    made: Works = await works(channel)
+    await made.reach(1, FCM)
+    await made.reach(2, FCM)
+    notice = made.notice("n1", 1, urgency=pb.URGENCY_LOW)
+    await made.tell(notice)
+    await tables.execute("UPDATE notifications.notices SET content = '\\xff' WHERE notice_id = 'n1'")
+    await tables.execute(
+        "UPDATE notifications.deliveries SET due_time = $1, gathered = false WHERE state = 1", made.clock.now
+    )
+    await made.tell(made.notice("n2", 2, urgency=pb.URGENCY_NORMAL))
+    rows = await made.settle(State.DEAD, State.SENT)
+    assert states(rows) == [State.DEAD, State.SENT]
+    assert rows[0]["state_reason"] == "CANNOT_BE_SAID DecodeError"
+
+
 # -- everything at once
 
 

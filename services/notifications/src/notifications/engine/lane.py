@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
-from smartex_store import is_retryable
+from smartex_store import Connection, is_retryable
 
 from notifications.domain.breaker import OPEN, Breaker, counts
 from notifications.domain.checks import Hold
@@ -125,27 +125,45 @@ class Lane:
             accounts = [row["account_id"] for row in rows]
             paces = await self._queue.paces(connection, self.channel.kind, accounts, now)
             held, passed = self._sorted(rows, paces, now)
-            leads = _leads(passed)
-            behind = await self._queue.gather(connection, list(leads.values()), now) if leads else set()
-            passed = [row for row in passed if row["delivery_id"] not in behind]
-            members = (
-                await self._queue.members(connection, [row["delivery_id"] for row in passed], now)
-                if any(row["gathered"] for row in passed)
-                else []
+            await self._queue.hold(connection, held)  # before digests gather what may be sent
+            members = await self._gathered(connection, passed, now)
+            behind = {one["delivery_id"] for listed in members.values() for one in listed}
+            own = [row for row in passed if row["delivery_id"] not in behind]
+            made = [
+                (row, self._preparer.ready(row, members.get(row["delivery_id"], []), self.channel, now))
+                for row in own
+            ]
+            await self._queue.hold(
+                connection, [(row["delivery_id"], one) for row, one in made if isinstance(one, Hold)]
             )
-            ready: list[Ready] = []
-            for row in passed:
-                listed = [one for one in members if one["digest_of"] == row["delivery_id"]]
-                made = self._preparer.ready(row, listed, self.channel, now)
-                if isinstance(made, Hold):
-                    held.append((row["delivery_id"], made))
-                else:
-                    ready.append(made)
-            await self._queue.hold(connection, held)
-            begun = {one.row["delivery_id"] for one in ready}
-            carried = [one["delivery_id"] for one in members if one["digest_of"] in begun]
-            await self._queue.begin(connection, sorted(begun), carried, now)
+            ready = [one for _, one in made if isinstance(one, Ready)]
+            await self._begin(connection, ready, members, now)
         return len(rows), ready
+
+    async def _gathered(
+        self, connection: Connection, passed: Sequence[Any], now: datetime
+    ) -> dict[str, list[Any]]:
+        """What each digest lists beside its lead, by lead."""
+        leads = [row for row in passed if row["gathered"]]
+        if not leads:
+            return {}
+        await self._queue.gather(connection, list(_leads(leads).values()), now)
+        ids = [row["delivery_id"] for row in leads]
+        members: dict[str, list[Any]] = {}
+        for row in await self._queue.members(connection, ids, now):
+            members.setdefault(row["digest_of"], []).append(row)
+        return members
+
+    async def _begin(
+        self,
+        connection: Connection,
+        ready: Sequence[Ready],
+        members: Mapping[str, Sequence[Any]],
+        now: datetime,
+    ) -> None:
+        begun = [one.row["delivery_id"] for one in ready]
+        carried = [one["delivery_id"] for lead in begun for one in members.get(lead, ())]
+        await self._queue.begin(connection, begun, carried, now)
 
     def _sorted(
         self, rows: Sequence[Any], paces: dict[int, Pace], now: datetime

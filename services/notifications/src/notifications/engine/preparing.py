@@ -62,6 +62,19 @@ class Preparer:
 
     def hold(self, row: Any, pace: Pace, now: datetime) -> Hold | None:
         """Return what keeps a delivery from being sent now."""
+        try:
+            return self._hold(row, pace, now)
+        except Exception as error:
+            return _unsayable(row, error)
+
+    def ready(self, row: Any, listed: Sequence[Any], channel: Channel, now: datetime) -> Ready | Hold:
+        """Return the message of a delivery, which lists others if it leads a digest."""
+        try:
+            return self._ready(row, listed, channel, now)
+        except Exception as error:
+            return _unsayable(row, error)
+
+    def _hold(self, row: Any, pace: Pace, now: datetime) -> Hold | None:
         usable = row["address_state"] == AddressState.VERIFIED or (
             row["direct"] and row["address_state"] == AddressState.UNVERIFIED
         )
@@ -75,8 +88,7 @@ class Preparer:
         )
         return hold(candidate, preference_store.read(row["preferences"]), pace, now)
 
-    def ready(self, row: Any, listed: Sequence[Any], channel: Channel, now: datetime) -> Ready | Hold:
-        """Return the message of a delivery, which lists others if it leads a digest."""
+    def _ready(self, row: Any, listed: Sequence[Any], channel: Channel, now: datetime) -> Ready | Hold:
         try:
             opened = self._vault.open(row["address_id"], row["sealed"])
         except KeyWrong:
@@ -153,6 +165,12 @@ def tried(row: Any, channel: Channel, now: datetime) -> Tried:
         bool(row["fallback"]),
         row["replaced_by"],
     )
+
+
+def _unsayable(row: Any, error: Exception) -> Hold:
+    """One delivery that trips over a bug of ours must not hold up all that are behind it."""
+    _log.error("delivery_unsayable", delivery=row["delivery_id"], exc_info=error)
+    return Hold(State.DEAD, f"CANNOT_BE_SAID {type(error).__name__}")
 
 
 def _notice(content: bytes) -> Notice:

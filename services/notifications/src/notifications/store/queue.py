@@ -51,7 +51,6 @@ _GATHER = """
            FOR UPDATE OF d SKIP LOCKED)
     UPDATE notifications.deliveries d SET digest_of = f.lead
       FROM free f WHERE d.delivery_id = f.delivery_id
- RETURNING d.delivery_id
 """
 _MEMBERS = """
     SELECT d.delivery_id, d.digest_of, n.content FROM notifications.deliveries d
@@ -179,16 +178,15 @@ class Queue:
             _INTERRUPTED, now, self._holder if mine else "", 200, [str(one) for one in channels]
         )
 
-    async def gather(self, connection: Connection, leads: Sequence[Any], now: datetime) -> set[str]:
-        """Put what waits for the same digest behind its lead; returns what was put there."""
-        rows = await connection.fetch(
+    async def gather(self, connection: Connection, leads: Sequence[Any], now: datetime) -> None:
+        """Put what waits for the same digest behind its lead."""
+        await connection.execute(
             _GATHER,
             [lead["delivery_id"] for lead in leads],
             [lead["account_id"] for lead in leads],
             [lead["address_id"] for lead in leads],
             now,
         )
-        return {row["delivery_id"] for row in rows}
 
     async def members(self, connection: Connection, leads: Sequence[str], now: datetime) -> list[Any]:
         """What the digests of these deliveries list beside themselves."""

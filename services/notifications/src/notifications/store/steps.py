@@ -18,28 +18,28 @@ _FIND = """
     SELECT trace_id, account_id FROM notifications.steps WHERE trace_id = $1 OR subject_id = $1
 """
 _STEPS = """
-    SELECT 'notice' AS kind, notice_id AS subject_id, create_time AS time,
+    SELECT 1 AS place, 'notice' AS kind, notice_id AS subject_id, create_time AS time,
            kind || CASE WHEN withdrawn THEN ', withdrawn' ELSE '' END AS detail
       FROM notifications.notices WHERE trace_id = $1 AND account_id = $2
      UNION ALL
-    SELECT 'delivery', delivery_id, create_time, concat_ws(' ', channel, nullif(state_reason, ''))
+    SELECT 2, 'delivery', delivery_id, create_time, concat_ws(' ', channel, nullif(state_reason, ''))
       FROM notifications.deliveries WHERE trace_id = $1 AND account_id = $2
      UNION ALL
-    SELECT 'attempt', delivery_id, a.time,
+    SELECT 3, 'attempt', delivery_id, a.time,
            concat_ws(' ', a.channel, '#' || a.number, coalesce(nullif(a.outcome, ''), 'under way'),
                      CASE WHEN a.maybe_sent THEN 'perhaps sent' END)
       FROM notifications.attempts a JOIN notifications.deliveries d USING (delivery_id)
      WHERE d.trace_id = $1 AND d.account_id = $2
      UNION ALL
-    SELECT 'receipt', delivery_id, receipt_time, channel || ' ' || receipt
+    SELECT 4, 'receipt', delivery_id, receipt_time, channel || ' ' || receipt
       FROM notifications.deliveries WHERE trace_id = $1 AND account_id = $2 AND receipt_time IS NOT NULL
      UNION ALL
-    SELECT 'read', notice_id, e.read_time, 'inbox'
+    SELECT 5, 'read', notice_id, e.read_time, 'inbox'
       FROM notifications.inbox_entries e JOIN notifications.notices n USING (account_id, notice_id)
      WHERE n.trace_id = $1 AND n.account_id = $2 AND e.read_time IS NOT NULL
      UNION ALL
-    SELECT kind, subject_id, time, detail FROM notifications.steps WHERE trace_id = $1 AND account_id = $2
-     ORDER BY time, kind LIMIT 10000
+    SELECT 6, kind, subject_id, time, detail FROM notifications.steps WHERE trace_id = $1 AND account_id = $2
+     ORDER BY time, place LIMIT 10000
 """
 
 
