@@ -19,7 +19,6 @@ from positions.notices import Subject
 from positions.texts import Text
 
 MILLION = 1_000_000
-LARGEST_NUMBER = 65_535
 NO_SUBJECT = Subject("", Text("", ""))
 
 
@@ -28,15 +27,18 @@ class Instruments:
 
     def __init__(self) -> None:
         self._known: dict[int, Instrument] = {}
-        self._limits_ppm = np.zeros(LARGEST_NUMBER + 1, np.int64)
-        self._largest_ticks = np.zeros(LARGEST_NUMBER + 1, np.int64)
+        self._limited = np.zeros(0, np.int64)
+        """Those with price limits, and beside them the limits and the largest prices."""
+        self._limits_ppm = np.zeros(0, np.int64)
+        self._largest_ticks = np.zeros(0, np.int64)
 
     def learn(self, instruments: Iterable[Instrument]) -> None:
         """Take definitions in, new or changed."""
-        for one in instruments:
-            self._known[one.instrument_id] = one
-            self._limits_ppm[one.instrument_id] = one.price_limit_ppm
-            self._largest_ticks[one.instrument_id] = one.max_price_ticks
+        self._known |= {one.instrument_id: one for one in instruments}
+        limited = [one for one in self._known.values() if one.price_limit_ppm]
+        self._limited = np.array([one.instrument_id for one in limited], np.int64)
+        self._limits_ppm = np.array([one.price_limit_ppm for one in limited], np.int64)
+        self._largest_ticks = np.array([one.max_price_ticks for one in limited], np.int64)
 
     def __contains__(self, instrument_id: int) -> bool:
         return instrument_id in self._known
@@ -101,13 +103,13 @@ class Instruments:
     def limit_distances(self, book: Book) -> NDArray[np.float64]:
         """Distance of each instrument's mark to the nearer limit of its day, over its reference price; NaN without."""
         with book.lock:
-            last = book.tables.instruments["last"].copy()
-            reference = book.tables.instruments["reference"].copy()
-        distances = np.full(len(last), np.nan)
-        known = np.flatnonzero((self._limits_ppm[: len(last)] > 0) & (last > 0) & (reference > 0))
-        ppm, base, mark = self._limits_ppm[known], reference[known], last[known]
-        low, high = _limits(ppm, base, self._largest_ticks[known])
-        distances[known] = np.minimum(high - mark, mark - low) / base
+            table = book.tables.instruments
+            size = len(table)
+            mark, base = table["last"][self._limited], table["reference"][self._limited]
+        low, high = _limits(self._limits_ppm, base, self._largest_ticks)
+        distances = np.full(size, np.nan)
+        known = (mark > 0) & (base > 0)
+        distances[self._limited[known]] = (np.minimum(high - mark, mark - low) / np.maximum(base, 1))[known]
         return distances
 
     def asset(self, book: Book, instrument_id: int, mark: MarkView) -> Asset | None:
