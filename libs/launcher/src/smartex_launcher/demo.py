@@ -118,5 +118,5 @@ def commands(*, demo: bool) -> list[str]:
     return [
         f".venv/bin/smartex book {symbol}",
         f".venv/bin/smartex order buy {symbol} 100 --price 12.80",
-        ".venv/bin/smartex account show",
+        ".venv/bin/smartex portfolio show",
     ]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -17,11 +17,13 @@ import psutil
 import structlog
 from smartex_bus import BusError
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, StartupError
+from smartex_client import SmartexError
 from smartex_store import EmbeddedPostgres, StoreError
 
 from . import demo, services
 from .checks import free_port
 from .child import Child, agents_command
+from .demo_people import settle_people
 from .logs import roll
 from .profiles import PEOPLE, Person, service_token, write_profiles, write_service_tokens
 from .screen import Screen
@@ -131,6 +133,8 @@ class Exchange:
         if self._launcher.demo:
             with screen.step("opening the demo market") as note:
                 note.text = await self._start_demo()
+            with screen.step("settling the demo's people") as note:
+                note.text = await self._settle_people()
         return server
 
     async def _start_database(self) -> str:
@@ -204,6 +208,16 @@ class Exchange:
             zone = ZoneInfo(self._launcher.demo_roll_zone)
             self._spawn(demo.DayRoller(profiles, self._plan.data / "demo_day", zone).run(), "roll-days")
         return said
+
+    async def _settle_people(self) -> str:
+        zone = ZoneInfo(self._launcher.demo_roll_zone or "UTC")
+        try:
+            return await settle_people(
+                self._plan.data, self._phone, self._launcher.demo_seed, datetime.now(zone).date()
+            )
+        except SmartexError as error:
+            _log.warning("the demo's people lack something", why=str(error))
+            return f"the demo's people lack something: {error}"
 
     # -- running
 

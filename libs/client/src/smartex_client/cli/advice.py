@@ -48,7 +48,7 @@ def list_advice(
             each.advice_id,
             clock(time_of(each.create_time)),
             severity(session, each.severity),
-            session.word(word(pb.AdviceState, each.state)),
+            _state(session, each),
             text_of(session, each.title),
         )
         for each in found
@@ -86,7 +86,7 @@ def accept(
     if session.as_json:
         session.say({"advice": advice, "orders": [{"order": each, "outcome": done} for each, done in placed]})
     else:
-        session.console.print(f"{advice.advice_id}: {session.word(word(pb.AdviceState, advice.state))}")
+        session.console.print(f"{advice.advice_id}: {_state(session, advice)}")
         if placed:
             session.console.print(_placed(session, placed))
     if any(isinstance(done, model.Report) for _, done in placed):
@@ -109,7 +109,7 @@ def dismiss(
     if session.as_json:
         session.say(found)
     else:
-        session.console.print(f"{found.advice_id}: {session.word(word(pb.AdviceState, found.state))}")
+        session.console.print(f"{found.advice_id}: {_state(session, found)}")
 
 
 @app.command()
@@ -199,7 +199,7 @@ def _card(session: Session, advice: pb.Advice) -> Panel:
     lines = [text_of(session, advice.reason), ""]
     lines += [f"{text_of(session, each.name)}: {_figure(each)}" for each in advice.what_if]
     orders = [
-        f"{say('buy' if each.side == 1 else 'sell')} {each.symbol} {number(each.quantity_lots)} {say('lots')}"
+        f"{say('buy' if each.side == 1 else 'sell')} {each.symbol} {number(each.quantity_lots)}{say(' lots')}"
         for each in advice.orders
     ]
     lines += ["", *orders] if orders else []
@@ -208,8 +208,14 @@ def _card(session: Session, advice: pb.Advice) -> Panel:
         rate = percent(advice.record.hit_rate.value)
         lines.append(f"{say('record of this kind')}: {rate} ({advice.record.settled})")
     lines += [text_of(session, advice.caveat)] if advice.caveat.en else []
-    title = f"{text_of(session, advice.title)} · {say(word(pb.AdviceState, advice.state))}"
+    title = f"{text_of(session, advice.title)} · {_state(session, advice)}"
     return Panel("\n".join(lines), title=title, subtitle=advice.advice_id, expand=False, padding=(0, 2))
+
+
+def _state(session: Session, advice: pb.Advice) -> str:
+    state = word(pb.AdviceState, advice.state)
+    # An open order is one that rests; open advice waits for its reader.
+    return session.word("to be answered" if state == "open" else state)
 
 
 def _figure(each: pb.WhatIf) -> str:

@@ -22,6 +22,8 @@ from .output import clock, number, table
 from .reading import Limit, time_of
 from .session import Session, session_of
 
+_PROPOSAL = {pb.PROPOSAL_STATE_OPEN: "to be answered"}
+
 app = typer.Typer(no_args_is_help=True, help="Talk with your trader, or with your investors.")
 mandate = typer.Typer(no_args_is_help=True, help="Who may advise whom.")
 app.add_typer(mandate, name="mandate")
@@ -290,10 +292,10 @@ def _attached(session: Session, message: pb.Message) -> list[str]:
         lines.append(f"▸ {title.zh if session.language.startswith('zh') else title.en} {message.card.id}")
     if message.HasField("proposal"):
         proposal = message.proposal
-        state = session.word(word(pb.ProposalState, proposal.state))
+        state = session.word(_PROPOSAL.get(proposal.state) or word(pb.ProposalState, proposal.state))
         lines.append(f"▸ {proposal.proposal_id} · {state} · {proposal.reason}")
         for each in proposal.orders:
             side = session.word(word(types.Side, each.side))
-            lots = f"{number(each.quantity_lots)} {session.word('lots')}"
-            lines.append(f"  {side} {each.symbol} {lots} @ {each.price_ticks} {session.word('ticks')}")
+            lots = f"{number(each.quantity_lots)}{session.word(' lots')}"
+            lines.append(f"  {side} {each.symbol} {lots} @ {each.price_ticks}{session.word(' ticks')}")
     return lines

@@ -166,7 +166,9 @@ _CHINESE = {
     "since": "自",
     "declined": "已拒绝",
     "withdrawn": "已撤回",
-    "ticks": "价位",
+    " ticks": " 价位",
+    " lots": " 股",
+    "to be answered": "待答复",
     "changes": "变动",
     "nothing": "没有记录",
     "; choose a profile with --as, or make a token with `smartex token issue`": (

@@ -66,6 +66,22 @@ async def chain(market: Market, id_: str) -> tuple[str, list[Step]]:
     return asked, by_time(steps)
 
 
+_ORDER = (
+    "event",
+    "alert",
+    "advice",
+    "proposal",
+    "notice",
+    "delivery",
+    "attempt",
+    "receipt",
+    "read",
+    "accepted",
+    "order",
+)
+
+
 def by_time(steps: Sequence[Step]) -> list[Step]:
-    """Steps in the order in which they happened; those of one moment stay as they were told."""
-    return sorted(steps, key=lambda step: step.time.ToNanoseconds())
+    """Steps in the order in which they happened; of one moment, causes come before what they caused."""
+    rank = {kind: at for at, kind in enumerate(_ORDER)}
+    return sorted(steps, key=lambda step: (step.time.ToNanoseconds(), rank.get(step.kind, len(rank))))
