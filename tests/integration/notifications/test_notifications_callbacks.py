@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from notifications.callbacks.events import Events
 from notifications.callbacks.replies import NOT_LINKED, Replies, TextHandler
 from notifications.channels.wechat import events as told
 from notifications.domain.sending import ChannelKind
-from notifications.store.receipts import keep
+from notifications.store.receipts import first_time, keep
 from notifications_exchange import ALICE, Exchange, a_notice, serving, settings_of, until
 from pods import free_port
 from smartex.notifications.v1 import notification_service_pb2 as pb
@@ -112,6 +112,20 @@ def events_of(exchange: Exchange, handler: TextHandler) -> Events:
     pod, replies = exchange.pod, Replies()
     replies.add(handler)
     return Events(ChannelKind.WECHAT, pod.database, pod.addresses, pod.receipts, replies, pod.clock)
+
+
+async def test_keys_of_events_are_kept_for_a_week(exchanging: Exchanging) -> None:
+    async with exchanging(FcmStandin()) as exchange:
+        database, now = exchange.pod.database, exchange.pod.clock()
+        async with database.transaction() as connection:
+            await first_time(connection, "old", now - timedelta(days=7, seconds=1))
+            await first_time(connection, "new", now - timedelta(days=6))
+
+        async def left() -> bool:
+            rows = await database.fetch("SELECT key FROM notifications.callback_events")
+            return [row["key"] for row in rows] == ["new"]
+
+        await until(left, "the older key to go")
 
 
 async def test_a_stranger_is_told_how_to_link(exchanging: Exchanging) -> None:

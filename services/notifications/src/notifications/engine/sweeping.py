@@ -21,6 +21,9 @@ from notifications.store import receipts
 from notifications.store.queue import Ended, Queue
 
 _RECEIPTS_FOR = timedelta(hours=1)
+_EVENTS_KEPT = timedelta(days=7)
+"""WeChat tells an event again within seconds; what is played again later is refused by its time."""
+_RECEIPTS_KEPT = timedelta(days=30)
 INTERRUPTED = Failed("INTERRUPTED", maybe_sent=True)
 _log = structlog.get_logger("notifications.engine")
 
@@ -85,6 +88,7 @@ class Sweeper:
             try:
                 await self.sweep()
                 await self.settle_receipts()
+                await self._forget()
                 await self._measure()
             except Exception as error:
                 if not (is_retryable(error) or isinstance(error, OSError | TimeoutError)):
@@ -97,6 +101,10 @@ class Sweeper:
             waiting = await receipts.late(connection, self._clock() - _RECEIPTS_FOR)
             for channel, ids in waiting.items():
                 await self._recorder.apply_receipts(connection, channel, ids)
+
+    async def _forget(self) -> None:
+        now = self._clock()
+        await receipts.forget(self._queue.database, now - _EVENTS_KEPT, now - _RECEIPTS_KEPT)
 
     async def _measure(self) -> None:
         rows = await self._queue.database.fetch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from smartex_store import Connection
+from smartex_store import Connection, Database
 
 from notifications.domain.sending import ChannelKind
 
@@ -68,3 +68,9 @@ async def first_time(connection: Connection, key: str, now: datetime) -> bool:
         "INSERT INTO notifications.callback_events VALUES ($1, $2) ON CONFLICT DO NOTHING", key, now
     )
     return tag == "INSERT 0 1"
+
+
+async def forget(database: Database, events_before: datetime, receipts_before: datetime) -> None:
+    """Drop keys of events that no provider tells again, and receipts that their deliveries have kept."""
+    await database.execute("DELETE FROM notifications.callback_events WHERE time < $1", events_before)
+    await database.execute("DELETE FROM notifications.receipts WHERE time < $1", receipts_before)
