@@ -184,15 +184,6 @@ def test_a_success_or_a_refusal_between_failures_starts_the_count_again() -> Non
     assert breaker.state(NOW) == CLOSED
 
 
-def test_a_probe_that_was_not_sent_leaves_room_for_another() -> None:
-    breaker = Breaker(BreakerRule(failures=1, rest=timedelta(seconds=1)))
-    breaker.ended(Failed("DOWN"), NOW)
-    later = NOW + timedelta(seconds=1)
-    breaker.began(later)
-    breaker.untried()
-    assert breaker.room(later, 5) == 1
-
-
 def test_a_readers_own_server_says_nothing_of_the_others() -> None:
     assert not counts(ChannelKind.WEBHOOK, Failed("DOWN"))
     assert counts(ChannelKind.FCM, Failed("DOWN"))

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 _VARIABLE: Final = "SMARTEX_CALLBACK_PORT"
 _STOP_SECONDS: Final = 5.0
+_READ_SECONDS: Final = 30
 
 _log = structlog.get_logger("notifications.callbacks")
 
@@ -39,6 +40,8 @@ class CallbackServer:
         # Hypercorn takes the descriptor over, and closes it.
         config.bind = [f"fd://{listening.detach()}"]
         config.graceful_timeout = _STOP_SECONDS
+        # Who opens a connection and says nothing does not keep it.
+        config.read_timeout = _READ_SECONDS
         config.accesslog = None
         config.errorlog = None
         # Starlette's types of messages are looser than Hypercorn's; they are the same messages.
@@ -47,6 +50,7 @@ class CallbackServer:
             serve(app, config, shutdown_trigger=self._stop.wait),
             name="notifications-callbacks",
         )
+        self._task.add_done_callback(_ended)
         _log.info("callbacks_served", host=self._host, port=self.port)
 
     async def stop(self) -> None:
@@ -56,6 +60,11 @@ class CallbackServer:
             await asyncio.wait((self._task,), timeout=2 * _STOP_SECONDS)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("callbacks_ended", exc_info=task.exception())
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -61,15 +61,6 @@ class Breaker:
         if self._probing or self._failures >= self._rule.failures:
             self._open(now, outcome.retry_after)
 
-    def untried(self) -> None:
-        """Note that the message that was to be tried was not sent after all."""
-        self._probing = False
-
-    @property
-    def open_until(self) -> datetime | None:
-        """When the rest ends; None unless there is one."""
-        return self._open_until
-
     def _open(self, now: datetime, asked: timedelta | None) -> None:
         if self._open_until is not None and now < self._open_until:
             return  # what was on its way when it opened; the rest has begun
