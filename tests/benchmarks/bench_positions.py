@@ -3,11 +3,19 @@
 The events come from the production core, which is given orders, replacements and cancels of 100,000 accounts in sixteen
 instruments, four for each account, frame by frame, as records of the event log. The peer is the same decoding alone,
 and one pass that adds up the same bytes: what reading the log costs whoever does nothing with it.
+
+Then the whole service on a real PostgreSQL, alerts included: events per second until their rows are committed. Its peer
+is a COPY of as many fills into a table without an index: what the database does with the rows that must be added.
 """
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +24,12 @@ from matching.domain import COMMAND, INSTRUMENT, Core, CoreSettings
 from matching.frames import encode_events
 from positions.domain.book import Book, Listing, Rules, warm_up
 from positions.domain.book.valuing import Freshness
-from smartex.matching.v1 import log_pb2
+from positions.intake import EVENTS_TOPIC
+from positions.settings import PositionsSettings
+from positions.wiring import Pod
+from smartex.matching.v1 import log_pb2, types_pb2
+from smartex_bus import Record
+from smartex_store import Database, EmbeddedPostgres
 from smartex_wire import codec
 
 EVENTS = codec(log_pb2.EventBatch)
@@ -27,12 +40,19 @@ EACH = 4
 MESSAGES = 1_000_000
 FRAME = 256
 PASSES = 3
+DURABLE = 150
+"""Records of the trading that are made durable."""
 
 
-def run() -> list[dict[str, Any]]:
-    """Fold the whole log several times, each into a new book; the best pass counts, as do those of the peers."""
+async def run() -> list[dict[str, Any]]:
+    """Fold the log in memory, then with rows."""
     warm_up(EVENTS.row_dtype)
     deposits, log = records()
+    return [*folding(deposits, log), *await writing(deposits, log[:DURABLE])]
+
+
+def folding(deposits: list[bytes], log: list[bytes]) -> list[dict[str, Any]]:
+    """Fold the whole log several times, each into a new book; the best pass counts, as do those of the peers."""
     count = sum(EVENTS.count(value) for value in log)
     folded, decoded, added = [], [], []
     for _ in range(PASSES):
@@ -50,6 +70,84 @@ def run() -> list[dict[str, Any]]:
         row("decode alone over adding the bytes", max(decoded), "events/s", max(added)),
         row("figures of all accounts", valued, "accounts/s", None),
     ]
+
+
+async def writing(deposits: list[bytes], log: list[bytes]) -> list[dict[str, Any]]:
+    """Let the service write the deposits, then the trading that it finds in the log at its next start."""
+    events = sum(EVENTS.count(value) for value in log)
+    with tempfile.TemporaryDirectory() as folder:
+        async with EmbeddedPostgres(Path(folder)) as server:
+            async with service(server.url, deposits) as (pod, opening):
+                await written(pod)
+                opened = time.perf_counter() - opening
+            async with service(server.url, log) as (pod, began):
+                while not pod.follower.ready:
+                    await asyncio.sleep(0.01)
+                ready = time.perf_counter()
+                await written(pod)
+                seconds = time.perf_counter() - ready
+                peer = await copy_seconds(pod.database)
+    return [
+        row("durable, rows and alerts", events / seconds, "events/s", events / peer),
+        row("durable, new accounts and holdings", ACCOUNTS * (1 + EACH) / opened, "events/s", None),
+        row("reading 100,000 accounts back", ready - began, "s", None),
+    ]
+
+
+@asynccontextmanager
+async def service(url: str, log: list[bytes]) -> AsyncIterator[tuple[Pod, float]]:
+    """The service on a log with these records more, and when it was started. It knows the definitions."""
+    pod = await Pod.open(PositionsSettings(database_url=url, exchange_url="127.0.0.1:1", pod="bench"))
+    await pod.database.executemany(
+        "INSERT INTO positions.definitions VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        [(one.instrument_id, one.version, one.SerializeToString()) for one in definitions()],
+    )
+    for begin in range(0, len(log), 50):
+        await pod.bus.appender(EVENTS_TOPIC).append(*(Record(value) for value in log[begin : begin + 50]))
+    began = time.perf_counter()
+    await pod.start()
+    try:
+        yield pod, began
+    finally:
+        await pod.stop()
+
+
+def definitions() -> list[types_pb2.Instrument]:
+    """The instruments as the market would tell them."""
+    return [
+        types_pb2.Instrument(
+            instrument_id=number,
+            symbol=f"S{number}",
+            currency_code="CNY",
+            tick_size="0.001",
+            lot_size="0.001",
+            settlement=types_pb2.SETTLEMENT_T0,
+            maker_fee_ppm=100,
+            taker_fee_ppm=300,
+            industry=f"Industry {number % 5}",
+            reference_price_ticks=START_PRICE,
+            max_price_ticks=1 << 29,
+            version=number,
+        )
+        for number in range(1, INSTRUMENTS + 1)
+    ]
+
+
+async def written(pod: Pod) -> None:
+    """Wait until the rows are as of the end of the log."""
+    _, end = await pod.bus.offsets(EVENTS_TOPIC, 0)
+    while await pod.database.fetchval("SELECT next_offset FROM positions.projection") != end:
+        await asyncio.sleep(0.02)
+
+
+async def copy_seconds(database: Database) -> float:
+    """Seconds to add as many fills as there are to a plain table."""
+    fills = [tuple(each) for each in await database.fetch("SELECT * FROM positions.fills")]
+    async with database.transaction() as connection:
+        await connection.execute("CREATE TABLE positions.plain (LIKE positions.fills)")
+        began = time.perf_counter()
+        await connection.copy_records_to_table("plain", schema_name="positions", records=fills)
+    return time.perf_counter() - began
 
 
 def row(name: str, value: float, unit: str, peer: float | None) -> dict[str, Any]:
@@ -156,5 +254,5 @@ def add_seconds(log: list[bytes]) -> float:
 
 
 if __name__ == "__main__":
-    for each in run():
+    for each in asyncio.run(run()):
         print(f"{each['name']:40} {each['value']:>14,.0f} {each['unit']}  peer {each['peer']}")

@@ -24,7 +24,7 @@ from smartex_store import Connection, Database, is_retryable
 from positions.domain.book import Book
 from positions.intake import EVENTS_TOPIC, Batch, Intake, Read, Unfoldable
 from positions.market import Definitions
-from positions.store import BookStore, LeaseLost
+from positions.store import BookStore, LeaseLost, merges_of
 
 GROUP = "positions"
 """Name under which records that cannot be folded are set aside."""
@@ -233,12 +233,13 @@ class Follower:
 
     async def _write_batch(self, batch: Batch) -> None:
         began = time.monotonic()
+        merges = await asyncio.to_thread(merges_of, batch)
         async with contextlib.AsyncExitStack() as stack:
             if self.after_fold is not None:
                 await stack.enter_async_context(self.after_fold.lock)
             seen = None
             async with self._database.transaction() as connection:
-                await self._store.write(connection, self._held, batch)
+                await self._store.write(connection, self._held, batch, merges)
                 if self.after_fold is not None:
                     seen = await self.after_fold.look(
                         connection, batch.pieces, batch.touched, batch.moved, batch.trace_id

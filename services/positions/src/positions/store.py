@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,12 +33,12 @@ _TAKE = """
 """
 _MOVE = """
     UPDATE positions.projection
-       SET sequence = $3, time_ns = $4, day = $5, arriving = $6, arriving_type = $7, next_offset = $8,
-           lease_until = now() + make_interval(secs => $9)
+       SET sequence = $3, time_ns = $4, day = $5, arriving = $6, arriving_type = $7, next_offset = $8
      WHERE shard = $1 AND epoch = $2
 """
 _EXTEND = """
-    UPDATE positions.projection SET lease_until = now() + make_interval(secs => $3) WHERE shard = $1 AND epoch = $2
+    UPDATE positions.projection SET lease_until = clock_timestamp() + make_interval(secs => $3)
+     WHERE shard = $1 AND epoch = $2
 """
 _RELEASE = "UPDATE positions.projection SET lease_until = '-infinity' WHERE shard = $1 AND epoch = $2"
 
@@ -91,78 +92,75 @@ class BookStore:
             holdings = await _read(connection, "holdings", "place", HOLDING_FIELDS, "lots")
             orders = await _read(connection, "open_orders", "order_id", ORDER_FIELDS)
             instruments = await _read(connection, "instruments", "number", INSTRUMENT_FIELDS, "number")
-        rows = Rows(
-            header=_header(head),
-            account_places=np.arange(len(accounts)),
-            accounts=_array(accounts, ACCOUNT, ACCOUNT_FIELDS),
-            cash=np.array([row["cash"] for row in accounts], np.int64).reshape(-1, CURRENCIES),
-            holding_places=np.arange(len(holdings)),
-            holdings=_array(holdings, HOLDING, HOLDING_FIELDS),
-            lots=np.frombuffer(b"".join(row["lots"] for row in holdings), SAVED_LOT),
-            orders=_array(orders, ORDER, ORDER_FIELDS),
-            instrument_numbers=np.array([row["number"] for row in instruments], np.int64),
-            instruments=_array(instruments, INSTRUMENT, INSTRUMENT_FIELDS),
-            gone=np.zeros(0, np.int64),
-            fills=np.zeros(0, FILL),
-        )
+        rows = await asyncio.to_thread(_rows, head, accounts, holdings, orders, instruments)
         return Saved(rows, head["next_offset"] if head is not None else 0)
 
-    async def write(self, connection: Connection, epoch: int, batch: Batch) -> None:
-        """Move the position and write what changed. LeaseLost if another pod took over."""
+    async def write(self, connection: Connection, epoch: int, batch: Batch, merges: Sequence[Merge]) -> None:
+        """Move the position and write what changed, as `merges_of` made it. LeaseLost if another pod took over."""
         # A pod that is stopped here must not keep its row locks for long: another is waiting for them.
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
         head = [int(batch.rows.header[name]) for name in HEADER_FIELDS]
         # First, so that a pod that lost its lease stops before it writes, and two never write at once.
-        moved = await connection.execute(_MOVE, self._shard, epoch, *head, batch.next_offset, self._lease)
+        moved = await connection.execute(_MOVE, self._shard, epoch, *head, batch.next_offset)
         if moved != "UPDATE 1":
             raise LeaseLost
-        await _write_rows(connection, batch.rows)
-        await _merge(connection, "fills", FILL.names or (), (), batch.rows.fills.tolist())
-        await _merge(
-            connection,
-            "points",
-            POINT.names or (),
-            (),
-            [row for part in batch.points for row in part.tolist()],
-        )
+        if len(batch.rows.gone):
+            await connection.execute(
+                "DELETE FROM positions.open_orders WHERE order_id = ANY($1::bigint[])",
+                batch.rows.gone.tolist(),
+            )
+        for merge in merges:
+            await _merge(connection, merge)
+        # Last, for what took long must not have used the lease up.
+        await connection.execute(_EXTEND, self._shard, epoch, self._lease)
 
 
-async def _write_rows(connection: Connection, rows: Rows) -> None:
-    if len(rows.gone):
-        await connection.execute(
-            "DELETE FROM positions.open_orders WHERE order_id = ANY($1::bigint[])", rows.gone.tolist()
-        )
+@dataclass(frozen=True)
+class Merge:
+    """Rows for a table: over those with the same key; without a key, beside those that are there."""
+
+    table: str
+    columns: Sequence[str]
+    key: str
+    rows: Sequence[tuple[Any, ...]]
+
+
+def merges_of(batch: Batch) -> list[Merge]:
+    """What a batch writes. Slow where much changed: call it in a thread."""
+    rows = batch.rows
     accounts = zip(
-        rows.account_places.tolist(), _tuples(rows.accounts, ACCOUNT_FIELDS), rows.cash.tolist(), strict=True
-    )
-    await _merge(
-        connection,
-        "accounts",
-        ("place", *ACCOUNT_FIELDS, "cash"),
-        ("place",),
-        [(place, *row, cash) for place, row, cash in accounts],
+        rows.account_places.tolist(),
+        _tuples(rows.accounts, ACCOUNT_FIELDS),
+        (each.tobytes() for each in rows.cash.astype("<i8")),
+        strict=True,
     )
     holdings = zip(
         rows.holding_places.tolist(), _tuples(rows.holdings, HOLDING_FIELDS), _packed(rows), strict=True
     )
-    await _merge(
-        connection,
-        "holdings",
-        ("place", *HOLDING_FIELDS, "lots"),
-        ("place",),
-        [(place, *row, lots) for place, row, lots in holdings],
-    )
-    await _merge(connection, "open_orders", ORDER_FIELDS, ("order_id",), _tuples(rows.orders, ORDER_FIELDS))
     instruments = zip(
         rows.instrument_numbers.tolist(), _tuples(rows.instruments, INSTRUMENT_FIELDS), strict=True
     )
-    await _merge(
-        connection,
-        "instruments",
-        ("number", *INSTRUMENT_FIELDS),
-        ("number",),
-        [(number, *row) for number, row in instruments],
-    )
+    points = [row for part in batch.points for row in part.tolist()]
+    return [
+        Merge(
+            "accounts",
+            ("place", *ACCOUNT_FIELDS, "cash"),
+            "place",
+            [(at, *row, cash) for at, row, cash in accounts],
+        ),
+        Merge(
+            "holdings",
+            ("place", *HOLDING_FIELDS, "lots"),
+            "place",
+            [(at, *row, lots) for at, row, lots in holdings],
+        ),
+        Merge("open_orders", ORDER_FIELDS, "order_id", _tuples(rows.orders, ORDER_FIELDS)),
+        Merge(
+            "instruments", ("number", *INSTRUMENT_FIELDS), "number", [(at, *row) for at, row in instruments]
+        ),
+        Merge("fills", FILL.names or (), "", rows.fills.tolist()),
+        Merge("points", POINT.names or (), "", points),
+    ]
 
 
 def _tuples(rows: Any, fields: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -172,29 +170,21 @@ def _tuples(rows: Any, fields: Sequence[str]) -> list[tuple[Any, ...]]:
 
 def _packed(rows: Rows) -> Iterable[bytes]:
     """The lots of each holding."""
-    ends = np.cumsum(rows.holdings["lot_count"])
-    edges = np.concatenate([[0], ends]).tolist()
+    edges = np.concatenate([[0], np.cumsum(rows.holdings["lot_count"])]).tolist()
     return [rows.lots[begin:end].tobytes() for begin, end in pairwise(edges)]
 
 
-async def _merge(
-    connection: Connection,
-    table: str,
-    columns: Sequence[str],
-    key: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-) -> None:
-    """Bring rows in by COPY: over those with the same key; without a key, beside those that are there."""
-    if not rows:
+async def _merge(connection: Connection, merge: Merge) -> None:
+    if not merge.rows:
         return
+    table, names = merge.table, ", ".join(merge.columns)
     # A table that stays for the session: to make one each time would fill PostgreSQL's own catalogue with the dead.
     await connection.execute(
         f"CREATE TEMPORARY TABLE IF NOT EXISTS new_{table} (LIKE positions.{table}) ON COMMIT DELETE ROWS"
     )
-    await connection.copy_records_to_table(f"new_{table}", records=rows, columns=columns)
-    sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
-    done = f"({', '.join(key)}) DO UPDATE SET {sets}" if key else "DO NOTHING"
-    names = ", ".join(columns)
+    await connection.copy_records_to_table(f"new_{table}", records=merge.rows, columns=merge.columns)
+    sets = ", ".join(f"{name} = excluded.{name}" for name in merge.columns if name != merge.key)
+    done = f"({merge.key}) DO UPDATE SET {sets}" if merge.key else "DO NOTHING"
     await connection.execute(
         f"INSERT INTO positions.{table} ({names}) SELECT {names} FROM new_{table} ON CONFLICT {done}"
     )
@@ -205,6 +195,25 @@ async def _read(
 ) -> list[Any]:
     names = ", ".join((*fields, *more))
     return await connection.fetch(f"SELECT {names} FROM positions.{table} ORDER BY {order}")
+
+
+def _rows(
+    head: Any, accounts: list[Any], holdings: list[Any], orders: list[Any], instruments: list[Any]
+) -> Rows:
+    return Rows(
+        header=_header(head),
+        account_places=np.arange(len(accounts)),
+        accounts=_array(accounts, ACCOUNT, ACCOUNT_FIELDS),
+        cash=np.frombuffer(b"".join(row["cash"] for row in accounts), "<i8").reshape(-1, CURRENCIES),
+        holding_places=np.arange(len(holdings)),
+        holdings=_array(holdings, HOLDING, HOLDING_FIELDS),
+        lots=np.frombuffer(b"".join(row["lots"] for row in holdings), SAVED_LOT),
+        orders=_array(orders, ORDER, ORDER_FIELDS),
+        instrument_numbers=np.array([row["number"] for row in instruments], np.int64),
+        instruments=_array(instruments, INSTRUMENT, INSTRUMENT_FIELDS),
+        gone=np.zeros(0, np.int64),
+        fills=np.zeros(0, FILL),
+    )
 
 
 def _array(records: Sequence[Any], like: np.dtype[Any], fields: Sequence[str]) -> Any:

@@ -92,6 +92,7 @@ class Pod:
     ) -> None:
         self.settings = settings
         self.database = database
+        self.bus = bus
         self._clock = clock
         self._opened = AsyncExitStack()
         self._running = AsyncExitStack()

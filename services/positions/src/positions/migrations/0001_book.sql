@@ -38,7 +38,7 @@ CREATE TABLE accounts (
     day_start_equity  double precision NOT NULL,
     day_flow          double precision NOT NULL,
     net_deposits      double precision NOT NULL,
-    cash              bigint[] NOT NULL            -- by number of the currency, from 0
+    cash              bytea NOT NULL               -- of 8 bytes each, by number of the currency from 0
 ) WITH (fillfactor = 80);
 
 CREATE TABLE holdings (
