@@ -6,7 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from notifications.callbacks.links import link_fits, unsubscribe_url
+from notifications.callbacks.links import app_link, link_fits, unsubscribe_url
+from notifications.domain.notice import Card
 from notifications.providers import read_providers
 from notifications.vault import KeyWrong, Vault, open_vault
 from smartex_chassis import SettingsInvalid
@@ -78,6 +79,13 @@ def test_a_link_names_its_address_and_cannot_be_made_by_others() -> None:
     assert not link_fits(Vault(b"x" * 32), "a-1", proof)
     assert not link_fits(vault, "a-1", "é")
     assert unsubscribe_url("", vault, "a-1") == ""
+
+
+def test_a_tap_opens_the_thing_itself_or_the_inbox() -> None:
+    advice = Card(2, "ad/17?x")
+    assert app_link("https://app.example/", advice, "n:1") == "https://app.example/advice/ad%2F17%3Fx"
+    assert app_link("https://app.example", Card(), "n:1") == "https://app.example/inbox/n%3A1"
+    assert app_link("", advice, "n:1") == ""
 
 
 def test_without_a_file_there_are_no_channels() -> None:

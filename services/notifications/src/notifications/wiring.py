@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc
-from smartex.notifications.v1.notice_pb2 import CardKind
 from smartex_bus import Bus, KafkaSettings, Topic, open_bus
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database
@@ -27,7 +26,7 @@ from notifications.api.steps import StepsApi
 from notifications.api.templates import TemplatesApi
 from notifications.callbacks.app import Parts as CallbackParts
 from notifications.callbacks.app import build_app
-from notifications.callbacks.links import unsubscribe_url
+from notifications.callbacks.links import app_link, unsubscribe_url
 from notifications.callbacks.replies import Replies
 from notifications.callbacks.server import CallbackServer
 from notifications.channels.delivery import Clock, utc_now
@@ -39,7 +38,6 @@ from notifications.conversations.replies import TalkReplies
 from notifications.conversations.store import SIGNAL as CONVERSATIONS
 from notifications.conversations.store import TalkStore
 from notifications.conversations.talking import Settler, Talking
-from notifications.domain.notice import Notice
 from notifications.engine.engine import Engine, EngineSettings
 from notifications.engine.preparing import Links, Preparer
 from notifications.hub import InboxHub
@@ -209,7 +207,8 @@ class Pod:
 
     def _preparer(self) -> Preparer:
         links = Links(
-            self._app_link, lambda address_id: unsubscribe_url(self._public_url, self.vault, address_id)
+            app=lambda notice: app_link(self.settings.app_url, notice.card, notice.notice_id),
+            unsubscribe=lambda address_id: unsubscribe_url(self._public_url, self.vault, address_id),
         )
         return Preparer(self.book, self.vault, links, self.providers.provider_template)
 
@@ -219,13 +218,6 @@ class Pod:
         if settings.public_url or not settings.callback_port:
             return settings.public_url
         return f"http://{settings.callback_host}:{settings.callback_port}"
-
-    def _app_link(self, notice: Notice) -> str:
-        if not self.settings.app_url:
-            return ""
-        card = notice.card
-        thing = f"{CardKind.Name(CardKind.ValueType(card.kind)).removeprefix('CARD_KIND_').lower()}/{card.id}"
-        return f"{self.settings.app_url.rstrip('/')}/{thing if card.kind else f'inbox/{notice.notice_id}'}"
 
     def _callbacks(self) -> CallbackServer | None:
         if self.settings.callback_port is None:
