@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import grpc.aio
+import numpy as np
 import smartex_store
 import smartex_wire
 from smartex_bus import Bus, KafkaSettings, Topic, open_bus
@@ -30,6 +31,7 @@ from positions.api.service import PositionApi
 from positions.consumers import Follower
 from positions.domain import book as live
 from positions.domain.alerts import measure
+from positions.domain.alerts.measure import holdings
 from positions.domain.book import Book, Listing
 from positions.domain.book.valuing import Freshness
 from positions.intake import EVENTS, EVENTS_TOPIC, Intake
@@ -76,6 +78,7 @@ def warm_up() -> None:
     """Compile every kernel of the service, or load it from the cache: seconds, the first time."""
     smartex_wire.warm_up()
     live.warm_up(EVENTS.row_dtype)
+    holdings(Book(Listing([], {}, "")).tables, np.zeros(0, np.int64), Freshness(0, 0, 0))
     measure.warm_up()
 
 
