@@ -58,7 +58,12 @@ def peer_channel(
     the trace of its caller. `credentials` are for TLS.
     """
     carry = _Carry(TokenFile(token) if isinstance(token, Path) else token)
-    interceptors: list[Any] = [_UnaryUnary(carry), _UnaryStream(carry), _StreamUnary(carry), _StreamStream(carry)]
+    interceptors: list[Any] = [
+        _UnaryUnary(carry),
+        _UnaryStream(carry),
+        _StreamUnary(carry),
+        _StreamStream(carry),
+    ]
     if credentials is None:
         return grpc.aio.insecure_channel(url, options=_OPTIONS, interceptors=interceptors)
     return grpc.aio.secure_channel(url, credentials, options=_OPTIONS, interceptors=interceptors)
