@@ -71,6 +71,10 @@ class Relay:
                 _log.warning("outbox_waits", why=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            except Exception:
+                _log.exception("outbox_stopped_short")
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
 

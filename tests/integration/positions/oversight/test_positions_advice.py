@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -223,3 +224,44 @@ async def test_digest_once_a_morning(desk: Any) -> None:
         "1",
         "1",
     )
+
+
+async def test_no_advice_for_what_was_over_meanwhile(desk: Any) -> None:
+    await desk.feed(cash(7, 40_000), shares(7, 1, 5000), cash(8, 500_000))
+    (row,) = await desk.oversight.alerts.unadvised(10)
+    await desk.feed(trade(8, 7, 1, 1000, 4100))
+    await desk.oversight.adviser._answer(row)
+    assert await advice(desk) == []
+
+
+async def test_watch_and_adviser_do_not_wait_for_each_other(desk: Any) -> None:
+    """Alerts come and go while advice is given, answered and superseded: nothing deadlocks, and what stands agrees."""
+    accounts = range(10, 30)
+    await desk.feed(cash(8, 100_000_000), shares(8, 1, 1_000_000))
+    await desk.feed(*(cash(number, 40_000) for number in accounts))
+
+    async def trading() -> None:
+        for turn in range(24):
+            sides = [(number, 8) if turn % 2 == 0 else (8, number) for number in accounts]
+            await desk.feed(*(trade(buyer, seller, 1, 1000, 3000) for buyer, seller in sides))
+            await asyncio.sleep(0)
+
+    async def advising() -> None:
+        while not done.is_set():
+            await desk.oversight.adviser.answer_alerts()
+            await asyncio.sleep(0)
+
+    async def answering() -> None:
+        while not done.is_set():
+            for row in await desk.database.fetch("SELECT * FROM positions.advice WHERE state = 1 LIMIT 3"):
+                await desk.oversight.answering.accept(row)
+            await asyncio.sleep(0)
+
+    done = asyncio.Event()
+    beside = [asyncio.create_task(advising()), asyncio.create_task(answering())]
+    await trading()
+    done.set()
+    await asyncio.gather(*beside)
+    standing = await desk.database.fetchval("SELECT count(*) FROM positions.alerts WHERE state <> 3")
+    assert standing == len(desk.oversight.watch._standing) == 0
+    assert await desk.database.fetchval("SELECT count(*) FROM positions.advice WHERE state = 1") == 0

@@ -87,6 +87,10 @@ class Adviser:
                 _log.warning("adviser_waits", why=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            except Exception:
+                _log.exception("adviser_stopped_short")
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
 
@@ -107,7 +111,7 @@ class Adviser:
     async def _answer(self, row: asyncpg.Record) -> None:
         draft, account = await self._rules.for_alert(row), self._rules.account(row["account_id"])
         if draft is not None and account is not None:
-            cause = Cause(row["alert_id"], row["trace_id"], self._lifetimes.alert_ns)
+            cause = Cause(row["alert_id"], row["trace_id"], self._lifetimes.alert_ns, is_alert=True)
             await self._giving.give(account, draft, cause, self._pauses(keep_open=False), self._clock())
 
     async def _looked_at(self, row: asyncpg.Record) -> None:
@@ -129,7 +133,9 @@ class Adviser:
     async def _give_all(self, account: Account, drafts: Iterable[Draft]) -> int:
         given = 0
         for draft in drafts:
-            cause = Cause(f"review:{draft.kind}", self._new_trace(), self._lifetimes.review_ns)
+            cause = Cause(
+                f"review:{draft.kind}", self._new_trace(), self._lifetimes.review_ns, is_alert=False
+            )
             given += bool(
                 await self._giving.give(account, draft, cause, self._pauses(keep_open=True), self._clock())
             )

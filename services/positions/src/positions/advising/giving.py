@@ -11,7 +11,7 @@ from smartex_chassis import counter
 from smartex_store import Connection, Database
 
 from positions import notices, outbox, steps, wording
-from positions.advising.store import AdviceStore, Given, Pauses, expire, supersede, supersede_causes
+from positions.advising.store import AdviceStore, Given, Pauses, expire, stands, supersede, supersede_causes
 from positions.domain.advice import BUY, Account, Draft
 from positions.domain.alerts import Standing
 from positions.domain.outcomes import Basis, horizon_days
@@ -31,6 +31,7 @@ class Cause:
     cause_id: str
     trace_id: str
     lifetime_ns: int
+    is_alert: bool
 
 
 def advice_id(account: Account, draft: Draft, cause_id: str, create_ns: int) -> str:
@@ -64,6 +65,8 @@ class Giving:
             trace_id=cause.trace_id,
         )
         async with self._database.transaction() as connection:
+            if cause.is_alert and not await stands(connection, cause.cause_id):
+                return ""  # it was cleared while this was thought about
             await self._withdraw(
                 connection, await supersede(connection, account.account_id, draft.kind, draft.subject), now_ns
             )

@@ -28,8 +28,13 @@ _ORDER = """
 """
 _CLOSE = """
     UPDATE positions.advice SET state = $2
-     WHERE state = 1 AND {condition} RETURNING advice_id, account_id, kind, subject, trace_id
+     WHERE advice_id IN (SELECT advice_id FROM positions.advice WHERE state = 1 AND {condition}
+                            FOR UPDATE SKIP LOCKED)
+ RETURNING advice_id, account_id, kind, subject, trace_id
 """
+"""Advice that is being answered at this moment is passed over: it is not open any more, and to wait for it could be to
+wait for each other."""
+_STANDS = "SELECT true FROM positions.alerts WHERE alert_id = $1 AND state <> 3 FOR UPDATE"
 _RESTS = """
     SELECT true FROM positions.advice
      WHERE account_id = $1 AND kind = $2 AND subject = $3
@@ -209,6 +214,12 @@ async def write_orders(
         for place, order in enumerate(orders)
     ]
     await connection.executemany(_ORDER, rows)
+
+
+async def stands(connection: Connection, alert_id: str) -> bool:
+    """Whether an alert stands; it stays so until the end of the transaction. Ask before anything else is locked: the
+    consumer takes alerts before advice too."""
+    return await connection.fetchval(_STANDS, alert_id) is not None
 
 
 async def supersede(connection: Connection, account_id: int, kind: str, subject: str) -> list[asyncpg.Record]:
