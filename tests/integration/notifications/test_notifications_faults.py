@@ -58,7 +58,7 @@ async def test_a_kill_between_send_and_record(
 
     await made.engine.start()
     try:
-        (row,) = await made.settle(State.SENT, State.DEAD)
+        (row,) = await made.later(seconds=10)
     finally:
         await made.engine.stop()
     before = (tmp_path / "sent.txt").read_text().split()
@@ -89,7 +89,9 @@ async def test_another_pods_message_is_taken_up_only_when_its_lease_has_ended(wo
     assert await other.sweeper.sweep() == 1
     wait.set()
     channel.on_send = None
-    rows = await made.settle(State.SENT)
+    await _until(lambda: not made.engine.lanes[FCM]._sending)
+    rows = await made.later(seconds=10)
+    assert states(rows) == [State.SENT]
     # What the first pod learned too late is kept with its attempt and changes nothing else.
     assert rows[0]["attempt"] == 2
     assert len(channel.sent) == 2
@@ -150,7 +152,10 @@ async def test_a_connection_cut_after_the_send_is_retried_only_where_it_presses(
     assert row["state_reason"] == "MAYBE_SENT CONNECTION_LOST"
     assert len(channel.sent) == 1
     await made.tell(made.notice("n2", urgency=pb.URGENCY_CRITICAL))
-    rows = await made.settle(State.DEAD)
+    await _until(lambda: len(channel.sent) == 2)
+    await made.settle(State.DEAD, State.WAITING)
+    rows = await made.later(seconds=10)
+    assert states(rows) == [State.DEAD, State.DEAD]
     # Cut twice: a third time would be a second duplicate.
     assert len(channel.sent) == 3
     assert channel.ids[1] == channel.ids[2] == rows[1]["delivery_id"]

@@ -69,6 +69,12 @@ def test_a_provider_that_names_a_time_is_not_asked_before() -> None:
     assert (verdict.state, verdict.due_time) == (State.WAITING, NOW + timedelta(seconds=90))
 
 
+def test_the_one_repeat_of_what_was_cut_is_not_spent_at_once() -> None:
+    # The jitter is 0; APNs' first wait is the house's, a second.
+    verdict = judge(replace(TRIED, urgency=Urgency.HIGH), CUT, NOW, 0.0)
+    assert (verdict.state, verdict.due_time) == (State.WAITING, NOW + timedelta(seconds=1))
+
+
 def test_after_the_last_attempt_it_is_given_up() -> None:
     last = replace(TRIED, attempt=rule_of(ChannelKind.APNS).attempts)
     assert judge(last, Failed("UNAVAILABLE 503"), NOW, 1.0).reason == "GIVEN_UP UNAVAILABLE 503"

@@ -117,6 +117,9 @@ def _after_failure(tried: Tried, failed: Failed, now: datetime, random: float) -
     if tried.attempt >= _most_attempts(tried, rule):
         return Verdict(State.DEAD, f"GIVEN_UP {failed.reason}", fall_back=True)
     wait = backoff(rule, tried.attempt, random)
+    if failed.maybe_sent:
+        # There may be only this one repeat: it must not be spent on the connection that is just dying.
+        wait = max(wait, rule.first)
     due = now + max(wait, failed.retry_after or timedelta(0))
     if due >= tried.expire_time:
         return Verdict(State.DEAD, f"NO_TIME_LEFT {failed.reason}", fall_back=True)
