@@ -149,8 +149,11 @@ async def test_a_reader_who_blocks_is_removed_by_the_receipt(exchanging: Exchang
             return (await exchange.addresses())[0].state == pb.ADDRESS_STATE_REMOVED
 
         await until(removed, "the removal")
-        (delivery,) = await exchange.ended("n-1")
-        assert delivery.state == pb.DELIVERY_STATE_DEAD
+
+        async def dead() -> bool:
+            return (await exchange.deliveries("n-1"))[0].state == pb.DELIVERY_STATE_DEAD
+
+        await until(dead, "the receipt")
 
 
 async def test_a_receipt_that_came_while_its_attempt_was_recorded_is_applied(exchanging: Exchanging) -> None:

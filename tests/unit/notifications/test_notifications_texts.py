@@ -65,6 +65,7 @@ def test_times_are_written_in_the_readers_zone_on_both_sides_of_a_change_of_the_
         ("👍🏽👍🏽", 2, "…"),
         ("anything", 0, "anything"),
         ("up 3.5% now", 7, "up…"),  # the sign belongs to the number
+        ("1234567\u03018", 8, "…"),  # back from the accent is within the number
     ],
 )
 def test_texts_are_cut_where_a_reader_would_cut_them(text: str, limit: int, expected: str) -> None:

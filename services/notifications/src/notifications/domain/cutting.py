@@ -39,14 +39,16 @@ def cut_bytes(text: str, limit: int) -> str:
 
 def _place(text: str, room: int) -> int:
     """The last place up to `room` at which the text may be cut."""
+    numbers = [found.span() for found in _NUMBER.finditer(text) if found.start() < room]
     place = room
-    for number in _NUMBER.finditer(text):
-        if number.start() >= room:
+    while place > 0:
+        begin = next((begin for begin, end in numbers if begin < place < end), None)
+        if begin is not None:
+            place = begin
+        elif _joined(text, place):
+            place -= 1
+        else:
             break
-        if room < number.end():
-            place = number.start()
-    while place > 0 and _joined(text, place):
-        place -= 1
     return place
 
 
