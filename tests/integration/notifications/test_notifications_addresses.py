@@ -203,6 +203,19 @@ async def test_a_scan_links_once_and_unfollowing_removes(exchanging: Exchanging)
         assert (address.state, address.remove_reason) == (pb.ADDRESS_STATE_REMOVED, "UNFOLLOWED")
 
 
+async def test_an_account_has_so_many_addresses_and_no_more(exchanging: Exchanging) -> None:
+    async with exchanging(FcmStandin(), WechatStandin()) as exchange:
+        for n in range(20):
+            await exchange.add(pb.CHANNEL_FCM, f"token-of-the-phone-{n}")
+        error = await refused(exchange.add(pb.CHANNEL_FCM, "token-of-one-more-phone"))
+        assert reason(error) == "TOO_MANY_ADDRESSES"
+        link = await exchange.stub.LinkWechat(pb.LinkWechatRequest(), metadata=exchange.investor())
+        await exchange.phones.tell("wechat/scan", person="alice", code=link.qr_url)
+        (told,) = await exchange.phones.shown_within("wechat", 1)
+        assert told["body"].startswith("绑定失败")
+        assert len(await exchange.addresses()) == 20
+
+
 async def test_who_links_for_another_account_leaves_the_first(exchanging: Exchanging) -> None:
     async with exchanging(WechatStandin()) as exchange:
         await exchange.link_wechat(ALICE)

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Final
 
 import structlog
+from smartex_chassis import FailedPrecondition
 from smartex_store import Connection, Database
 
 from notifications.addressbook import AddressBook
-from notifications.callbacks.replies import LINK_EXPIRED, LINKED, NOT_LINKED, Replies
+from notifications.callbacks.replies import LINK_EXPIRED, LINKED, NOT_LINKED, TOO_MANY_ADDRESSES, Replies
 from notifications.channels.wechat import events as told
 from notifications.domain.sending import ChannelKind
 from notifications.receipts import Receipt, Receipts
@@ -60,7 +61,11 @@ class Events:
     async def _scanned(self, connection: Connection, openid: str, scene: str) -> str:
         if not scene:
             return NOT_LINKED
-        linked = await self._book.link(connection, openid, scene) is not None
+        try:
+            linked = await self._book.link(connection, openid, scene) is not None
+        except FailedPrecondition:
+            # Told again by WeChat it would fail again; the reader can do something about it.
+            return TOO_MANY_ADDRESSES
         _log.info("wechat_scanned", linked=linked)
         return LINKED if linked else LINK_EXPIRED
 

@@ -16,6 +16,9 @@ NOT_LINKED: Final = "请先在应用中绑定微信。Please link WeChat in the 
 NOT_UNDERSTOOD: Final = "收到。请在应用中查看详情。Received; please see the app for more."
 LINKED: Final = "绑定成功，今后的提醒会发送到这里。Linked: your alerts will come here."
 LINK_EXPIRED: Final = "二维码已失效，请在应用中重新获取。This code no longer works: get a new one in the app."
+TOO_MANY_ADDRESSES: Final = (
+    "绑定失败：接收方式过多，请先在应用中删除一个。Not linked: remove one of your addresses in the app first."
+)
 
 
 class Replies:
