@@ -48,15 +48,18 @@ class Definitions:
         self._learn([Instrument.FromString(row["definition"]) for row in rows])
 
     async def refresh(self) -> None:
-        """Ask the market and keep what is new; learners hear of all, for trading states change without a new version.
-        Raises grpc.aio.AioRpcError or OSError if the market does not answer."""
+        """Ask the market and keep what is new. Raises grpc.aio.AioRpcError or OSError if it does not answer."""
         listed = await self._listed()
         found = [one for one in listed if (one.instrument_id, one.version) not in self._known]
         await self._database.executemany(
             "INSERT INTO positions.definitions VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             [(one.instrument_id, one.version, one.SerializeToString()) for one in found],
         )
-        self._learn(listed)
+        if found:
+            # Whoever asked first has kept it, and everybody goes by what was kept: it tells the reference price of the
+            # moment, which values shares that are deposited before the first trade.
+            await self.load()
+        self._tell(listed)
 
     def rules(self, sequence: int, instrument_ids: Iterable[int] | None = None) -> list[Rules]:
         """Definitions that hold at an event; the oldest known where the one of then is not."""
@@ -101,14 +104,18 @@ class Definitions:
                 return found
             request.page_token = page.next_page_token
 
-    def _learn(self, found: Sequence[Instrument]) -> None:
-        for one in found:
-            if (one.instrument_id, one.version) not in self._known:
-                versions = self._versions.setdefault(one.instrument_id, [])
-                self._versions[one.instrument_id] = sorted([*versions, one.version])
+    def _learn(self, kept: Sequence[Instrument]) -> None:
+        new = [one for one in kept if (one.instrument_id, one.version) not in self._known]
+        for one in new:
+            versions = self._versions.setdefault(one.instrument_id, [])
+            self._versions[one.instrument_id] = sorted([*versions, one.version])
             self._known[one.instrument_id, one.version] = one
+        if new:
+            self._tell(new)
+
+    def _tell(self, told: Sequence[Instrument]) -> None:
         for learn in self.learners:
-            learn(found)
+            learn(told)
 
     def _at(self, number: int, sequence: int) -> Rules:
         versions = self._versions[number]
