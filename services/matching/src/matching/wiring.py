@@ -30,6 +30,7 @@ from matching.hub import ReportHub
 from matching.lease import Lease
 from matching.limits import TokenBuckets
 from matching.meters import EventMeters
+from matching.prefault import Prefault
 from matching.publisher import Publisher, published_sequence
 from matching.recovery import replay, restore
 from matching.replica import Applied, LiveInstruments, Replica
@@ -125,6 +126,7 @@ class Pod:
         )
         self.sessions = Sessions(self.sequencer)
         self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, clock)
+        self.prefault = Prefault()
         self.history = (
             history.build(
                 database=database,
@@ -243,6 +245,11 @@ class Pod:
             for part in parts:
                 await part.start()
                 undo.push_async_callback(part.stop)
+            if self.settings.prefault:
+                self.prefault.start(
+                    [*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()]
+                )
+                undo.push_async_callback(self.prefault.stop)
             self._running = undo.pop_all()
         self._started = True
 
