@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -62,14 +63,16 @@ class Kernels:
     """(program, row, out) → bytes, or -1 for too little room."""
 
 
-def _kernels(layout: Layout) -> Kernels:
+def _kernels(layout: Layout, dedicated: bool = False) -> Kernels:
     """Import the kernels, and with them Numba, as late as the first use."""
+    from . import _dedicated
     from . import _kernels as made
 
+    decode, encode = _dedicated.dedicated(layout) if dedicated else (made.decode, made.encode)
     return Kernels(
         layout.program,
-        made.decode,
-        made.encode,
+        decode,
+        encode,
         made.count,
         made.max_size,
         made.decode_flat,
@@ -89,9 +92,22 @@ def _fail(result: int) -> NoReturn:
     raise WireError(Reason(~result & 0xFF).name, ~result >> 8)
 
 
-def _room(error: int, size: int, room: int) -> None:
-    if error < 0:
-        raise ValueError(f"the buffer has room for {room} bytes: give it up to {size} (max_size)")
+def _refuse_room(size: int, room: int) -> NoReturn:
+    raise ValueError(f"the buffer has room for {room} bytes: give it up to {size} (max_size)")
+
+
+def _packer(dtype: np.dtype[np.void]) -> struct.Struct:
+    """Makes the bytes of a header from its values, in a fifth of the time that NumPy takes field by field."""
+    formats = {"i": "bhiq", "u": "BHIQ", "f": "efd"}
+    packed, at = "<", 0
+    for name in dtype.names or ():
+        assert dtype.fields is not None
+        kind, offset = dtype.fields[name][:2]
+        size = kind.itemsize
+        code = {1: 0, 2: 1, 4: 2, 8: 3}[size] if kind.kind != "f" else {4: 1, 8: 2}[size]
+        packed += f"{offset - at}x{formats[kind.kind][code]}"
+        at = offset + size
+    return struct.Struct(f"{packed}{dtype.itemsize - at}x")
 
 
 def _checked(rows: Rows, dtype: np.dtype[np.void], what: str) -> Rows:
@@ -115,25 +131,29 @@ class Codec:
     Make one with `smartex_wire.codec`; safe to share between threads.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, dedicated: bool = False) -> None:
         self._layout = layout
+        self._dedicated = dedicated
         self.row_dtype = layout.row_dtype
         """One item of the repeated field: names as in the proto, aligned, a whole number of 8-byte words."""
         self.header_dtype = layout.header_dtype
         """The envelope's scalar fields; without fields if it has none."""
         self._row_bytes = layout.row_dtype.itemsize
         self._header_bytes = layout.header_dtype.itemsize
+        self._header_room, self._row_room = layout.header_room, layout.row_room
+        self._pack = _packer(layout.header_dtype)
         self._no_header: Octets = np.empty(0, np.uint8)
+        self._nothing = _source(b"")
         self._empty_header: np.void = np.zeros(1, self.header_dtype)[0]
 
     @cached_property
     def kernels(self) -> Kernels:
         """The raw kernels; the first access imports Numba."""
-        return _kernels(self._layout)
+        return _kernels(self._layout, self._dedicated)
 
     def max_size(self, rows: int) -> int:
         """Bytes that a message of so many rows takes at most."""
-        return int(self.kernels.max_size(self.kernels.program, rows))
+        return self._header_room + rows * self._row_room
 
     def count(self, data: Buffer) -> int:
         """How many rows the bytes hold, without looking into them. WireError if the envelope is malformed."""
@@ -220,26 +240,25 @@ class Codec:
         memory = np.ascontiguousarray(_checked(rows, self.row_dtype, "rows")).view(np.uint8)
         target = buffer[at:] if at else buffer
         length = kernels.encode(kernels.program, memory, self._header_octets(header), target)
-        _room(length, self.max_size(len(rows)), len(target))
+        if length < 0:
+            _refuse_room(self.max_size(len(rows)), len(target))
         return length
 
     def _header_octets(self, header: Header | None) -> Octets:
         if header is None or not self._header_bytes:
             if isinstance(header, Mapping) and header:
                 raise TypeError(f"the message has no header fields, got {', '.join(header)}")
-            return self._no_header
-        scalars = np.zeros(1, self.header_dtype)
+            return self._nothing
         if isinstance(header, Mapping):
-            unknown = header.keys() - set(self.header_dtype.names or ())
-            if unknown:
+            names = self.header_dtype.names or ()
+            if unknown := header.keys() - set(names):
                 raise TypeError(f"the header has no field {', '.join(sorted(unknown))}")
-            for name, value in header.items():
-                scalars[name] = value
-        elif header.dtype == self.header_dtype:
-            scalars[:] = header
-        else:
+            return np.frombuffer(self._pack.pack(*[header.get(name, 0) for name in names]), np.uint8)
+        if header.dtype != self.header_dtype:
             raise TypeError(f"header must have the dtype {self.header_dtype}, not {header.dtype}")
-        return scalars.view(np.uint8)
+        scalars = np.zeros(1, self.header_dtype)
+        scalars[:] = header
+        return np.frombuffer(scalars.tobytes(), np.uint8)
 
 
 class FlatCodec:
@@ -279,7 +298,8 @@ class FlatCodec:
         buffer = _scratch.of(self.max_size)
         memory = np.ascontiguousarray(rows).view(np.uint8)
         length = self.kernels.encode_flat(self.kernels.program, memory, buffer)
-        _room(length, self.max_size, len(buffer))
+        if length < 0:
+            _refuse_room(self.max_size, len(buffer))
         return buffer[:length].tobytes()
 
 
@@ -288,13 +308,16 @@ def _descriptor(message: type[Message] | Descriptor) -> Descriptor:
     return descriptor
 
 
-def codec(envelope: type[Message] | Descriptor, *, ignore: Collection[str] = ()) -> Codec:
+def codec(
+    envelope: type[Message] | Descriptor, *, ignore: Collection[str] = (), dedicated: bool = False
+) -> Codec:
     """A codec for an envelope: scalar fields and exactly one repeated field of a message of scalars.
 
-    Fields named in `ignore` are skipped on decode, unseen, and absent on encode. TypeError names a field
-    that does not fit.
+    Fields named in `ignore` are skipped on decode, unseen, and absent on encode. `dedicated`: compile kernels for
+    this message alone, for hot paths; a second or two, once, where the general ones are there already. TypeError
+    names a field that does not fit.
     """
-    return Codec(envelope_layout(_descriptor(envelope), ignore))
+    return Codec(envelope_layout(_descriptor(envelope), ignore), dedicated)
 
 
 def flat_codec(message: type[Message] | Descriptor) -> FlatCodec:

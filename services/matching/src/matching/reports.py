@@ -18,7 +18,7 @@ from matching.domain import EVENT
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
-REPORT_CODEC = smartex_wire.codec(TradeResponse, ignore=("opened",))
+REPORT_CODEC = smartex_wire.codec(TradeResponse, ignore=("opened",), dedicated=True)
 REPORT = REPORT_CODEC.row_dtype
 _NAMES = REPORT.names or ()
 
@@ -231,4 +231,5 @@ def warm_up() -> None:
     events = np.zeros(2, EVENT)
     events["kind"] = _ACCEPTED
     events["account_id"] = (1, 2)
-    route(Owners.of((1, 2)), 1, 0, events)
+    for _, reports in route(Owners.of((1, 2)), 1, 0, events):
+        REPORT_CODEC.encode(reports)
