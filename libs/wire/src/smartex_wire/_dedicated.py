@@ -54,7 +54,7 @@ def _made(function: str, source: str, name: str) -> Callable[..., Any]:
     """The function that the source defines, to be compiled into the kernel that calls it."""
     scope = dict(_NAMES)
     exec(compile(source, f"<smartex_wire {function} {name}>", "exec"), scope)
-    made: Callable[..., Any] = kernel(scope[function], cached=False)
+    made: Callable[..., Any] = kernel(scope[function], cached=False, key=name)
     return made
 
 

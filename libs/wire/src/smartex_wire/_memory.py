@@ -43,15 +43,18 @@ def kernel(function: Function, *, cached: bool = True, key: str = "") -> Functio
 
     Numba renews a cached function when its own file changes, but not when the file of a function that it
     calls does. So what says that a cached result is fresh is all sources of the package. It also cannot tell
-    one closure from another over other functions: `key` does. Without `cached` the function is only compiled into
+    one closure from another over other functions, on the disk or, once loaded, in memory, where machine code goes
+    by the function's name: `key` does, and becomes part of the name. Without `cached` the function is only compiled into
     kernels that call it.
     """
     if _INTERPRETED:
         return function
+    if key:
+        function.__qualname__ = f"{function.__qualname__}.{key}"
     compiled: Any = njit(cache=cached, error_model="numpy")(function)
     if cached:
         compiled._cache._cache_file._source_stamp = _SOURCES
-    if key:
+    if cached and key:
         compiled._cache._index_key = lambda signature, codegen: (signature, codegen.magic_tuple(), key)
     return compiled  # type: ignore[no-any-return]
 
