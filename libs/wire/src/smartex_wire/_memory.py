@@ -44,7 +44,7 @@ def kernel(function: Function, *, cached: bool = True, key: str = "") -> Functio
     Numba renews a cached function when its own file changes, but not when the file of a function that it
     calls does. So what says that a cached result is fresh is all sources of the package. It also cannot tell
     one closure from another over other functions, on the disk or, once loaded, in memory, where machine code goes
-    by the function's name: `key` does, and becomes part of the name. Without `cached` the function is only compiled into
+    by the function's name: `key` does, and becomes part of the name. Without `cached` it is only compiled into
     kernels that call it.
     """
     if _INTERPRETED:
