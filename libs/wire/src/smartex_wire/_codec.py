@@ -110,19 +110,29 @@ def _packer(dtype: np.dtype[np.void]) -> struct.Struct:
     return struct.Struct(f"{packed}{dtype.itemsize - at}x")
 
 
-def _checked(rows: Rows, dtype: np.dtype[np.void], what: str) -> Rows:
-    if rows.dtype is not dtype and rows.dtype != dtype:
-        raise TypeError(f"{what} must have the dtype {dtype}, not {rows.dtype}")
-    if rows.ndim != 1:
-        raise TypeError(f"{what} must have one dimension, not {rows.ndim}")
-    return rows
+class _Dtype:
+    """Checks arrays against a dtype. To compare two records of fields takes longer than to write a small message, so
+    the last dtype that was found equal is remembered."""
 
+    def __init__(self, dtype: np.dtype[np.void]) -> None:
+        self.dtype = self._same = dtype
 
-def _writable(rows: Rows, dtype: np.dtype[np.void], what: str) -> Rows:
-    _checked(rows, dtype, what)
-    if not (rows.flags.c_contiguous and rows.flags.writeable):
-        raise TypeError(f"{what} must be contiguous and writable")
-    return rows
+    def check(self, rows: Rows, what: str) -> Rows:
+        """The rows, if they are of this dtype and have one dimension."""
+        if rows.dtype is not self._same:
+            if rows.dtype != self.dtype:
+                raise TypeError(f"{what} must have the dtype {self.dtype}, not {rows.dtype}")
+            self._same = rows.dtype
+        if rows.ndim != 1:
+            raise TypeError(f"{what} must have one dimension, not {rows.ndim}")
+        return rows
+
+    def check_writable(self, rows: Rows, what: str) -> Rows:
+        """The rows, if they can be written to as well."""
+        self.check(rows, what)
+        if not (rows.flags.c_contiguous and rows.flags.writeable):
+            raise TypeError(f"{what} must be contiguous and writable")
+        return rows
 
 
 class Codec:
@@ -139,6 +149,8 @@ class Codec:
         self.header_dtype = layout.header_dtype
         """The envelope's scalar fields; without fields if it has none."""
         self._row_bytes = layout.row_dtype.itemsize
+        self._rows, self._header = _Dtype(layout.row_dtype), _Dtype(layout.header_dtype)
+        self._names = frozenset(layout.header_dtype.names or ())
         self._header_bytes = layout.header_dtype.itemsize
         self._header_room, self._row_room = layout.header_room, layout.row_room
         self._pack = _packer(layout.header_dtype)
@@ -185,7 +197,7 @@ class Codec:
             memory = np.empty(room * self._row_bytes, np.uint8)
             rows: Rows = memory.view(self.row_dtype)
         else:
-            rows = _writable(out, self.row_dtype, "out")[:max_rows]
+            rows = self._rows.check_writable(out, "out")[:max_rows]
             memory = rows.view(np.uint8)
         if self._header_bytes:
             header = np.empty(1, self.header_dtype)
@@ -206,10 +218,10 @@ class Codec:
         """
         if not 0 <= at <= len(out):
             raise IndexError(f"at={at} is outside out, which has {len(out)} rows")
-        memory = _writable(out, self.row_dtype, "out")[at:].view(np.uint8)
+        memory = self._rows.check_writable(out, "out")[at:].view(np.uint8)
         scalars = self._no_header
         if header is not None:
-            if len(_writable(header, self.header_dtype, "header")) != 1:
+            if len(self._header.check_writable(header, "header")) != 1:
                 raise TypeError("header must be an array of one element")
             scalars = header.view(np.uint8)
         result = self.kernels.decode(self.kernels.program, _source(data), memory, scalars)
@@ -237,7 +249,7 @@ class Codec:
         if buffer.dtype != np.uint8 or buffer.ndim != 1 or not buffer.flags.carray:
             raise TypeError("buffer must be a contiguous, writable array of uint8 with one dimension")
         kernels = self.kernels
-        memory = np.ascontiguousarray(_checked(rows, self.row_dtype, "rows")).view(np.uint8)
+        memory = np.ascontiguousarray(self._rows.check(rows, "rows")).view(np.uint8)
         target = buffer[at:] if at else buffer
         length = kernels.encode(kernels.program, memory, self._header_octets(header), target)
         if length < 0:
@@ -250,10 +262,11 @@ class Codec:
                 raise TypeError(f"the message has no header fields, got {', '.join(header)}")
             return self._nothing
         if isinstance(header, Mapping):
-            names = self.header_dtype.names or ()
-            if unknown := header.keys() - set(names):
-                raise TypeError(f"the header has no field {', '.join(sorted(unknown))}")
-            return np.frombuffer(self._pack.pack(*[header.get(name, 0) for name in names]), np.uint8)
+            if not self._names.issuperset(header):
+                unknown = ", ".join(sorted(header.keys() - self._names))
+                raise TypeError(f"the header has no field {unknown}")
+            values = [header.get(name, 0) for name in self.header_dtype.names or ()]
+            return np.frombuffer(self._pack.pack(*values), np.uint8)
         if header.dtype != self.header_dtype:
             raise TypeError(f"header must have the dtype {self.header_dtype}, not {header.dtype}")
         scalars = np.zeros(1, self.header_dtype)
@@ -266,6 +279,7 @@ class FlatCodec:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._row = _Dtype(layout.row_dtype)
         self.row_dtype = layout.row_dtype
         """The message: names as in the proto, aligned, a whole number of 8-byte words."""
         self._max_bytes = 0
@@ -282,7 +296,7 @@ class FlatCodec:
 
     def decode(self, data: Buffer, out: Rows | None = None) -> Rows:
         """The message as an array of one row: `out`, if given. WireError if the bytes are not valid."""
-        row = np.empty(1, self.row_dtype) if out is None else _writable(out, self.row_dtype, "out")
+        row = np.empty(1, self.row_dtype) if out is None else self._row.check_writable(out, "out")
         if len(row) != 1:
             raise TypeError("out must be an array of one row")
         result = self.kernels.decode_flat(self.kernels.program, _source(data), row.view(np.uint8))
@@ -292,7 +306,7 @@ class FlatCodec:
 
     def encode(self, row: Rows | np.void) -> bytes:
         """The message of a row (an array of one, or an element of an array)."""
-        rows = _checked(np.atleast_1d(np.asarray(row)), self.row_dtype, "row")
+        rows = self._row.check(np.atleast_1d(np.asarray(row)), "row")
         if len(rows) != 1:
             raise TypeError(f"a flat message is one row, got {len(rows)}")
         buffer = _scratch.of(self.max_size)
