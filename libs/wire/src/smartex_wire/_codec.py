@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -61,14 +62,21 @@ class Kernels:
     """(program, src, dst) → 1, or a failure; for a flat message or the body of one row."""
     encode_flat: Callable[..., int]
     """(program, row, out) → bytes, or -1 for too little room."""
+    write_row: Callable[..., int]
+    """(program's address, row's address, position) → the position behind: a row with its tag and length, as uint64
+    addresses; the caller has seen to it that `max_size(1)` bytes are free there."""
+    stamp: str
+    """Changes when code with these compiled into it is out of date, for those that cache such code."""
 
 
 def _kernels(layout: Layout, dedicated: bool = False) -> Kernels:
     """Import the kernels, and with them Numba, as late as the first use."""
-    from . import _dedicated
+    from . import _dedicated, _write
     from . import _kernels as made
+    from ._memory import SOURCES
 
-    decode, encode = _dedicated.dedicated(layout) if dedicated else (made.decode, made.encode)
+    general = made.decode, made.encode, _write.write_row
+    decode, encode, write_row = _dedicated.dedicated(layout) if dedicated else general
     return Kernels(
         layout.program,
         decode,
@@ -77,6 +85,8 @@ def _kernels(layout: Layout, dedicated: bool = False) -> Kernels:
         made.max_size,
         made.decode_flat,
         made.encode_flat,
+        write_row,
+        hashlib.sha256(SOURCES.encode() + layout.program.tobytes()).hexdigest(),
     )
 
 

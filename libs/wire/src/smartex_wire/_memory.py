@@ -34,7 +34,7 @@ def _sources() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-_SOURCES = _sources()
+SOURCES = _sources()
 _INTERPRETED = bool(vars(config)["DISABLE_JIT"])
 
 
@@ -53,7 +53,7 @@ def kernel(function: Function, *, cached: bool = True, key: str = "") -> Functio
         function.__qualname__ = f"{function.__qualname__}.{key}"
     compiled: Any = njit(cache=cached, error_model="numpy")(function)
     if cached:
-        compiled._cache._cache_file._source_stamp = _SOURCES
+        compiled._cache._cache_file._source_stamp = SOURCES
     if cached and key:
         compiled._cache._index_key = lambda signature, codegen: (signature, codegen.magic_tuple(), key)
     return compiled  # type: ignore[no-any-return]
