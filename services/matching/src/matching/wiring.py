@@ -231,6 +231,7 @@ class Pod:
         """Recover the market and begin to serve. What was started is stopped again if a part fails."""
         async with AsyncExitStack() as undo:
             await asyncio.to_thread(warm_up)
+            undo.push_async_callback(self.prefault.stop)
             await self._recover()
             parts: list[Any] = [
                 self.sequencer,
@@ -246,11 +247,6 @@ class Pod:
             for part in parts:
                 await part.start()
                 undo.push_async_callback(part.stop)
-            if self.settings.prefault:
-                self.prefault.start(
-                    [*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()]
-                )
-                undo.push_async_callback(self.prefault.stop)
             self._running = undo.pop_all()
         self._started = True
 
@@ -273,6 +269,8 @@ class Pod:
             self.market_data.on_applied(part.offset, part.first_sequence, part.time_ns, part.events)
 
         self.replica.become(await asyncio.to_thread(restored))
+        if self.settings.prefault:
+            self.prefault.start([*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()])
         await self.market_data.recall(self.bus, self.settings.shard, self.replica.core.sequence)
         await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
 
