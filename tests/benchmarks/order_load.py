@@ -16,8 +16,8 @@ import smartex_wire
 from smartex.matching.v1 import order_entry_pb2, types_pb2
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CANCEL, COMMAND_KIND_PLACE
 
-REQUESTS = smartex_wire.codec(order_entry_pb2.TradeRequest, ignore=("open",))
-REPORTS = smartex_wire.codec(order_entry_pb2.TradeResponse, ignore=("opened",))
+REQUESTS = smartex_wire.codec(order_entry_pb2.TradeRequest, ignore=("open",), dedicated=True)
+REPORTS = smartex_wire.codec(order_entry_pb2.TradeResponse, ignore=("opened",), dedicated=True)
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 

@@ -67,6 +67,7 @@ def make_schema(
     row: list[tuple[int, int]],
     header: list[tuple[int, int]] | None = None,
     rows_number: int = 1,
+    dedicated: bool = False,
 ) -> Schema:
     """Fields are (number, type); they are named f<number>."""
     file = FileDescriptorProto(name=f"schema{next(_numbers)}.proto", package="p", syntax="proto3")
@@ -85,9 +86,8 @@ def make_schema(
     pool = DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     envelope = GetMessageClass(pool.FindMessageTypeByName("p.Rows"))
-    return Schema(
-        envelope, GetMessageClass(pool.FindMessageTypeByName("p.Row")), smartex_wire.codec(envelope)
-    )
+    codec = smartex_wire.codec(envelope, dedicated=dedicated)
+    return Schema(envelope, GetMessageClass(pool.FindMessageTypeByName("p.Row")), codec)
 
 
 ALL_TYPES: list[Any] = [
@@ -120,11 +120,11 @@ def build() -> Any:
     return make_schema
 
 
-@pytest.fixture(scope="session")
-def every() -> Schema:
+@pytest.fixture(scope="session", params=["general", "dedicated"])
+def every(request: pytest.FixtureRequest) -> Schema:
     """A row of every type, and of numbers 16, 2047, 2048 and the largest; a header around the rows."""
     row = list(enumerate(ALL_TYPES, start=1))
     row += [(16, F.TYPE_INT64), (2047, F.TYPE_UINT32), (2048, F.TYPE_INT32), (536_870_911, F.TYPE_BOOL)]
     header: list[tuple[int, int]] = [(2, F.TYPE_UINT32), (3, F.TYPE_SFIXED64)]
     header += [(40, F.TYPE_ENUM), (5000, F.TYPE_SINT32)]
-    return make_schema(row, header, rows_number=17)
+    return make_schema(row, header, rows_number=17, dedicated=request.param == "dedicated")

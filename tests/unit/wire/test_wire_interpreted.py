@@ -76,3 +76,47 @@ def test_the_cache_serves_the_next_process_until_any_source_changes(tmp_path: Pa
     helper = copy / "_read.py"
     helper.write_text(helper.read_text() + "\n# changed\n")
     assert warm() == "0 1"
+
+
+DEDICATED = """
+import sys
+import smartex_wire
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+from google.protobuf.descriptor_pb2 import FileDescriptorProto as File
+from google.protobuf.descriptor_pool import DescriptorPool
+
+for number in map(int, sys.argv[1:]):
+    file, types = File(name=f"{number}.proto", package="p", syntax="proto3"), FieldDescriptorProto
+    row, rows = file.message_type.add(name="Row"), file.message_type.add(name="Rows")
+    row.field.add(name="a", number=number, type=types.TYPE_INT64, label=types.LABEL_OPTIONAL)
+    rows.field.add(
+        name="rows", number=1, type=types.TYPE_MESSAGE, label=types.LABEL_REPEATED, type_name=".p.Row"
+    )
+    pool = DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    codec = smartex_wire.codec(pool.FindMessageTypeByName("p.Rows"), dedicated=True)
+    data = bytes((10, 2, number << 3, 5))
+    _, found = codec.decode(data)
+    print(found["a"].tolist(), codec.encode(found) == data)
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_dedicated_kernels_from_the_cache_are_not_taken_for_one_another(tmp_path: Path) -> None:
+    """Each was compiled as the first of its process, so only what their names say tells them apart."""
+
+    def run(*numbers: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", DEDICATED, *map(str, numbers)],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    good = "[5] True\n"
+    assert run(1) == run(2) == good
+    assert run(1, 2) == run(2, 1) == good + good

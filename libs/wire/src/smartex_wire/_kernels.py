@@ -7,12 +7,13 @@ take a failure apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ._errors import Reason
-from ._layout import Head
+from ._layout import LENGTHS, Head
 from ._memory import I64, U64, kernel
 from ._read import (
     ROWS,
@@ -37,8 +38,7 @@ Words = np.ndarray[Any, Any]
 Bytes = np.ndarray[Any, Any]
 
 _0 = U64(0)
-_LENGTHS = U64(10)
-"""Tag and length of a row take 5 bytes each at most."""
+_LENGTHS = U64(LENGTHS)
 _ROW_BYTES, _HEADER_BYTES = U64(Head.ROW_BYTES), U64(Head.HEADER_BYTES)
 _ROW_MAX, _HEADER_MAX = U64(Head.ROW_MAX), U64(Head.HEADER_MAX)
 _ENVELOPE, _ROWS_TAG = U64(Head.ENVELOPE_DISPATCH), U64(Head.ROWS_TAG)
@@ -64,42 +64,46 @@ def _relative(step: Step, origin: Address) -> int:
     return ~(~step - I64(origin << U64(8)))
 
 
-@kernel
-def decode(program: Words, src: Bytes, dst: Bytes, header: Bytes) -> int:
-    """Read an envelope: rows into `dst` from the start, scalars into `header` (nowhere, if that is empty).
+def decoder(read_row: Callable[..., int], key: str) -> Callable[..., int]:
+    """Make `decode` with a reader of rows."""
 
-    Returns the number of rows, or a failure; `dst` then holds rows that mean nothing.
-    """
-    table, origin = U64(program.ctypes.data), U64(src.ctypes.data)
-    row, scalars = U64(dst.ctypes.data), U64(header.ctypes.data)
-    row_bytes = slot(table, _ROW_BYTES)
-    dispatch = table + slot(table, _ENVELOPE) * U64(8)
-    dense, sparse = slot(table, _ENVELOPE + U64(1)), slot(table, _ENVELOPE + U64(2))
-    position, stop, first, end = origin, origin + U64(len(src)), row, row + U64(len(dst))
-    has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
-    if has_header:
-        clear(scalars, slot(table, _HEADER_BYTES))
-    while position < stop:
-        start = position
-        tag, position = read_tag(start, stop)
-        if position == _0:
-            return _relative(bad_tag(start, stop), origin)
-        operation = operation_of(dispatch, dense, sparse, tag)
-        if operation == ROWS:
-            after = skip_bytes(position, stop)
-            if after >= 0 and end - row < row_bytes:
-                after = failure(start, _TOO_MANY_ROWS)
-            if after >= 0:
-                after = read_row(table, body_of(position, stop), U64(after), 1, row)
-                row += row_bytes
-        elif operation != UNKNOWN and has_header:
-            after = read_field(operation, scalars, position, stop)
-        else:
-            after = skip(tag, position, stop, 0)
-        if after < 0:
-            return _relative(after, origin)
-        position = U64(after)
-    return I64((row - first) // row_bytes)
+    def decode(program: Words, src: Bytes, dst: Bytes, header: Bytes) -> int:
+        """Read an envelope: rows into `dst` from the start, scalars into `header` (nowhere, if that is empty).
+
+        Returns the number of rows, or a failure; `dst` then holds rows that mean nothing.
+        """
+        table, origin = U64(program.ctypes.data), U64(src.ctypes.data)
+        row, scalars = U64(dst.ctypes.data), U64(header.ctypes.data)
+        row_bytes = slot(table, _ROW_BYTES)
+        dispatch = table + slot(table, _ENVELOPE) * U64(8)
+        dense, sparse = slot(table, _ENVELOPE + U64(1)), slot(table, _ENVELOPE + U64(2))
+        position, stop, first, end = origin, origin + U64(len(src)), row, row + U64(len(dst))
+        has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
+        if has_header:
+            clear(scalars, slot(table, _HEADER_BYTES))
+        while position < stop:
+            start = position
+            tag, position = read_tag(start, stop)
+            if position == _0:
+                return _relative(bad_tag(start, stop), origin)
+            operation = operation_of(dispatch, dense, sparse, tag)
+            if operation == ROWS:
+                after = skip_bytes(position, stop)
+                if after >= 0 and end - row < row_bytes:
+                    after = failure(start, _TOO_MANY_ROWS)
+                if after >= 0:
+                    after = read_row(table, body_of(position, stop), U64(after), 1, row)
+                    row += row_bytes
+            elif operation != UNKNOWN and has_header:
+                after = read_field(operation, scalars, position, stop)
+            else:
+                after = skip(tag, position, stop, 0)
+            if after < 0:
+                return _relative(after, origin)
+            position = U64(after)
+        return I64((row - first) // row_bytes)
+
+    return kernel(decode, key=key)
 
 
 @kernel
@@ -138,32 +142,36 @@ def max_size(program: Words, rows: int) -> int:
     return I64(program[_HEADER_MAX]) + rows * I64(program[_ROW_MAX] + _LENGTHS)
 
 
-@kernel
-def encode(program: Words, rows: Bytes, header: Bytes, out: Bytes) -> int:
-    """Write an envelope of the rows and the scalars of `header` (none, if that is empty) into `out`.
+def encoder(write_row: Callable[..., int], key: str) -> Callable[..., int]:
+    """Make `encode` with a writer of rows."""
 
-    Returns its length, or -1 if `out` may lack the room: `max_size` bytes are always enough.
-    """
-    table = U64(program.ctypes.data)
-    row, scalars = U64(rows.ctypes.data), U64(header.ctypes.data)
-    origin = U64(out.ctypes.data)
-    row_bytes, row_max = slot(table, _ROW_BYTES), slot(table, _ROW_MAX) + _LENGTHS
-    header_max = slot(table, _HEADER_MAX)
-    position, last = origin, row + U64(len(rows))
-    has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
-    if U64(len(out)) < header_max:
-        return -1
-    if has_header:
-        position = write_fields(table, _BEFORE, scalars, position)
-    end = position + U64(len(out)) - header_max  # for rows: the room of the header stays reserved
-    while last - row >= row_bytes:
-        if end - position < row_max:
+    def encode(program: Words, rows: Bytes, header: Bytes, out: Bytes) -> int:
+        """Write an envelope of the rows and the scalars of `header` (none, if that is empty) into `out`.
+
+        Returns its length, or -1 if `out` may lack the room: `max_size` bytes are always enough.
+        """
+        table = U64(program.ctypes.data)
+        row, scalars = U64(rows.ctypes.data), U64(header.ctypes.data)
+        origin = U64(out.ctypes.data)
+        row_bytes, row_max = slot(table, _ROW_BYTES), slot(table, _ROW_MAX) + _LENGTHS
+        header_max = slot(table, _HEADER_MAX)
+        position, last = origin, row + U64(len(rows))
+        has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
+        if U64(len(out)) < header_max:
             return -1
-        position = write_row(table, row, position)
-        row += row_bytes
-    if has_header:
-        position = write_fields(table, _AFTER, scalars, position)
-    return I64(position - origin)
+        if has_header:
+            position = write_fields(table, _BEFORE, scalars, position)
+        end = position + U64(len(out)) - header_max  # for rows: the room of the header stays reserved
+        while last - row >= row_bytes:
+            if end - position < row_max:
+                return -1
+            position = write_row(table, row, position)
+            row += row_bytes
+        if has_header:
+            position = write_fields(table, _AFTER, scalars, position)
+        return I64(position - origin)
+
+    return kernel(encode, key=key)
 
 
 @kernel
@@ -174,3 +182,9 @@ def encode_flat(program: Words, row: Bytes, out: Bytes) -> int:
     origin = U64(out.ctypes.data)
     end = write_fields(U64(program.ctypes.data), _ROW, U64(row.ctypes.data), origin)
     return I64(end - origin)
+
+
+decode = decoder(read_row, "any")
+"""For every message: what to do stands in the program."""
+encode = encoder(write_row, "any")
+"""Likewise."""

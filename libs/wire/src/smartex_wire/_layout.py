@@ -26,6 +26,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 KIND_BITS = 4
 DENSE_TAGS = 1 << 14
 """Tags below this, those of field numbers up to 2047, are found by index."""
+LENGTHS = 10
+"""Tag and length of a row take 5 bytes each at most."""
 WORD = 8
 """Rows are whole 8-byte words, so that a kernel can see them as any of the field widths."""
 
@@ -103,6 +105,16 @@ class Layout:
     row_dtype: np.dtype[np.void]
     header_dtype: np.dtype[np.void]
     program: np.ndarray[Any, np.dtype[np.uint64]]
+
+    @property
+    def header_room(self) -> int:
+        """Bytes that the envelope's fields take at most."""
+        return int(self.program[Head.HEADER_MAX])
+
+    @property
+    def row_room(self) -> int:
+        """Bytes that a row takes at most, with its tag and length."""
+        return int(self.program[Head.ROW_MAX]) + LENGTHS
 
 
 def envelope_layout(descriptor: Descriptor, ignore: Collection[str] = ()) -> Layout:

@@ -34,20 +34,28 @@ def _sources() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-_SOURCES = _sources()
+SOURCES = _sources()
 _INTERPRETED = bool(vars(config)["DISABLE_JIT"])
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Function, *, cached: bool = True, key: str = "") -> Function:
     """Compile at the first call, or take the result from the disk.
 
     Numba renews a cached function when its own file changes, but not when the file of a function that it
-    calls does. So what says that a cached result is fresh is all sources of the package.
+    calls does. So what says that a cached result is fresh is all sources of the package. It also cannot tell
+    one closure from another over other functions, on the disk or, once loaded, in memory, where machine code goes
+    by the function's name: `key` does, and becomes part of the name. Without `cached` it is only compiled into
+    kernels that call it.
     """
     if _INTERPRETED:
         return function
-    compiled: Any = njit(cache=True, error_model="numpy")(function)
-    compiled._cache._cache_file._source_stamp = _SOURCES
+    if key:
+        function.__qualname__ = f"{function.__qualname__}.{key}"
+    compiled: Any = njit(cache=cached, error_model="numpy")(function)
+    if cached:
+        compiled._cache._cache_file._source_stamp = SOURCES
+    if cached and key:
+        compiled._cache._index_key = lambda signature, codegen: (signature, codegen.magic_tuple(), key)
     return compiled  # type: ignore[no-any-return]
 
 

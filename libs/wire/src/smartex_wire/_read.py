@@ -54,7 +54,7 @@ def slot(program: Address, index: int) -> int:
 
 
 @kernel
-def _read_varint(position: Address, stop: Address) -> tuple[int, Address]:
+def read_varint(position: Address, stop: Address) -> tuple[int, Address]:
     """Up to 10 bytes; what does not fit 64 bits falls off, as in the runtime."""
     if position < stop:
         first = peek8(position)
@@ -142,7 +142,7 @@ def _skip_fixed(position: Address, stop: Address, size: int) -> Step:
 def _skip_value(wire_type: int, position: Address, stop: Address) -> Step:
     """Behind a value of an unknown field that is not a group."""
     if wire_type == _0:
-        _, after = _read_varint(position, stop)
+        _, after = read_varint(position, stop)
         if after == _NONE:
             return _why(position, stop, _10, _BAD_VARINT)
         return I64(after)
@@ -225,15 +225,15 @@ def read_field(operation: int, row: Address, position: Address, stop: Address) -
             return failure(position, _TRUNCATED)
         poke32(target, peek32(position))
         return I64(position + _4)
-    value, after = _read_varint(position, stop)
+    value, after = read_varint(position, stop)
     if after == _NONE:
         return _why(position, stop, _10, _BAD_VARINT)
-    _put(kind, target, value)
+    put(kind, target, value)
     return I64(after)
 
 
 @kernel
-def _put(kind: int, target: Address, value: int) -> None:
+def put(kind: int, target: Address, value: int) -> None:
     """Store a varint, cut to its field's width."""
     if kind == _INT64:
         poke64(target, value)
@@ -267,8 +267,14 @@ def clear(target: Address, size: int) -> None:
 
 @kernel
 def read_row(program: Address, position: Address, stop: Address, depth: int, row: Address) -> Step:
-    """Read the fields between `position` and `stop` into a cleared row; `stop` or a failure."""
+    """Clear the row and read the fields between `position` and `stop` into it; `stop` or a failure."""
     clear(row, slot(program, _ROW_BYTES))
+    return read_fields(program, position, stop, depth, row)
+
+
+@kernel
+def read_fields(program: Address, position: Address, stop: Address, depth: int, row: Address) -> Step:
+    """Read the fields between `position` and `stop`, in any order, into the row; `stop` or a failure."""
     dispatch = program + slot(program, _ROW_TABLE) * _WORD
     dense, sparse = slot(program, _ROW_TABLE + _1), slot(program, _ROW_TABLE + _2)
     while position < stop:

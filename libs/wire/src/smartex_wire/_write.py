@@ -23,7 +23,7 @@ _ROWS_TAG, _ROW = U64(Head.ROWS_TAG), U64(Head.ROW)
 
 
 @kernel
-def _write_varint(position: Address, value: int) -> Address:
+def write_varint(position: Address, value: int) -> Address:
     while value >= _X80:
         poke8(position, value & _X7F | _X80)
         position += _1
@@ -33,7 +33,7 @@ def _write_varint(position: Address, value: int) -> Address:
 
 
 @kernel
-def _value_of(kind: int, source: Address) -> int:
+def value_of(kind: int, source: Address) -> int:
     """A field as the bits that go to the wire; zero is not written."""
     if kind == _INT64:
         return peek64(source)
@@ -62,10 +62,10 @@ def write_fields(program: Address, part: int, row: Address, position: Address) -
         operation, tag = slot(program, step), slot(program, step + _1)
         step += _2
         kind = operation & _KIND_MASK
-        value = _value_of(kind, row + (operation >> _KIND_BITS))
+        value = value_of(kind, row + (operation >> _KIND_BITS))
         if value == _0:
             continue
-        position = _write_varint(position, tag)
+        position = write_varint(position, tag)
         if kind == _FIXED64:
             poke64(position, value)
             position += _8
@@ -73,21 +73,26 @@ def write_fields(program: Address, part: int, row: Address, position: Address) -
             poke32(position, value)
             position += _4
         else:
-            position = _write_varint(position, value)
+            position = write_varint(position, value)
     return position
 
 
 @kernel
 def write_row(program: Address, row: Address, position: Address) -> Address:
     """Write tag, length and fields of a row."""
-    position = _write_varint(position, slot(program, _ROWS_TAG))
+    position = write_varint(position, slot(program, _ROWS_TAG))
     body = position + _1
-    end = write_fields(program, _ROW, row, body)
+    return write_length(body, write_fields(program, _ROW, row, body))
+
+
+@kernel
+def write_length(body: Address, end: Address) -> Address:
+    """Write the length of a body to the byte left for it; the position behind the body."""
     length = end - body
     if length < _X80:
-        poke8(position, length)
+        poke8(body - _1, length)
         return end
-    return _widen(position, body, end)
+    return _widen(body - _1, body, end)
 
 
 @kernel
@@ -100,5 +105,5 @@ def _widen(position: Address, body: Address, end: Address) -> Address:
     while at > body:
         at -= _1
         poke8(at + extra, peek8(at))
-    _write_varint(position, end - body)
+    write_varint(position, end - body)
     return end + extra

@@ -1,4 +1,4 @@
-"""Makes a snapshot beside the running pod, and checks the pod by the way: `python -m matching.auditor`.
+"""Makes a snapshot beside the running pod, and checks the pod by the way: `python -m matching.beside matching.auditor`.
 
 It starts from the last snapshot, replays the log with a core of its own up to a checkpoint, and compares the hash
 with that of the pod. Only a state that two processes agree upon is saved. The pod never pauses for it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +30,6 @@ _log = structlog.get_logger("matching.auditor")
 
 DISAGREES: Final = 3
 _LOOK_SECONDS = 2.0
-_NICENESS = 10
 _ANY_SEQUENCE = 2**62
 
 
@@ -113,7 +111,10 @@ class Auditing:
     async def _audit(self, checkpoint: Checkpoint) -> None:
         task = asdict(self._template) | {"offset": checkpoint.offset, "state_hash": checkpoint.own}
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "matching.auditor", stdin=asyncio.subprocess.PIPE, start_new_session=True
+            sys.executable,
+            *("-m", "matching.beside", "matching.auditor"),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         await self._process.communicate(json.dumps(task).encode())
         code = self._process.returncode
@@ -131,8 +132,6 @@ class Auditing:
 def main() -> int:
     """Do what standard input says."""
     configure(service="matching-auditor", level="info", form="auto")
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
     return asyncio.run(audit(Audit(**json.loads(sys.stdin.read()))))
 
 

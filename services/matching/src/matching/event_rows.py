@@ -8,7 +8,7 @@ from smartex.matching.v1.log_pb2 import EventBatch
 
 from matching.sources import Rows
 
-EVENTS = smartex_wire.codec(EventBatch)
+EVENTS = smartex_wire.codec(EventBatch, dedicated=True)
 """Bytes of a record of the event log ⇄ its rows."""
 EVENT = EVENTS.row_dtype
 """One event; the dtype is that of the core."""

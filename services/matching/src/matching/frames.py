@@ -8,9 +8,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import smartex_wire
-from smartex.matching.v1.log_pb2 import CommandFrame, EventBatch, InstrumentDefinition
+from smartex.matching.v1.log_pb2 import CommandFrame, InstrumentDefinition
 
-from matching.domain import COMMAND
+from matching.domain import COMMAND, EVENT
+from matching.event_rows import EVENTS
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
@@ -24,8 +25,8 @@ COMMANDS_TOPIC: Final = "matching.commands.v1"
 EVENTS_TOPIC: Final = "matching.events.v1"
 CHECKPOINTS_TOPIC: Final = "matching.checkpoints.v1"
 
-COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",))
-EVENT_CODEC = smartex_wire.codec(EventBatch)
+COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",), dedicated=True)
+EVENT_CODEC = EVENTS
 NO_COMMANDS: Rows = np.zeros(0, COMMAND)
 
 
@@ -105,3 +106,6 @@ def one_command(**fields: int) -> Rows:
 def warm_up() -> None:
     """Compile the kernels of the wire, or load them from the cache."""
     smartex_wire.warm_up()
+    decode_frame(Frame(0, 0, 0, NO_COMMANDS).encode())
+    for _, _, value in encode_events(0, 0, 1, 0, np.zeros(1, EVENT)):
+        EVENT_CODEC.decode(value)

@@ -10,14 +10,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from smartex_chassis import Overloaded, SmartexError, gauge
 
-from matching.reports import REPORT_CODEC, Owners, route
+from matching.reports import Owners, messages
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 Kept: TypeAlias = tuple[int, int, Rows]
 """First sequence, time of the market, events of one frame."""
 
 _streams = gauge("matching_trade_streams_subscribers", "Trade streams being served")
-REPORTS_PER_MESSAGE = 8192
 _JOINED_BYTES = 1 << 20
 
 
@@ -100,11 +99,9 @@ class ReportHub:
         if not len(events):
             return
         self._keep((first_sequence, time_ns, events))
-        for account_id, reports in route(self._owners, first_sequence, time_ns, events):
-            messages = encode(reports)
+        for account_id, message in messages(self._owners, first_sequence, time_ns, events):
             for outlet in self._outlets[account_id]:
-                for message in messages:
-                    outlet.push(message)
+                outlet.push(message)
 
     def _keep(self, kept: Kept) -> None:
         self._kept.append(kept)
@@ -141,11 +138,3 @@ class ReportHub:
             del self._outlets[outlet.account_id]
             self._owners = Owners.of(tuple(self._outlets))
         _streams.dec()
-
-
-def encode(reports: Rows) -> list[bytes]:
-    """Reports as messages of a size that every client takes."""
-    if len(reports) <= REPORTS_PER_MESSAGE:
-        return [REPORT_CODEC.encode(reports)] if len(reports) else []
-    starts = range(0, len(reports), REPORTS_PER_MESSAGE)
-    return [REPORT_CODEC.encode(reports[start : start + REPORTS_PER_MESSAGE]) for start in starts]

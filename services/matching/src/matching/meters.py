@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+from numba import njit
 from smartex.matching.v1.log_pb2 import EventKind
 from smartex.matching.v1.types_pb2 import Reason
 from smartex_chassis import counter
+
+from matching.domain import EVENT
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
@@ -23,20 +26,46 @@ for _kind in (
     _REFUSALS[int(_kind)] = True
 
 
+_TRADE = int(EventKind.EVENT_KIND_TRADE)
+
+
+def _tally(events: Any, refusals: Any, reasons: Any) -> tuple[int, int]:
+    """Trades and refusals of a frame; `reasons` counts the latter by reason."""
+    trades = refused = 0
+    for place in range(len(events)):
+        event = events[place]
+        if event.kind == _TRADE:
+            trades += 1
+        elif refusals[event.kind]:
+            refused += 1
+            reasons[event.reason] += 1
+    return trades, refused
+
+
+# Compiled: NumPy would walk the large records once for every question.
+_kernel: Any = njit(cache=True, nogil=True, error_model="numpy")(_tally)
+
+
 class EventMeters:
     """A listener that counts."""
 
+    def __init__(self) -> None:
+        self._reasons = np.zeros(256, np.int64)
+
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
         """Count the events of a frame."""
-        if not len(events):
-            return
-        kinds = events["kind"]
-        _trades.inc(int(np.count_nonzero(kinds == EventKind.EVENT_KIND_TRADE)))
-        refused = _REFUSALS[kinds]
-        if refused.any():
-            counts = np.bincount(events["reason"][refused], minlength=1)
-            for reason in counts.nonzero()[0].tolist():
-                _refused.labels(_name(reason)).inc(int(counts[reason]))
+        trades, refused = _kernel(events, _REFUSALS, self._reasons)
+        if trades:
+            _trades.inc(trades)
+        if refused:
+            for reason in self._reasons.nonzero()[0].tolist():
+                _refused.labels(_name(reason)).inc(int(self._reasons[reason]))
+            self._reasons[:] = 0
+
+
+def warm_up() -> None:
+    """Compile the kernel, or load it from the cache."""
+    _kernel(np.zeros(1, EVENT), _REFUSALS, np.zeros(256, np.int64))
 
 
 def _name(reason: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -18,9 +20,13 @@ from matching.domain import EVENT
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
-REPORT_CODEC = smartex_wire.codec(TradeResponse, ignore=("opened",))
+REPORT_CODEC = smartex_wire.codec(TradeResponse, ignore=("opened",), dedicated=True)
 REPORT = REPORT_CODEC.row_dtype
-_NAMES = REPORT.names or ()
+EVENTS_PER_MESSAGE: Final = 4096
+"""Most events whose reports to an account go into one message; a trade with oneself makes two."""
+_KERNELS = REPORT_CODEC.kernels
+_write_row = _KERNELS.write_row
+_ROW_ROOM: Final = REPORT_CODEC.max_size(1)
 
 _ACCEPTED, _REJECTED = int(EventKind.EVENT_KIND_ACCEPTED), int(EventKind.EVENT_KIND_REJECTED)
 _TRADE, _REPEATED = int(EventKind.EVENT_KIND_TRADE), int(EventKind.EVENT_KIND_REPEATED)
@@ -124,50 +130,73 @@ def _fill(event: Any, maker: bool, sequence: int, time_ns: int, report: Any) -> 
 
 
 @_compiled
-def _route(
+def _make_room(events: Any, keys: Any, slots: Any, plain: Any, room: int, begins: Any) -> int:
+    """Where each account's reports may begin if a report takes `room` bytes at most; the bytes of all together."""
+    for place in range(len(events)):
+        event = events[place]
+        if event.kind == _TRADE:
+            slot = _slot_of(event.counter_account_id, keys, slots)
+            if slot >= 0:
+                begins[slot] += room
+        elif _kind_of(event, plain) == 0:
+            continue
+        slot = _slot_of(event.account_id, keys, slots)
+        if slot >= 0:
+            begins[slot] += room
+    total = 0
+    for slot in range(len(begins)):
+        total, begins[slot] = total + begins[slot], total
+    return total
+
+
+def _with_wire(kernel: Any) -> Any:
+    """Compile again when the wire has changed, which is compiled into this too; Numba looks at this file only."""
+    if cache := getattr(kernel, "_cache", None):
+        source = Path(__file__).read_bytes() + _KERNELS.stamp.encode()
+        cache._cache_file._source_stamp = hashlib.sha256(source).hexdigest()
+    return kernel
+
+
+@_with_wire
+@_compiled
+def _write(
     events: Any,
     first: int,
     time_ns: int,
     keys: Any,
     slots: Any,
     plain: Any,
+    program: Any,
+    scratch: Any,
     out: Any,
-    owners: Any,
-    counts: Any,
-) -> int:
-    """Write the reports of all accounts in the table, in the order of events; returns how many."""
-    made = 0
+    ends: Any,
+) -> None:
+    """Write each report behind those that its owner has: `ends` are the places in `out`, and move on.
+
+    From events to bytes in one pass: reports as an array, sorted by owner, would be written and read three times.
+    """
+    table, row, origin = (
+        np.uint64(program.ctypes.data),
+        np.uint64(scratch.ctypes.data),
+        np.uint64(out.ctypes.data),
+    )
+    report = scratch[0]
     for place in range(len(events)):
         event = events[place]
-        if event.kind == _TRADE:
-            for maker in range(2):
-                account = event.counter_account_id if maker else event.account_id
-                slot = _slot_of(account, keys, slots)
-                if slot >= 0:
-                    _fill(event, maker == 1, first + place, time_ns, out[made])
-                    owners[made] = slot
-                    counts[slot] += 1
-                    made += 1
-            continue
-        kind = _kind_of(event, plain)
+        trade = event.kind == _TRADE
+        kind = _R_FILLED if trade else _kind_of(event, plain)
         if kind == 0:
             continue
-        slot = _slot_of(event.account_id, keys, slots)
-        if slot >= 0:
-            _report(event, kind, first + place, time_ns, out[made])
-            owners[made] = slot
-            counts[slot] += 1
-            made += 1
-    return made
-
-
-@_compiled
-def _group(reports: Any, owners: Any, starts: Any, out: Any) -> None:
-    """Bring the reports of each owner together, each owner's in order; `starts` is used up."""
-    for place in range(len(owners)):
-        slot = owners[place]
-        out[starts[slot]] = reports[place]
-        starts[slot] += 1
+        for maker in range(2 if trade else 1):
+            slot = _slot_of(event.counter_account_id if maker else event.account_id, keys, slots)
+            if slot < 0:
+                continue
+            if trade:
+                _fill(event, maker == 1, first + place, time_ns, report)
+            else:
+                _report(event, kind, first + place, time_ns, report)
+            end = _write_row(table, row, origin + np.uint64(ends[slot]))
+            ends[slot] = np.int64(end - origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,37 +222,37 @@ class Owners:
         return cls(tuple(accounts), keys, slots)
 
 
-def route(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -> list[tuple[int, Rows]]:
-    """The reports of each account that has any: (account, its reports in order)."""
-    if not owners.accounts or not len(events):
+def messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -> list[tuple[int, bytes]]:
+    """The reports of each account that has any, as TradeResponses of a size that every client takes, in order."""
+    if not owners.accounts:
         return []
-    found = np.empty(2 * len(events), REPORT)
-    whose = np.empty(2 * len(events), np.int64)
-    counts = np.zeros(len(owners.accounts), np.int64)
-    made = _route(events, first_sequence, time_ns, owners.keys, owners.slots, _PLAIN, found, whose, counts)
-    if not made:
-        return []
-    with_reports = counts.nonzero()[0].tolist()
-    if len(with_reports) == 1:
-        return [(owners.accounts[with_reports[0]], found[:made])]
-    ends = np.cumsum(counts)
-    grouped = np.empty(made, REPORT)
-    _group(found[:made], whose[:made], ends - counts, grouped)
+    parts = range(0, len(events), EVENTS_PER_MESSAGE)
     return [
-        (owners.accounts[slot], grouped[int(ends[slot] - counts[slot]) : int(ends[slot])])
-        for slot in with_reports
+        message
+        for start in parts
+        for message in _messages(
+            owners, first_sequence + start, time_ns, events[start : start + EVENTS_PER_MESSAGE]
+        )
     ]
 
 
-def reports_of(account_id: int, first_sequence: int, time_ns: int, events: Rows) -> Rows:
+def _messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -> list[tuple[int, bytes]]:
+    keys, slots = owners.keys, owners.slots
+    begins = np.zeros(len(owners.accounts), np.int64)
+    size = _make_room(events, keys, slots, _PLAIN, _ROW_ROOM, begins)
+    if not size:
+        return []
+    out, scratch, ends = np.empty(size, np.uint8), np.empty(1, REPORT), begins.copy()
+    _write(events, first_sequence, time_ns, keys, slots, _PLAIN, _KERNELS.program, scratch, out, ends)
+    return [
+        (owners.accounts[slot], out[begins[slot] : ends[slot]].tobytes())
+        for slot in (ends > begins).nonzero()[0].tolist()
+    ]
+
+
+def messages_of(account_id: int, first_sequence: int, time_ns: int, events: Rows) -> list[bytes]:
     """The reports of one account."""
-    found = route(Owners.of((account_id,)), first_sequence, time_ns, events)
-    return found[0][1] if found else np.empty(0, REPORT)
-
-
-def to_message(report: Any) -> types.Report:
-    """One report row as a message."""
-    return types.Report(**dict(zip(_NAMES, report.item(), strict=True)))
+    return [message for _, message in messages(Owners.of((account_id,)), first_sequence, time_ns, events)]
 
 
 def warm_up() -> None:
@@ -231,4 +260,4 @@ def warm_up() -> None:
     events = np.zeros(2, EVENT)
     events["kind"] = _ACCEPTED
     events["account_id"] = (1, 2)
-    route(Owners.of((1, 2)), 1, 0, events)
+    messages(Owners.of((1, 2)), 1, 0, events)

@@ -78,6 +78,10 @@ class MatchingSettings(Settings):
     max_streams_per_account: int = Field(
         default=16, ge=1, description="Trade streams of one account at a time"
     )
+    prefault: bool = Field(
+        default=True,
+        description="take the memory of the idempotency window (100 bytes an outcome) at the start, not order by order",
+    )
     kept_events: int = Field(
         default=200_000, ge=1, description="recent events in memory for streams that resume (168 bytes each)"
     )

@@ -17,7 +17,7 @@ from smartex_bus import Bus, KafkaSettings, Topic, open_bus
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database, StoreError
 
-from matching import domain, frames, history, lease, marketdata, reports
+from matching import domain, frames, history, lease, marketdata, meters, reports
 from matching.api import account, order_entry, trade_commands, venue
 from matching.api.account import AccountApi
 from matching.api.order_entry import OrderEntryApi
@@ -30,6 +30,7 @@ from matching.hub import ReportHub
 from matching.lease import Lease
 from matching.limits import TokenBuckets
 from matching.meters import EventMeters
+from matching.prefault import Prefault
 from matching.publisher import Publisher, published_sequence
 from matching.recovery import replay, restore
 from matching.replica import Applied, LiveInstruments, Replica
@@ -78,6 +79,7 @@ def warm_up() -> None:
     domain.warm_up()
     frames.warm_up()
     reports.warm_up()
+    meters.warm_up()
     trade_commands.warm_up()
     marketdata.warm_up()
 
@@ -125,6 +127,7 @@ class Pod:
         )
         self.sessions = Sessions(self.sequencer)
         self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, clock)
+        self.prefault = Prefault()
         self.history = (
             history.build(
                 database=database,
@@ -228,6 +231,7 @@ class Pod:
         """Recover the market and begin to serve. What was started is stopped again if a part fails."""
         async with AsyncExitStack() as undo:
             await asyncio.to_thread(warm_up)
+            undo.push_async_callback(self.prefault.stop)
             await self._recover()
             parts: list[Any] = [
                 self.sequencer,
@@ -265,6 +269,8 @@ class Pod:
             self.market_data.on_applied(part.offset, part.first_sequence, part.time_ns, part.events)
 
         self.replica.become(await asyncio.to_thread(restored))
+        if self.settings.prefault:
+            self.prefault.start([*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()])
         await self.market_data.recall(self.bus, self.settings.shard, self.replica.core.sequence)
         await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matching import reports
 from matching.domain import EVENT
-from matching.reports import Owners, reports_of, route, to_message
+from matching.reports import Owners, messages, messages_of
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1.log_pb2 import EventKind
+from smartex.matching.v1.order_entry_pb2 import TradeResponse
 
 PLAIN = {
     EventKind.EVENT_KIND_ACCEPTED: types.REPORT_KIND_ACCEPTED,
@@ -84,6 +87,17 @@ def event_rows(draw: st.DrawFn) -> Any:
     events["side"] = random.integers(1, 3, count)
     events["flags"] = random.integers(0, 8, count)
     events["client_order_id"] = random.integers(-1, 5, count)
+    large = random.integers(0, 2, count) == 1  # rows of more than 127 bytes have a longer length
+    for name in (
+        "order_id",
+        "request_id",
+        "price_ticks",
+        "quantity_lots",
+        "leaves_lots",
+        "required",
+        "available",
+    ):
+        events[name][large] = random.integers(-(2**62), 2**62, int(large.sum()))
     for name in ("account_id", "counter_account_id"):
         events[name] = random.choice(np.array((*ACCOUNTS, 9, 77), np.uint32), count)
     return events
@@ -99,14 +113,29 @@ def test_the_router_says_what_plain_python_says(events: Any) -> None:
         for account, report in plain_reports(event, 1000 + place, 5):
             if account in ACCOUNTS:
                 wanted.setdefault(account, []).append(report)
-    found = {
-        account: [to_message(row) for row in rows]
-        for account, rows in route(Owners.of(ACCOUNTS), 1000, 5, events)
-    }
-    assert found == wanted
+    assert read(messages(Owners.of(ACCOUNTS), 1000, 5, events)) == wanted
     for account in ACCOUNTS:
-        alone = [to_message(row) for row in reports_of(account, 1000, 5, events)]
-        assert alone == wanted.get(account, [])
+        alone = [(account, message) for message in messages_of(account, 1000, 5, events)]
+        assert read(alone).get(account, []) == wanted.get(account, [])
+
+
+def read(found: list[tuple[int, bytes]]) -> dict[int, list[types.Report]]:
+    """The reports of each account in its messages, as the protobuf runtime reads them."""
+    told: dict[int, list[types.Report]] = {}
+    for account, message in found:
+        told.setdefault(account, []).extend(TradeResponse.FromString(message).reports)
+    return told
+
+
+def test_many_reports_come_in_several_messages_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = np.zeros(1000, EVENT)
+    events["kind"], events["account_id"] = EventKind.EVENT_KIND_ACCEPTED, np.arange(1000) % 2 + 1
+    whole = read(messages(Owners.of((1, 2)), 7, 5, events))
+    monkeypatch.setattr(reports, "EVENTS_PER_MESSAGE", 300)
+    parts = messages(Owners.of((1, 2)), 7, 5, events)
+    assert len(parts) == 8
+    assert read(parts) == whole
+    assert [report.sequence for report in whole[2]] == list(range(8, 1007, 2))
 
 
 @given(st.sets(st.integers(1, 2**32 - 1), max_size=300))
@@ -114,4 +143,5 @@ def test_every_account_has_its_slot(accounts: set[int]) -> None:
     owners = Owners.of(sorted(accounts))
     events = np.zeros(len(accounts), EVENT)
     events["kind"], events["account_id"] = 1, sorted(accounts, reverse=True)
-    assert {account: len(rows) for account, rows in route(owners, 1, 0, events)} == dict.fromkeys(accounts, 1)
+    found = read(messages(owners, 1, 0, events))
+    assert {account: len(told) for account, told in found.items()} == dict.fromkeys(accounts, 1)

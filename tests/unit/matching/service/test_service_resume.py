@@ -6,11 +6,17 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from matching import resume
+from matching import frames, resume
 from matching.frames import EVENT_CODEC
 from matching.resume import Past
 from smartex_bus import Bus, StoredRecord
 from smartex_chassis import Unavailable
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    """Compile before the clock runs: what is tested here is patience."""
+    frames.warm_up()
 
 
 class LateLog:

@@ -23,7 +23,7 @@ from matching.domain import COMMAND
 from matching.frames import Rows, one_command
 from matching.limits import TokenBuckets
 from matching.replica import Applied
-from matching.reports import reports_of, to_message
+from matching.reports import messages_of
 from matching.sequencer import Sequencer
 
 SERVICE: Final = "smartex.matching.v1.OrderEntryService"
@@ -130,8 +130,8 @@ class OrderEntryApi:
         first, events = applied.first_sequence, applied.events
         if last:
             first, events = first + len(events) - 1, events[-1:]
-        rows = reports_of(account_id, first, applied.time_ns, events)
-        return [to_message(row) for row in rows]
+        messages = messages_of(account_id, first, applied.time_ns, events)
+        return [report for message in messages for report in pb.TradeResponse.FromString(message).reports]
 
 
 def _following(outcome: Report, reports: list[Report]) -> list[Report]:

@@ -15,7 +15,7 @@ from matching.api.validation import refuse
 from matching.domain import COMMAND
 from matching.frames import MAX_COMMANDS, Rows
 
-REQUEST_CODEC = smartex_wire.codec(TradeRequest, ignore=("open",))
+REQUEST_CODEC = smartex_wire.codec(TradeRequest, ignore=("open",), dedicated=True)
 _PLACE, _LAST = int(COMMAND_KIND_PLACE), int(COMMAND_KIND_MASS_CANCEL)
 _BAD_KIND: Final = 1
 _BAD_SIDE: Final = 2
@@ -73,5 +73,6 @@ def to_commands(message: bytes, account_id: int, session_id: int) -> Rows:
 
 
 def warm_up() -> None:
-    """Compile the kernel, or load it from the cache."""
+    """Compile the kernels, or load them from the cache."""
+    REQUEST_CODEC.decode(b"")
     _kernel(np.zeros(1, REQUEST_CODEC.row_dtype), 1, 0, np.zeros(1, COMMAND))

@@ -18,10 +18,10 @@ from smartex_chassis import InvalidInput, Overloaded, SmartexError, Unavailable,
 
 from matching.api.trade_commands import to_commands
 from matching.api.validation import check_open, own_account, refuse
-from matching.hub import Outlet, ReportHub, encode
+from matching.hub import Outlet, ReportHub
 from matching.limits import TokenBuckets
 from matching.replica import Applied
-from matching.reports import reports_of
+from matching.reports import messages_of
 from matching.resume import Past
 from matching.sequencer import Sequencer
 from matching.sessions import Live, Sessions
@@ -195,7 +195,7 @@ class _Stream:
 
 async def _replay(context: Any, account_id: int, past: AsyncIterator[tuple[int, int, Any]]) -> None:
     async for first_sequence, time_ns, events in past:
-        for message in encode(reports_of(account_id, first_sequence, time_ns, events)):
+        for message in messages_of(account_id, first_sequence, time_ns, events):
             await context.write(message)
 
 

@@ -109,6 +109,10 @@ class Core:
         """Sequence of the first event of the last frame."""
         return self.sequence - self._said + 1
 
+    def filled_by_orders(self) -> list[tuple[int, int]]:
+        """(address, size) of the memory that orders fill round by round: it may be made real before they come."""
+        return self._memory.filled_by_orders(self.settings)
+
     # Counters
 
     def _counter(self, name: str) -> int:

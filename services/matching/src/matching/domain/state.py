@@ -388,6 +388,15 @@ class Memory:
         """The first `count` rows of a table, in place."""
         return np.frombuffer(self._map, dtype, count, self._start + REGIONS[name][0])
 
+    def filled_by_orders(self, settings: CoreSettings) -> list[tuple[int, int]]:
+        """(address, size) of the tables that every order adds to, until the window of outcomes is full."""
+        sizes = {
+            "buckets": 64 << bucket_bits(settings),
+            "outcomes": settings.window * OUTCOME.itemsize,
+            "outcome_ages": settings.window * OUTCOME_AGE.itemsize,
+        }
+        return [(self.base + REGIONS[name][0], size) for name, size in sizes.items()]
+
     def _use_huge_pages(self, name: str, size: int) -> None:
         """Fewer misses of the address cache and fewer page faults, for tables without gaps that may grow to `size`."""
         if size >= _HUGE_FROM and hasattr(mmap, "MADV_HUGEPAGE"):

@@ -44,6 +44,11 @@ class MarketData:
         """Take an applied frame in; see `Feed.on_applied`."""
         self.feed.on_applied(offset, first_sequence, time_ns, events)
 
+    def filled_by_orders(self) -> list[tuple[int, int]]:
+        """(address, size) of the memory that what happens is kept in."""
+        rings = (self.feed.deltas.orders, self.feed.deltas.trades)
+        return [(ring.rows.ctypes.data, ring.rows.nbytes) for ring in rings]
+
     async def recall(self, bus: Bus, shard: int, sequence: int) -> None:
         """Begin after `sequence`, with what was published before it; see `matching.marketdata.recall`."""
         await recall(self.feed, bus, shard, sequence)
