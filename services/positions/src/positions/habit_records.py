@@ -33,6 +33,8 @@ from positions.prices import Closes, Prices
 LEAST_PEERS = 10
 """Accounts with a figure below which nobody is compared."""
 HISTORY_DAYS = 750
+FRESH_NS = 60 * 10**9
+"""So long the market that habits are measured against is kept."""
 MOST_FILLS = 20_000
 """The newest fills that habits are measured by."""
 
@@ -42,6 +44,11 @@ _FILLS = """
                tax_micros, previous_ticks, taker
           FROM positions.fills WHERE account_id = $1 ORDER BY sequence DESC LIMIT $2
     ) newest ORDER BY sequence
+"""
+_CHANGED = """
+    SELECT account_id FROM positions.fills WHERE time_ns > $1
+     UNION SELECT account_id FROM positions.answers WHERE time_ns > $1
+     ORDER BY account_id
 """
 _REMEMBER = """
     INSERT INTO positions.habit_figures (account_id, key, value)
@@ -84,6 +91,9 @@ class Habits:
         self._accounts = accounts
         self._zone = zone
         self._clock = clock
+        self._lock = asyncio.Lock()
+        self._made: DatedMarket | None = None
+        self._made_ns = 0
 
     async def of(self, account_id: int) -> Measured:
         """Habits of an account, ranked among its peers, and its expertise."""
@@ -108,11 +118,9 @@ class Habits:
                 keys, values = zip(*found, strict=True)
                 await self._database.execute(_REMEMBER, account_id, list(keys), list(values))
 
-    async def traders(self) -> Sequence[int]:
-        """Accounts that have ever traded."""
-        rows = await self._database.fetch(
-            "SELECT DISTINCT account_id FROM positions.fills ORDER BY account_id"
-        )
+    async def changed(self, since_ns: int) -> Sequence[int]:
+        """Accounts that have traded or answered the questionnaire since a time."""
+        rows = await self._database.fetch(_CHANGED, since_ns)
         return [row["account_id"] for row in rows]
 
     async def _measure(self, account_id: int, market: DatedMarket) -> Measured:
@@ -122,11 +130,18 @@ class Habits:
         return await asyncio.to_thread(_measured, rows, market, self._instruments, self._zone)
 
     async def _market(self) -> DatedMarket:
-        closes = await self._prices.closes(days=HISTORY_DAYS)
-        today = _date(self._clock(), self._zone)
-        marks = {asset.instrument_id: asset.unit_price for asset in self._accounts.listed()}
-        industries = self._instruments.industries()
-        return await asyncio.to_thread(dated_market, closes, marks, industries, today, self._zone)
+        """The market of now, made once in a while for all who ask."""
+        async with self._lock:
+            now = self._clock()
+            if self._made is None or abs(now - self._made_ns) > FRESH_NS:
+                closes = await self._prices.closes(days=HISTORY_DAYS)
+                marks = {asset.instrument_id: asset.unit_price for asset in self._accounts.listed()}
+                industries = self._instruments.industries()
+                self._made = await asyncio.to_thread(
+                    dated_market, closes, marks, industries, _date(now, self._zone), self._zone
+                )
+                self._made_ns = now
+            return self._made
 
     async def _peers(self) -> Mapping[str, NDArray[np.float64]]:
         rows = await self._database.fetch(

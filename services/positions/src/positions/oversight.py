@@ -135,6 +135,7 @@ class Oversight:
         self._refreshing = Rounds(everywhere, lambda: True)
         self._running = AsyncExitStack()
         self._day_closed = False
+        self._reviewed_ns = 0
 
     @property
     def lock(self) -> Any:
@@ -234,12 +235,15 @@ class Oversight:
             self.watch.acknowledge(await self.alerts.acknowledged())
 
     async def review(self) -> None:
-        """Measure every trader's habits anew, and give what profiles and habits call for."""
-        traders = await self.habits.traders()
-        await self.habits.refresh(traders)
-        for account_id in traders:
+        """Measure the habits of all who traded (or answered) since the last time, and give what profiles and habits
+        call for."""
+        began = self._around.clock()
+        accounts = await self.habits.changed(self._reviewed_ns)
+        await self.habits.refresh(accounts)
+        for account_id in accounts:
             measured = await self.habits.of(account_id)
             await self.adviser.review(account_id, measured.habits)
+        self._reviewed_ns = began
 
     async def volatility(self, account_id: int) -> float | None:
         """Volatility a year of an account's growth; None while there are too few days."""

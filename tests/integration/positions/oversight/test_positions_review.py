@@ -97,7 +97,9 @@ async def test_a_keeper_of_losers_is_told_and_others_are_not(desk: Any) -> None:
     assert habit.evident
     assert habit.percentile is not None
     assert habit.percentile > 90
-    # Asked again nothing is repeated.
+    # Asked again nothing is repeated: nobody has traded since, and what is open stays so.
+    assert await desk.oversight.habits.changed(desk.now_ns + DAY) == []
+    desk.oversight._reviewed_ns = 0
     await desk.oversight.review()
     assert len(await desk.database.fetch("SELECT * FROM positions.advice")) == len(given)
     # Settled after 60 days by the figure of then.
