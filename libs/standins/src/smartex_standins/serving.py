@@ -50,7 +50,8 @@ async def serve(data: Path, port: int, callbacks: str, standins: Sequence[Standi
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
+    # Named, or asyncio does not see that it is TCP, and each answer waits 40 ms for the client's ACK.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
