@@ -50,12 +50,13 @@ def peer_channel(
     url: str,
     token: Path | Callable[[], str],
     *,
-    credentials: grpc.ChannelCredentials | None = None,
+    ca_file: Path | None = None,
 ) -> grpc.aio.Channel:
     """Return a channel to the services at `url` (host:port), opened when it is first used.
 
     Every call carries the token (a file that is watched for a newer one, or a function that is asked each time) and
-    the trace of its caller. `credentials` are for TLS.
+    the trace of its caller. With `ca_file` (PEM) it speaks TLS and trusts those authorities;
+    OSError if the file cannot be read.
     """
     carry = _Carry(TokenFile(token) if isinstance(token, Path) else token)
     interceptors: list[Any] = [
@@ -64,8 +65,9 @@ def peer_channel(
         _StreamUnary(carry),
         _StreamStream(carry),
     ]
-    if credentials is None:
+    if ca_file is None:
         return grpc.aio.insecure_channel(url, options=_OPTIONS, interceptors=interceptors)
+    credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
     return grpc.aio.secure_channel(url, credentials, options=_OPTIONS, interceptors=interceptors)
 
 

@@ -30,6 +30,10 @@ class NotificationsSettings(Settings):
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
     exchange_url: str = Field(default="", description="host:port at which the exchange's services answer")
+    exchange_ca_file: Path | None = Field(
+        default=None,
+        description="authorities (PEM) that the market's certificate is checked with; none: no TLS",
+    )
     token_file: Path | None = Field(default=None, description="file with this service's own token")
     delegation_keys: Path | None = Field(
         default=None, description="folder of the issuer's keys, to place orders that an investor accepted"

@@ -33,6 +33,10 @@ class PositionsSettings(OversightFields):
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
     exchange_url: str = Field(default="127.0.0.1:7400", description="host:port of the market's services")
+    exchange_ca_file: Path | None = Field(
+        default=None,
+        description="authorities (PEM) that the market's certificate is checked with; none: no TLS",
+    )
     token_file: Path | None = Field(
         default=None,
         description="file with this service's own token (scopes `operate read`), renewed in place",

@@ -157,7 +157,11 @@ class Pod:
             bus = await open_bus(_bus_settings(settings))
             undo.push_async_callback(bus.close)
             await bus.ensure_topics(Topic(EVENTS_TOPIC, settings.shard + 1))
-            channel = peer_channel(settings.exchange_url, settings.token_file or (lambda: ""))
+            channel = peer_channel(
+                settings.exchange_url,
+                settings.token_file or (lambda: ""),
+                ca_file=settings.exchange_ca_file,
+            )
             undo.push_async_callback(channel.close, None)
             pod = cls(settings, clock, database, bus, channel)
             pod._opened = undo.pop_all()

@@ -32,8 +32,9 @@ _PASSING = frozenset(
 class Placing:
     """Acts for an investor at the market. `keys` is the folder of an issuer whose key the market believes."""
 
-    def __init__(self, exchange_url: str, keys: Path | None) -> None:
+    def __init__(self, exchange_url: str, keys: Path | None, ca_file: Path | None = None) -> None:
         self._url = exchange_url
+        self._ca_file = ca_file
         self._issuer = LocalIssuer(keys) if keys is not None else None
         self._channel: grpc.aio.Channel | None = None
 
@@ -96,7 +97,7 @@ class Placing:
         self.check()
         if self._channel is None:
             # Each call brings its own token; without one there is none to fall back on.
-            self._channel = peer_channel(self._url, lambda: "")
+            self._channel = peer_channel(self._url, lambda: "", ca_file=self._ca_file)
         return self._channel
 
     async def _call(self, method: Any, request: Any, account_id: int) -> Any:
