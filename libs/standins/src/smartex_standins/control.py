@@ -5,6 +5,7 @@ Every request that changes something must be JSON, which keeps pages of other si
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from .faults import UnknownFault
 from .people import People
-from .request_log import KEPT_REQUESTS, RequestLog
+from .request_log import RequestLog
 from .standin import Standin
 
 MAX_CONTROL_BYTES: Final = 1 << 20
@@ -25,11 +26,14 @@ async def read_json(request: Request) -> dict[str, Any]:
     """Return the JSON object that the request brings; HTTPException 4xx if it brings none."""
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise HTTPException(415, "send application/json")
-    if int(request.headers.get("content-length", "0")) > MAX_CONTROL_BYTES:
-        raise HTTPException(413, "too long")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_CONTROL_BYTES:
+            raise HTTPException(413, "too long")
     try:
-        value = await request.json()
-    except ValueError as error:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
         raise HTTPException(400, "not JSON") from error
     if not isinstance(value, dict):
         raise HTTPException(400, "send a JSON object")
@@ -75,8 +79,10 @@ def _routes_of(standin: Standin, log: RequestLog) -> list[BaseRoute]:
         return JSONResponse(faults.state())
 
     async def show_log(request: Request) -> Response:
-        limit = min(int(request.query_params.get("limit", "100")), KEPT_REQUESTS)
-        return JSONResponse([received.shown() for received in log.latest(standin.name, limit)])
+        limit = request.query_params.get("limit", "100")
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 10):
+            raise HTTPException(400, "limit: a number is needed")
+        return JSONResponse([received.shown() for received in log.latest(standin.name, int(limit))])
 
     return [
         Route("/faults", show_faults, methods=["GET"]),

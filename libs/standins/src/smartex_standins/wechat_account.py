@@ -115,17 +115,16 @@ class Account:
 
     def create_code(self, body: Mapping[str, Any]) -> Code:
         """Make a QR code; Errcode."""
-        action, info = body.get("action_name"), body.get("action_info")
-        scene = info.get("scene") if isinstance(info, dict) else None
-        shown = str(scene.get("scene_str" if "STR" in str(action) else "scene_id", "")) if scene else ""
+        action = str(body.get("action_name"))
         if action not in ("QR_SCENE", "QR_STR_SCENE", "QR_LIMIT_SCENE", "QR_LIMIT_STR_SCENE"):
             raise Errcode(47001)
+        shown = _scene(action, body.get("action_info"))
         if not 1 <= len(shown) <= MAX_SCENE:
             raise Errcode(47001, "scene")
         seconds = body.get("expire_seconds", 60)
         if not isinstance(seconds, int) or not 1 <= seconds <= MAX_CODE_SECONDS:
             raise Errcode(47001, "expire_seconds")
-        end = 0.0 if "LIMIT" in str(action) else self._now() + seconds
+        end = 0.0 if "LIMIT" in action else self._now() + seconds
         name = secrets.token_urlsafe(24)
         code = Code(f"g{secrets.token_urlsafe(71)}", f"http://weixin.qq.com/q/{name}", shown, end)
         self._codes[code.ticket] = code
@@ -172,3 +171,9 @@ class Account:
     def _take_quota(self, name: str) -> None:
         if not self.quota.take(name):
             raise Errcode(45009)
+
+
+def _scene(action: str, info: object) -> str:
+    scene = info.get("scene") if isinstance(info, dict) else None
+    name = "scene_str" if "STR" in action else "scene_id"
+    return str(scene.get(name, "")) if isinstance(scene, dict) else ""
