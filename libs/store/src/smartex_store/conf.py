@@ -10,7 +10,7 @@ SOCKET_PORT = 5432  # without TCP it is only part of the socket's name
 #: What a small machine needs: durable, no stalls by checkpoints, few processes.
 DEFAULTS: Mapping[str, str] = {
     "shared_buffers": "128MB",
-    "max_connections": "60",
+    "max_connections": "150",
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
