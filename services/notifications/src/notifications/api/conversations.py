@@ -16,6 +16,7 @@ from smartex.notifications.v1 import notice_pb2 as notice_pb
 from smartex_chassis import InvalidInput, PermissionDenied, Principal, drain_started, principal
 from smartex_chassis.pages import make_token, page_size, read_token
 
+from notifications.contract import Malformed, moment
 from notifications.conversations import messages
 from notifications.conversations.exporting import FORMS
 from notifications.conversations.hub import TalkHub
@@ -145,8 +146,10 @@ class ConversationApi(rpc.ConversationServiceServicer):
                 raise InvalidInput("side is 1 (buy) or 2 (sell)", field=f"proposal.orders[{at}].side")
         _text(proposal.reason, talk.MOST_TITLE, "proposal.reason")
         if proposal.HasField("expire_time"):
-            now = self._clock()
-            life = proposal.expire_time.ToDatetime(now.tzinfo) - now
+            try:
+                life = moment(proposal.expire_time) - self._clock()
+            except Malformed as error:
+                raise InvalidInput(error.why, field="proposal.expire_time") from error
             if not timedelta() < life <= talk.LONGEST_LIFE:
                 raise InvalidInput(
                     "expire_time lies in the past or more than a week ahead", field="proposal.expire_time"
@@ -290,7 +293,7 @@ def _text(text: str, most: int, field: str) -> str:
 
 
 def _card(card: notice_pb.Card, field: str) -> notice_pb.Card:
-    if not card.kind or not 1 <= len(card.id) <= 128:
+    if not card.kind or not 1 <= len(card.id) <= 128 or "\x00" in card.id:
         raise InvalidInput("a card has a kind and an id", field=field)
     if card.ByteSize() > 4096:
         raise InvalidInput("a card has 4096 bytes at most", field=field)

@@ -46,7 +46,9 @@ class TalkStore:
         return found is not None
 
     async def thread(self, caller: Caller, thread_id: str) -> asyncpg.Record | None:
-        """A thread that the caller may see."""
+        """A thread that the caller may see. No id holds a zero character, which the database refuses to look for."""
+        if "\x00" in thread_id:
+            return None
         return await self.database.fetchrow(
             f"SELECT * FROM notifications.threads t WHERE t.thread_id = $3 AND {_SEEN}",
             caller.account_id,
@@ -120,6 +122,8 @@ class TalkStore:
 
     async def proposal(self, proposal_id: str) -> asyncpg.Record | None:
         """A proposal, whoever's it is."""
+        if "\x00" in proposal_id:
+            return None
         return await self.database.fetchrow(
             "SELECT * FROM notifications.proposals WHERE proposal_id = $1", proposal_id
         )
@@ -261,7 +265,8 @@ async def open_thread(
 
 
 async def said_before(connection: Connection, request_key: str) -> Any:
-    """The message of a request that was carried out before, or None."""
+    """The message of a request that was carried out before, or None: until the transaction ends nobody else asks."""
+    await connection.execute("SELECT pg_advisory_xact_lock(7403, hashtext($1))", request_key)
     return await connection.fetchrow(f"{_MESSAGES} WHERE m.request_key = $1", request_key)
 
 

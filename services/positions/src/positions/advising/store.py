@@ -125,7 +125,9 @@ class AdviceStore:
         return found is not None
 
     async def get(self, advice_id: str) -> asyncpg.Record | None:
-        """One piece of advice."""
+        """One piece of advice. No id holds a zero character, which the database refuses to look for."""
+        if "\x00" in advice_id:
+            return None
         return await self._database.fetchrow("SELECT * FROM positions.advice WHERE advice_id = $1", advice_id)
 
     async def page(

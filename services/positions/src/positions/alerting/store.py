@@ -84,7 +84,9 @@ class AlertStore:
         )
 
     async def get(self, alert_id: str) -> asyncpg.Record | None:
-        """One alert."""
+        """One alert. No id holds a zero character, which the database refuses to look for."""
+        if "\x00" in alert_id:
+            return None
         return await self._database.fetchrow("SELECT * FROM positions.alerts WHERE alert_id = $1", alert_id)
 
     async def page(

@@ -89,6 +89,8 @@ class AdviceApi:
         """Set it aside, with the reason."""
         if len(request.reason) > LONGEST_REASON:
             raise InvalidInput(f"reason: give at most {LONGEST_REASON} characters", field="reason")
+        if "\x00" in request.reason:
+            raise InvalidInput("reason: leave out the zero character", field="reason")
         row = await self._own(request.advice_id, context)
         dismissed = await self._answering.dismiss(row, request.reason)
         if dismissed is None:

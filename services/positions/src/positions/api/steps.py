@@ -26,7 +26,7 @@ class StepsApi:
 
     async def ListSteps(self, request: pb.ListStepsRequest, context: object) -> pb.ListStepsResponse:  # noqa: N802
         """The chain as far as this service knows it; nothing for one that is not the caller's to see."""
-        if not 1 <= len(request.id) <= LONGEST_ID:
+        if not 1 <= len(request.id) <= LONGEST_ID or "\x00" in request.id:
             raise InvalidInput(f"give the id of a chain, 1 to {LONGEST_ID} characters", field="id")
         caller = principal(context)
         for trace_id, account_id in await self._chains.find(request.id):

@@ -75,7 +75,7 @@ class SupervisionApi:
         self, request: pb.AssignSupervisorRequest, context: object
     ) -> pb.AssignSupervisorResponse:
         """Give accounts to a supervisor, or take them away."""
-        if not 1 <= len(request.supervisor) <= LONGEST_SUBJECT:
+        if not 1 <= len(request.supervisor) <= LONGEST_SUBJECT or "\x00" in request.supervisor:
             raise InvalidInput("supervisor: give the subject of the supervisor's token", field="supervisor")
         if not 1 <= len(request.account_ids) <= MOST_ACCOUNTS or 0 in request.account_ids:
             raise InvalidInput(f"account_ids: give 1 to {MOST_ACCOUNTS} accounts", field="account_ids")
