@@ -8,30 +8,23 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import jwt
 import pytest
+from calls import ALL, UNARY, call, caller, details, open_market
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 from place import Place
-from rpcs import INSTRUMENT, Rpc, fresh_id, instrument, rpcs
+from rpcs import INSTRUMENT, Rpc
 from smartex.matching.v1 import (
-    account_pb2_grpc,
     order_entry_pb2,
     order_entry_pb2_grpc,
     types_pb2,
-    venue_pb2,
-    venue_pb2_grpc,
 )
+from wrong_requests import wrong_requests
 
 FUZZ = int(os.environ.get("SMARTEX_FUZZ", "300"))
-ALL = list(rpcs())
-UNARY = [rpc for rpc in ALL if not rpc.streaming]
 PENNILESS = 77
 EVERY_SCOPE = ("trade", "read", "operate")
 REFUSALS = {
@@ -43,88 +36,6 @@ REFUSALS = {
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.UNAVAILABLE,
 }
-INTEGERS = {
-    FieldDescriptor.CPPTYPE_INT64: (0, -1, 2**63 - 1, -(2**63)),
-    FieldDescriptor.CPPTYPE_INT32: (0, -1, 2**31 - 1, -(2**31)),
-    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1, 65_536),
-    FieldDescriptor.CPPTYPE_ENUM: (0, 99, -1),
-}
-STRINGS = ("", "x" * 5000, "\x00", "NaN", "1e9", "-5", "0.0000001", "99999999999999999999999999")
-
-
-@pytest.fixture(scope="session")
-def opened(place: Place) -> dict[str, bool]:
-    """Remembers that the market was opened."""
-    return {}
-
-
-async def open_market(place: Place, opened: dict[str, bool]) -> None:
-    """One instrument, one funded account, one resting order."""
-    if opened:
-        return
-    opened["yes"] = True
-    operator = place.metadata("operate", "read")
-    await venue_pb2_grpc.VenueServiceStub(place.channel).DefineInstrument(
-        venue_pb2.DefineInstrumentRequest(instrument=instrument(), request_id=fresh_id()), metadata=operator
-    )
-    deposit = next(rpc for rpc in ALL if rpc.descriptor.name == "Deposit").request()
-    await account_pb2_grpc.AccountServiceStub(place.channel).Deposit(deposit, metadata=operator)
-    order = next(rpc for rpc in ALL if rpc.descriptor.name == "PlaceOrder").request()
-    order.client_order_id = 1
-    await order_entry_pb2_grpc.OrderEntryServiceStub(place.channel).PlaceOrder(
-        order, metadata=place.metadata("trade", account_id=1)
-    )
-
-
-def caller(place: Place, rpc: Rpc) -> tuple[tuple[str, str], ...]:
-    """Metadata of somebody who may call this RPC."""
-    if rpc.service.name in ("VenueService", "AccountService"):
-        return place.metadata("operate", "read")
-    return place.metadata("trade", "read", account_id=1)
-
-
-async def call(
-    place: Place, rpc: Rpc, request: bytes, metadata: tuple[tuple[str, str], ...]
-) -> bytes | grpc.aio.AioRpcError:
-    """The answer's bytes (of a stream, its first message), or the failure."""
-    channel = place.channel
-    try:
-        if rpc.descriptor.client_streaming:
-            stream: Any = channel.stream_stream(rpc.path)(iter((request,)), metadata=metadata, timeout=10)
-            first: bytes = await stream.read()
-            await _end(stream)
-            return first
-        if rpc.descriptor.server_streaming:
-            stream = channel.unary_stream(rpc.path)(request, metadata=metadata, timeout=10)
-            first = await stream.read()
-            stream.cancel()
-            return first
-        answer: bytes = await channel.unary_unary(rpc.path)(request, metadata=metadata, timeout=10)
-    except grpc.aio.AioRpcError as failure:
-        return failure
-    return answer
-
-
-async def _end(stream: Any) -> None:
-    code = await stream.code()
-    if code != grpc.StatusCode.OK:
-        raise grpc.aio.AioRpcError(
-            code, await stream.initial_metadata(), await stream.trailing_metadata(), await stream.details()
-        )
-
-
-def details(failure: grpc.aio.AioRpcError) -> tuple[str, list[str]]:
-    """Reason and fields of a failure."""
-    reason, fields = "", []
-    for key, value in failure.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(value).details:
-                info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-                if detail.Unpack(info):
-                    reason = info.reason
-                elif detail.Unpack(bad):
-                    fields += [violation.field for violation in bad.field_violations]
-    return reason, fields
 
 
 def check_refusal(failure: grpc.aio.AioRpcError, what: str) -> None:
@@ -136,50 +47,18 @@ def check_refusal(failure: grpc.aio.AioRpcError, what: str) -> None:
         assert fields, f"{what}: {reason} names no field"
 
 
-def wrong_requests(rpc: Rpc) -> Iterator[tuple[str, Message]]:
-    """The good request with one field wrong, for every field and every way."""
-    for field in rpc.descriptor.input_type.fields:
-        yield from _wrong_fields(rpc, rpc.request(), field, ())
-
-
-def _wrong_fields(
-    rpc: Rpc, good: Message, field: FieldDescriptor, path: tuple[str, ...]
-) -> Iterator[tuple[str, Message]]:
-    for value in _wrong_values(field):
-        request = rpc.request()
-        target: Any = request
-        for name in path:
-            target = getattr(target, name)
-        if value is None:
-            target.ClearField(field.name)
-        elif field.is_repeated:
-            getattr(target, field.name).append(value)
-        else:
-            setattr(target, field.name, value)
-        yield f"{rpc.descriptor.name} {'.'.join((*path, field.name))}={str(value)[:30]!r}", request
-    if field.message_type is not None and not field.is_repeated and not path and good.HasField(field.name):
-        for inner in field.message_type.fields:
-            yield from _wrong_fields(rpc, good, inner, (field.name,))
-
-
-def _wrong_values(field: FieldDescriptor) -> tuple[Any, ...]:
-    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-        return STRINGS if field.type == FieldDescriptor.TYPE_STRING else (b"", b"x" * 100)
-    if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
-        return (None,)
-    return INTEGERS.get(field.cpp_type, ())
-
-
 @pytest.mark.parametrize("rpc", UNARY, ids=lambda rpc: rpc.descriptor.name)
 async def test_every_field_wrong(place: Place, opened: dict[str, bool], rpc: Rpc) -> None:
     await open_market(place, opened)
     metadata = caller(place, rpc)
+    before = await place.fingerprint()
     for what, request in wrong_requests(rpc):
-        before = place.state_hash()
         answer = await call(place, rpc, request.SerializeToString(), metadata)
+        after = await place.fingerprint()
         if isinstance(answer, grpc.aio.AioRpcError):
             check_refusal(answer, what)
-            assert place.state_hash() == before, f"{what}: refused, but the state changed"
+            assert after == before, f"{what}: refused, but something changed"
+        before = after
 
 
 MARKET_REFUSALS = {
@@ -255,32 +134,48 @@ def forged_tokens(place: Place) -> dict[str, str]:
 @pytest.mark.parametrize("rpc", ALL, ids=lambda rpc: rpc.descriptor.name)
 async def test_bad_tokens_and_scopes(place: Place, opened: dict[str, bool], rpc: Rpc) -> None:
     await open_market(place, opened)
-    before = place.state_hash()
+    before = await place.fingerprint()
     request = rpc.request().SerializeToString()
     for name, token in forged_tokens(place).items():
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
         answer = await call(place, rpc, request, metadata)
         assert isinstance(answer, grpc.aio.AioRpcError), name
         assert answer.code() == grpc.StatusCode.UNAUTHENTICATED, name
-    unscoped = await call(place, rpc, request, place.metadata(account_id=1))
-    assert isinstance(unscoped, grpc.aio.AioRpcError)
-    assert unscoped.code() == grpc.StatusCode.PERMISSION_DENIED
-    assert place.state_hash() == before
+    for scopes in ((), wrong_scopes(place.scopes[rpc.path])):
+        answer = await call(place, rpc, request, place.metadata(*scopes, account_id=1))
+        assert isinstance(answer, grpc.aio.AioRpcError), scopes
+        assert answer.code() == grpc.StatusCode.PERMISSION_DENIED, scopes
+    assert await place.fingerprint() == before
+
+
+def wrong_scopes(needed: str) -> tuple[str, ...]:
+    """Every scope that does not give the one needed: `admin` gives all, `trade` also gives `read`."""
+    giving = {"admin", needed, *(("trade",) if needed == "read" else ())}
+    return tuple(sorted({*EVERY_SCOPE, "advise"} - giving))
 
 
 async def test_every_rpc_needs_a_scope(place: Place) -> None:
-    scopes = place.pod.module().scopes
-    assert set(scopes) == {rpc.path for rpc in ALL}
-    assert set(scopes.values()) <= {"trade", "read", "advise", "operate", "admin"}
+    assert set(place.scopes) == {rpc.path for rpc in ALL}
+    assert set(place.scopes.values()) <= {"trade", "read", "advise", "operate", "admin"}
+
+
+@pytest.mark.parametrize("service", sorted({rpc.service.full_name for rpc in ALL}))
+async def test_a_method_that_does_not_exist_is_refused(place: Place, service: str) -> None:
+    before = await place.fingerprint()
+    for metadata in ((), place.metadata("admin", account_id=1)):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await place.channel.unary_unary(f"/{service}/Nothing")(b"", metadata=metadata, timeout=10)
+        assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert await place.fingerprint() == before
 
 
 @pytest.mark.parametrize("rpc", ALL, ids=lambda rpc: rpc.descriptor.name)
 async def test_oversize_messages(place: Place, rpc: Rpc) -> None:
-    before = place.state_hash()
+    before = await place.fingerprint()
     answer = await call(place, rpc, b"\x7a" * (5 << 20), caller(place, rpc))
     assert isinstance(answer, grpc.aio.AioRpcError)
     assert answer.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert place.state_hash() == before
+    assert await place.fingerprint() == before
 
 
 @pytest.mark.parametrize("rpc", ALL, ids=lambda rpc: rpc.descriptor.name)

@@ -10,6 +10,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
+from rpcs_people import MODULES as PEOPLE
+from rpcs_people import people_fields
 from smartex.matching.v1 import (
     account_pb2,
     market_data_pb2,
@@ -19,7 +21,7 @@ from smartex.matching.v1 import (
     venue_pb2,
 )
 
-MODULES = (account_pb2, market_data_pb2, order_entry_pb2, order_query_pb2, venue_pb2)
+MODULES = (account_pb2, market_data_pb2, order_entry_pb2, order_query_pb2, venue_pb2, *PEOPLE)
 INSTRUMENT = 1
 
 
@@ -131,4 +133,4 @@ def _request(name: str, kind: type[Message]) -> Message:
         "SetReferencePrice": {"instrument_id": INSTRUMENT, "price_ticks": 1000, "request_id": fresh_id()},
         "RollTradingDay": {"trading_day": 1, "request_id": fresh_id()},
     }
-    return kind(**fields.get(name, {}))
+    return kind(**(fields.get(name) or people_fields(name, fresh_id())))
