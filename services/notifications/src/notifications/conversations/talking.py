@@ -17,7 +17,7 @@ from smartex.notifications.v1 import notice_pb2 as notice_pb
 from smartex_chassis import FailedPrecondition, NotFound, counter
 from smartex_store import Connection
 
-from notifications.conversations import messages, store, wording
+from notifications.conversations import messages, wording, writing
 from notifications.conversations.messages import stamp
 from notifications.conversations.placing import Placing
 from notifications.conversations.store import TalkStore
@@ -70,12 +70,12 @@ class Talking:
     async def grant(self, account_id: int, trader: str) -> pb.Mandate:
         """Let a trader see and write."""
         async with self._talk.database.transaction() as connection:
-            return messages.mandate(await store.grant(connection, account_id, trader, self._clock()))
+            return messages.mandate(await writing.grant(connection, account_id, trader, self._clock()))
 
     async def revoke(self, account_id: int, trader: str) -> pb.Mandate:
         """End a mandate at once. NotFound if none stands."""
         async with self._talk.database.transaction() as connection:
-            row = await store.revoke(connection, account_id, trader, self._clock())
+            row = await writing.revoke(connection, account_id, trader, self._clock())
         if row is None:
             raise NotFound(f"no mandate of {trader} stands", reason="MANDATE_UNKNOWN")
         return messages.mandate(row)
@@ -91,9 +91,9 @@ class Talking:
     ) -> pb.Thread:
         """Open a thread. FailedPrecondition, MANDATE_MISSING."""
         async with self._talk.database.transaction() as connection:
-            if not await store.lock_mandate(connection, account_id, trader):
+            if not await writing.lock_mandate(connection, account_id, trader):
                 raise _mandate_missing()
-            row = await store.open_thread(
+            row = await writing.open_thread(
                 connection,
                 f"t{secrets.token_hex(8)}",
                 account_id,
@@ -120,10 +120,10 @@ class Talking:
         """Say something; the same request says it once. FailedPrecondition, MANDATE_MISSING."""
         now = self._clock()
         async with self._talk.database.transaction() as connection:
-            before = await store.said_before(connection, said.request_key)
+            before = await writing.said_before(connection, said.request_key)
             if before is not None:
                 return messages.message(before, now)
-            if not await store.lock_mandate(connection, thread["account_id"], thread["trader"]):
+            if not await writing.lock_mandate(connection, thread["account_id"], thread["trader"]):
                 raise _mandate_missing()
             proposal_id, number, trace_id = None, 0, self._new_trace()
             if said.proposal is not None:
@@ -155,11 +155,11 @@ class Talking:
         )
         # One proposal at a time for each account, so that their numbers follow each other.
         await connection.execute("SELECT pg_advisory_xact_lock(7402, $1)", thread["account_id"] & 0x7FFFFFFF)
-        number = await store.propose(
+        number = await writing.propose(
             connection, proposal_id, thread, content.SerializeToString(), now, expire, trace_id
         )
         detail = f"{len(content.orders)} orders proposed by {thread['trader']}"
-        await store.record_step(
+        await writing.record_step(
             connection, trace_id, thread["account_id"], "proposal", proposal_id, now, detail
         )
         return number
@@ -173,7 +173,7 @@ class Talking:
         proposal_id: str | None,
         now: datetime,
     ) -> Any:
-        return await store.say(
+        return await writing.say(
             connection,
             thread_id,
             party,
@@ -189,7 +189,7 @@ class Talking:
     async def read(self, thread_id: str, party: Party, position: int) -> None:
         """Note that a party has read up to a position."""
         async with self._talk.database.transaction() as connection:
-            await store.mark_read(connection, thread_id, party, position)
+            await writing.mark_read(connection, thread_id, party, position)
 
     # -- proposals
 
@@ -215,7 +215,7 @@ class Talking:
     async def _take_answer(self, row: asyncpg.Record, wanted: ProposalState, text: str, origin: str) -> Any:
         now = self._clock()
         async with self._talk.database.transaction() as connection:
-            answered = await store.answer(connection, row["proposal_id"], wanted, now)
+            answered = await writing.answer(connection, row["proposal_id"], wanted, now)
             if answered is None:
                 return None
             said = Said(
@@ -229,7 +229,7 @@ class Talking:
                 f"answer:{row['proposal_id']}",
             )
             await self._say(connection, row["thread_id"], Party.INVESTOR, said, None, now)
-            await store.record_step(
+            await writing.record_step(
                 connection,
                 row["trace_id"],
                 row["account_id"],
@@ -262,7 +262,7 @@ class Talking:
         found = await act(row["account_id"], orders)
         async with self._talk.database.transaction() as connection:
             done = pb.Proposal(results=found).SerializeToString()
-            if await store.settle(connection, row["proposal_id"], done):
+            if await writing.settle(connection, row["proposal_id"], done):
                 await self._tell_results(connection, row, found, now)
         settled = await self._talk.proposal(row["proposal_id"])
         assert settled is not None
@@ -292,7 +292,7 @@ class Talking:
             detail = (
                 f"order {each.order_id}, {each.filled_lots} lots at once" if each.accepted else each.reason
             )
-            await store.record_step(
+            await writing.record_step(
                 connection,
                 row["trace_id"],
                 row["account_id"],
