@@ -172,7 +172,7 @@ async def test_a_method_that_does_not_exist_is_refused(place: Place, service: st
 @pytest.mark.parametrize("rpc", ALL, ids=lambda rpc: rpc.descriptor.name)
 async def test_oversize_messages(place: Place, rpc: Rpc) -> None:
     before = await place.fingerprint()
-    answer = await call(place, rpc, b"\x7a" * (5 << 20), caller(place, rpc))
+    answer = await call(place, rpc, b"\x7a" * (5 << 20), caller(place, rpc), patience=10)
     assert isinstance(answer, grpc.aio.AioRpcError)
     assert answer.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert await place.fingerprint() == before

@@ -48,9 +48,13 @@ def caller(place: Place, rpc: Rpc) -> tuple[tuple[str, str], ...]:
 
 
 async def call(
-    place: Place, rpc: Rpc, request: bytes, metadata: tuple[tuple[str, str], ...]
+    place: Place,
+    rpc: Rpc,
+    request: bytes,
+    metadata: tuple[tuple[str, str], ...],
+    patience: float = STREAM_SECONDS,
 ) -> bytes | grpc.aio.AioRpcError:
-    """The answer's bytes (of a stream, its first message), or the failure."""
+    """The answer's bytes (of a stream, its first message within `patience` seconds), or the failure."""
     channel, first = place.channel, b""
     try:
         if rpc.descriptor.client_streaming:
@@ -61,7 +65,7 @@ async def call(
         if rpc.descriptor.server_streaming:
             stream = channel.unary_stream(rpc.path)(request, metadata=metadata, timeout=10)
             with contextlib.suppress(TimeoutError):  # a stream that has nothing to say yet was taken
-                first = await asyncio.wait_for(stream.read(), STREAM_SECONDS)
+                first = await asyncio.wait_for(stream.read(), patience)
             stream.cancel()
             return first
         answer: bytes = await channel.unary_unary(rpc.path)(request, metadata=metadata, timeout=10)

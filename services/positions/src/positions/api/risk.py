@@ -6,11 +6,12 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import ClassVar
 
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex.positions.v1 import risk_pb2, types_pb2
-from smartex_chassis import InvalidInput, principal
+from smartex_chassis import InvalidInput, Overloaded, principal
 
 from positions import reports, wording
 from positions.api.told import words
@@ -26,6 +27,8 @@ MOST_SCENARIOS = 20
 MOST_SHOCKS = 1000
 LONGEST_NAME = 100
 LONGEST_LIMIT_RUN = 60
+MOST_PAGES = 8
+"""Pages that may wait to be drawn on this pod."""
 
 
 class RiskApi:
@@ -37,6 +40,9 @@ class RiskApi:
         self._reporting = reporting
         self._supervision = supervision
         self._instruments = instruments
+        # One at a time: a page takes a good part of a second, and the drawing library's settings are global.
+        self._drawing = asyncio.Lock()
+        self._pages = 0
 
     async def GetRiskReport(  # noqa: N802
         self, request: pb.GetRiskReportRequest, context: object
@@ -55,8 +61,22 @@ class RiskApi:
         names += [Text(one.name.zh or one.name.en, one.name.en or one.name.zh) for one in request.scenarios]
         response = pb.GetRiskReportResponse(report=_message(full, names))
         if request.html:
-            response.html = await asyncio.to_thread(self._page, full, names, language)
+            response.html = await self._draw(full, names, language)
         return response
+
+    async def _draw(self, report: RiskReport, names: Sequence[Text], language: str) -> str:
+        if self._pages >= MOST_PAGES:
+            raise Overloaded(
+                "too many pages are being drawn: ask again a little later, or without html",
+                reason="TOO_MANY_PAGES",
+                retry_after=timedelta(seconds=2),
+            )
+        self._pages += 1
+        try:
+            async with self._drawing:
+                return await asyncio.to_thread(self._page, report, names, language)
+        finally:
+            self._pages -= 1
 
     def _page(self, report: RiskReport, names: Sequence[Text], language: str) -> str:
         held = (one.instrument_id for one in report.portfolio.positions)
