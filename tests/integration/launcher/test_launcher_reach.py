@@ -60,7 +60,8 @@ def test_an_alert_reaches_the_phone_and_its_advice_mends_it(tmp_path: Path, laun
     tour, phone = Tour(exchange), Phone([line.strip("│ ") for line in exchange.said])
     tour.run("risk limits --set concentration=0.06")
     # In dollars, sellable the same day: about a twelfth of what Alice has.
-    mark = tour.run("book NIMBA --once")["asks"][0]["price"]
+    book = tour.until("book NIMBA --once", lambda found: found["asks"] and found["bids"])
+    mark = book["asks"][0]["price"]
     tour.run(f"order buy NIMBA 100 --price {float(mark) * 1.03:.1f}")
 
     alert = tour.until("alert list", bool)[0]
