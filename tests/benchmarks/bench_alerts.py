@@ -1,8 +1,8 @@
 """From the trade that crosses an investor's limit to the alert's row, with orders coming in all the while.
 
-Market and supervision run in one process on a real PostgreSQL. Investors buy one after the other until their weight in
-one share is over its limit; the time runs from the order's answer, which is sent once the trade is durable, to the commit
-of the alert with its notice. The peer is one row committed by itself: no alert can be written in less.
+Market and supervision run in one process on a real PostgreSQL. Investors buy one after the other until their weight
+in one share is over its limit; the time runs from the order's answer, which is sent once the trade is durable, to the
+commit of the alert with its notice. The peer is one row committed by itself: no alert can be written in less.
 """
 
 from __future__ import annotations

@@ -70,7 +70,15 @@ def exchange(data: Path, *options: str) -> Iterator[Exchange]:
         stdout=log,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "SMARTEX_ORDER_RATE": "1e9", "SMARTEX_ORDER_BURST": "1e9"},
+        env={
+            **os.environ,
+            "SMARTEX_ORDER_RATE": "1e9",
+            "SMARTEX_ORDER_BURST": "1e9",
+            # The market alone, as on a cluster: who reads its log runs elsewhere.
+            "SMARTEX_SERVICES": "matching",
+            "SMARTEX_STANDINS": "false",
+            "SMARTEX_CALLBACK_PORT": "0",
+        },
     )
     try:
         yield Exchange(f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics", data, process)

@@ -63,3 +63,12 @@ def test_a_wrong_setting_is_one_line_and_an_exit_code(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.splitlines() == [
         "SMARTEX_PORT=70000: Input should be less than or equal to 65535"
     ]
+
+
+def test_all_services_run_unless_some_are_named() -> None:
+    assert LauncherSettings().runs("positions")
+    some = LauncherSettings(services="matching, positions")
+    assert [name for name in ("matching", "notifications", "positions") if some.runs(name)] == [
+        "matching",
+        "positions",
+    ]

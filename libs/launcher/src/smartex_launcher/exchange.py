@@ -101,7 +101,9 @@ class Exchange:
     async def _start(self) -> ChassisServer:
         screen, data = self._screen, self._plan.data
         with screen.step("loading the services") as note:
-            found = await asyncio.to_thread(services.find)
+            found = [
+                each for each in await asyncio.to_thread(services.find) if self._launcher.runs(each.name)
+            ]
             note.text = "services: " + ", ".join(each.name for each in found)
         screen.compiled.watch()
         database_url = await self._start_database()

@@ -34,6 +34,9 @@ class LauncherSettings(Settings):
         default=None, description="kafka://host:port,… or postgresql://…; the database if none is set"
     )
     kafka: bool = Field(default=False, description="start a local Kafka and use it as the bus")
+    services: str = Field(
+        default="", description="names of the services to run, e.g. matching,positions; all if it is empty"
+    )
     providers_file: Path | None = Field(
         default=None,
         description="TOML file of push providers with a table a channel; local stand-ins if none is set",
@@ -78,6 +81,11 @@ class LauncherSettings(Settings):
     def folder(self) -> Path:
         """The data folder as an absolute path."""
         return self.data.expanduser().absolute()
+
+    def runs(self, service: str) -> bool:
+        """Whether a service is to be run."""
+        wanted = [name.strip() for name in self.services.split(",") if name.strip()]
+        return not wanted or service in wanted
 
     @property
     def starts_standins(self) -> bool:
