@@ -27,7 +27,7 @@ async def bus(postgres: Any) -> AsyncIterator[Bus]:
 
 
 async def append(connection: Any, topic_id: int, producer: int, batch: int, *values: bytes) -> int:
-    query = "select bus.append($1, 0, $2, $3, $4, $5, null, null)"
+    query = "select bus.append($1, 0, $2, $3, $4, $5, null, null, null)"
     first: int = await connection.fetchval(query, topic_id, producer, batch, time.time_ns(), list(values))
     return first
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +40,7 @@ async def test_kafka_refuses_a_batch(kafka: Any, topic: str) -> None:
         await admin.close()
         appender = bus.appender(topic)
         assert await appender.append(Record(b"before")) == 0
-        refused = appender.append_nowait(Record(bytes(5000)))
+        refused = appender.append_nowait(Record(random.Random(7).randbytes(5000)))
         # Let the refused group go out alone, so that these wait behind it.
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+import time
 from collections import deque
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -32,6 +33,8 @@ _KEY = struct.Struct(">qq")
 _GROUP_RECORDS = 256
 _LOOK_BACK = 64
 _IDLE_SECONDS = 0.2
+_PACE_SECONDS = 0.02
+"""Appends begin at most this often: each flushes the disk that orders wait for too. It is a reader's greatest delay."""
 
 
 async def published_sequence(bus: Bus, shard: int) -> int:
@@ -170,5 +173,8 @@ class Publisher:
             last = first + len(events) - 1
             if len(records) >= _GROUP_RECORDS or sum(map(Record.size, records)) > 4 << 20:
                 break
+        began = time.monotonic()
         await self._appender.append(*records)
         self._know(last)
+        if len(records) < _GROUP_RECORDS:
+            await asyncio.sleep(_PACE_SECONDS - (time.monotonic() - began))

@@ -89,7 +89,7 @@ class KafkaWriter:
             client_id=self._settings.client_id,
             acks="all",
             enable_idempotence=True,
-            compression_type=None,
+            compression_type="snappy",
             linger_ms=0,
             max_batch_size=room,
             max_request_size=room + RECORD_OVERHEAD,

@@ -14,6 +14,7 @@ from smartex_bus.backoff import Backoff
 from smartex_bus.errors import AppendUnknown
 from smartex_bus.headers import encode_headers
 from smartex_bus.postgres.connections import FAILED, LOST, connect
+from smartex_bus.postgres.packing import pack
 from smartex_bus.records import Record
 from smartex_bus.settings import PostgresSettings
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _PRODUCER_IDLE_NS = 24 * 3600 * 10**9
-_APPEND = "select bus.append($1, $2, $3, $4, $5, $6, $7, $8)"
+_APPEND = "select bus.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
 Appended = Callable[[int, int, list[Record], int], None]
 """Told after every append: topic id, first offset, records, time in nanoseconds."""
@@ -67,10 +68,10 @@ class LogWriter:
             self._renew_producer()
         self._last_ns = now
         self._batch += 1
-        values = [record.value for record in records]
+        values, sizes = await pack([record.value for record in records])
         keys = [record.key or None for record in records] if any(r.key for r in records) else None
         headers = [encode_headers(r.headers) for r in records] if any(r.headers for r in records) else None
-        first = await self._retry(now, values, keys, headers)
+        first = await self._retry(now, values, keys, headers, sizes)
         self._appended(self._topic_id, first, records, now)
         return first
 
@@ -83,7 +84,7 @@ class LogWriter:
                 _log.warning("append waits for the database", error=repr(error))
                 await asyncio.sleep(backoff.next())
 
-    async def _retry(self, now: int, values: list[bytes], keys: Any, headers: Any) -> int:
+    async def _retry(self, now: int, *columns: Any) -> int:
         backoff = Backoff()
         while True:
             try:
@@ -95,9 +96,7 @@ class LogWriter:
                     self._producer_id,
                     self._batch,
                     now,
-                    values,
-                    keys,
-                    headers,
+                    *columns,
                 )
             except LOST as error:
                 if isinstance(error, ValueError):  # what the driver cannot encode will not get better

@@ -9,6 +9,7 @@ import asyncpg
 
 from smartex_bus.errors import OffsetTrimmed, UnknownTopic
 from smartex_bus.headers import decode_headers
+from smartex_bus.postgres.packing import unpack
 from smartex_bus.records import StoredRecord, Topic
 
 _DELETE_CHUNK = 5_000
@@ -16,11 +17,12 @@ _PRODUCER_KEPT_NS = 7 * 24 * 3600 * 10**9
 
 # The running total stops the scan's output at max_bytes without fetching the values beyond it.
 _READ = """
-select "offset", time_ns, key, headers, value from (
-    select "offset", time_ns, key, headers, value, octet_length(value) as size,
-           sum(octet_length(value)) over (order by "offset") as total
-      from bus.log
-     where topic_id = $1 and partition = $2 and "offset" >= $3 and "offset" < $3 + $4) as r
+select "offset", time_ns, key, headers, value, unpacked_size from (
+    select *, sum(size) over (order by "offset") as total from (
+        select "offset", time_ns, key, headers, value, unpacked_size,
+               coalesce(unpacked_size, octet_length(value)) as size
+          from bus.log
+         where topic_id = $1 and partition = $2 and "offset" >= $3 and "offset" < $3 + $4) as r) as s
  where total - size < $5
 """
 _EXPIRED = """
@@ -107,8 +109,10 @@ class Topics:
         if not rows or rows[0]["offset"] != offset:
             await self._check_kept(name, partition, offset)
         return [
-            StoredRecord(name, partition, at, value, key or b"", decode_headers(headers), time_ns)
-            for at, time_ns, key, headers, value in rows
+            StoredRecord(
+                name, partition, at, unpack(value, size), key or b"", decode_headers(headers), time_ns
+            )
+            for at, time_ns, key, headers, value, size in rows
         ]
 
     async def _check_kept(self, name: str, partition: int, offset: int) -> None:

@@ -120,7 +120,9 @@ class Projector:
                     continue
                 records = coming.result()
                 coming = asyncio.ensure_future(_next(batches))  # read ahead while this one is written
+                began = time.monotonic()
                 await self._take_in(records)
+                await asyncio.sleep(self._settings.pace_seconds - (time.monotonic() - began))
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)

@@ -18,6 +18,8 @@ class HistorySettings:
     share_when_busy: float = 0.1
     """Share of its time that the projection works while it is behind and orders keep coming: queries grow stale for a
     while, but orders do not wait for the history. 1 never yields."""
+    pace_seconds: float = 0.1
+    """Transactions begin at most that often: a transaction costs more than an order, whether it carries one or many."""
     lease_seconds: float = 5.0
     """Silence after which another pod takes the projection over."""
     wait_seconds: float = 2.0
