@@ -26,6 +26,8 @@ from reference.records import Settings
 from reference.twin import Twin, core_settings, describe, first_difference, shrink
 from reference.words import EventKind, Kind, Reason
 
+pytestmark = pytest.mark.once
+
 SEEDS = (1, 2, 3)
 COMMANDS = int(os.environ.get("SMARTEX_FLOW_COMMANDS", "10000"))
 INTERPRETED_COMMANDS = 500

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from reference.flows import INT64_EDGES, Frame
@@ -19,6 +20,8 @@ from reference.words import (
     State,
     TimeInForce,
 )
+
+pytestmark = pytest.mark.once
 
 LONG = bool(float(os.environ.get("SMARTEX_FLOW_SECONDS", "0")))
 STEP_NS = 50_000_000

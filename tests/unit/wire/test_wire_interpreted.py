@@ -46,6 +46,8 @@ WARM = """
 import smartex_wire
 from smartex_wire import _kernels
 import numpy as np
+
+pytestmark = pytest.mark.once
 none = np.empty(0, np.uint8)
 _kernels.decode_flat(np.zeros(20, np.uint64), none, none)
 stats = _kernels.decode_flat.stats

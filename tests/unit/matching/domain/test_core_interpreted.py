@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.once
 FILES = (
     "test_core_place.py",
     "test_core_change.py",
