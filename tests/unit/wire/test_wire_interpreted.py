@@ -12,6 +12,7 @@ import pytest
 import smartex_wire
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.once
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is the interpreted run")
@@ -46,8 +47,6 @@ WARM = """
 import smartex_wire
 from smartex_wire import _kernels
 import numpy as np
-
-pytestmark = pytest.mark.once
 none = np.empty(0, np.uint8)
 _kernels.decode_flat(np.zeros(20, np.uint64), none, none)
 stats = _kernels.decode_flat.stats

@@ -142,10 +142,20 @@ def _around_even(columns: Floats, even: float, confidence: float) -> Estimate | 
     if distance > 4 * spread:  # far enough to know the direction, and the variance in it
         error = (plain.high - plain.value) / t
         spread = max(spread, (error**2 - 2 * others * spread**2) / (4 * distance))
+    low, high = _not_too_far(distance, spread, others, t)
+    if low <= 0.0:
+        # Even shares can be refuted from one side only, so they are by the quantile of one side.
+        one_sided = quantile(2 * confidence - 1, freedom(columns))
+        refuted = _not_too_far(distance, spread, others, one_sided)[0] > 0.0
+        low = float(np.spacing(even)) if refuted else 0.0
+    return Estimate(plain.value, min(even + low, 1.0), min(max(even + high, even), 1.0))
+
+
+def _not_too_far(distance: float, spread: float, others: float, t: float) -> tuple[float, float]:
+    """The least and greatest distance from even shares from which the one found is no more than `t` errors away."""
     middle = distance + 2 * t * t * spread
     reach = t * np.sqrt(4 * spread * max(distance, 0.0) + (4 * t * t + 2 * others) * spread**2)
-    low, high = np.clip([even + middle - reach, even + middle + reach], even, 1.0)
-    return Estimate(plain.value, float(low), float(high))
+    return float(middle - reach), float(middle + reach)
 
 
 def _same_group(sums: Floats) -> Floats:
