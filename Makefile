@@ -19,7 +19,7 @@ up: $(READY) ## Install what is missing and start the whole exchange (ARGS="--he
 
 test: $(READY) ## Run every check and every test, real servers included
 	@$(VENV)/bin/python .ci/checks.py
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(READY) ## Measure product and peers in one run (ONLY=name, FLOW=file.npz); writes build/bench.json
 	@$(VENV)/bin/python tests/benchmarks/run.py $(if $(ONLY),--only $(ONLY)) $(if $(FLOW),--flow $(FLOW)) $(ARGS)

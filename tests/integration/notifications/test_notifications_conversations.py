@@ -146,6 +146,14 @@ def order(lots: int = 100, price: int = 1000, side: int = 1) -> OrderSuggestion:
     return OrderSuggestion(instrument_id=1, symbol="TALK", side=side, quantity_lots=lots, price_ticks=price)
 
 
+async def quantities(investor: Market, at_least: int, **which: Any) -> list[int]:
+    """Quantities of the orders in the history, which follows the market by a moment."""
+    async with asyncio.timeout(10):
+        while len(found := [each.quantity async for each in investor.orders(**which)]) < at_least:
+            await asyncio.sleep(0.02)
+    return found
+
+
 async def propose(
     house: House, account: int, *orders: OrderSuggestion, expire: datetime | None = None
 ) -> pb.Message:
@@ -195,8 +203,7 @@ async def test_an_accepted_proposal_places_its_orders_once(house: House, account
             assert answer.state == pb.PROPOSAL_STATE_ACCEPTED
             assert [each.accepted for each in answer.results] == [True, True, False]
             assert answer.results[2].reason == "QUANTITY_TOO_LARGE"
-        open_orders = [each async for each in investor.orders(status="open")]
-        assert sorted(each.quantity for each in open_orders) == [100, 200]
+        assert sorted(await quantities(investor, 2, status="open")) == [100, 200]
         told = [each async for each in investor.conversations.messages(message.thread_id)]
         assert [each.author for each in told] == [pb.PARTY_EXCHANGE, pb.PARTY_INVESTOR, pb.PARTY_TRADER]
     steps = await house.database.fetch(
@@ -230,7 +237,7 @@ async def test_what_a_crash_left_is_placed_once_if_it_is_fresh_and_looked_up_if_
         ]
         assert [each.results[0].accepted for each in found] == [True, False]
         assert found[1].results[0].reason == "NOT_PLACED"
-        assert len([each async for each in investor.orders()]) == 1
+        assert len(await quantities(investor, 1)) == 1
 
 
 async def test_declined_expired_and_withdrawn_proposals_place_nothing(house: House, account: int) -> None:
@@ -378,7 +385,7 @@ async def test_replies_from_wechat_answer_or_are_passed_on(house: House, account
     assert await replies.on_text(account, "下周再说", "m7") == "已转给您的交易员。"
     assert await replies.on_text(account, "下周再说", "m7") == "已转给您的交易员。"
     async with house.investor(account) as investor:
-        assert [each.quantity async for each in investor.orders()] == [300]
+        assert await quantities(investor, 1) == [300]
         # The thread that was last active: that of the proposal declined just before.
         told = [each async for each in investor.conversations.messages(first.thread_id)]
         assert [(each.text, each.origin) for each in told if each.text == "下周再说"] == [

@@ -61,7 +61,9 @@ async def test_a_quota_that_is_used_up_is_waited_for(exchanging: Exchanging) -> 
 
         async def waiting() -> bool:
             (one,) = await exchange.deliveries("n-1")
-            return one.state == pb.DELIVERY_STATE_WAITING and len(one.attempts) == 1
+            return (
+                one.state == pb.DELIVERY_STATE_WAITING and len(one.attempts) == 1 and one.state_reason != ""
+            )
 
         await until(waiting, "the retry")
         (delivery,) = await exchange.deliveries("n-1")

@@ -17,6 +17,7 @@ LOST: tuple[type[BaseException], ...] = (
     pg.OperatorInterventionError,
     pg.InsufficientResourcesError,
     pg.ReadOnlySQLTransactionError,
+    pg.IdleInTransactionSessionTimeoutError,
     pg.TransactionRollbackError,
 )
 """The server is away, starting, stopping, full or read-only: the same call may work later."""

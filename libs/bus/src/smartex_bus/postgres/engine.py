@@ -65,7 +65,12 @@ class PostgresBus(Bus):
                 max_size=settings.pool_size,
                 timeout=settings.connect_timeout,
                 command_timeout=30.0,
-                server_settings={"application_name": "smartex-bus", "jit": "off"},
+                server_settings={
+                    "application_name": "smartex-bus",
+                    "jit": "off",
+                    # A process that is frozen within a transaction must not keep its locks from the others.
+                    "idle_in_transaction_session_timeout": "10s",
+                },
             )
         except LOST as error:
             raise BusUnavailable(f"the database of the bus is away, retry: {error!r}") from error
