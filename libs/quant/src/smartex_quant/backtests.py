@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from .arrays import BoolArray, FloatArray, at_least, fraction, matrix, vector
 from .errors import HistoryTooShortError, InvalidInputError
@@ -135,7 +136,7 @@ def kupiec_band(days: int, level: float, confidence: float = 0.95) -> tuple[int,
     miss = 1.0 - fraction("level", level)
     counts = np.arange(days + 1)
     ratio = -2.0 * (_bernoulli(counts, days, miss) - _bernoulli(counts, days, counts / days))
-    passed = np.flatnonzero(ratio <= stats.chi2.ppf(fraction("confidence", confidence), 1))
+    passed = np.flatnonzero(ratio <= scipy.stats.chi2.ppf(fraction("confidence", confidence), 1))
     return int(passed[0]), int(passed[-1])
 
 
@@ -160,7 +161,7 @@ def conditional_coverage(violations: ArrayLike, level: float) -> Likelihood:
     hits = _hits(violations)
     statistic = kupiec(int(hits.sum()), len(hits), level).statistic
     statistic += christoffersen_independence(hits).statistic
-    return Likelihood(statistic, float(stats.chi2.sf(statistic, 2)))
+    return Likelihood(statistic, float(scipy.stats.chi2.sf(statistic, 2)))
 
 
 def traffic_light(violations: int, days: int = TRAFFIC_LIGHT_DAYS, level: float = 0.99) -> TrafficLight:
@@ -172,12 +173,12 @@ def traffic_light(violations: int, days: int = TRAFFIC_LIGHT_DAYS, level: float 
     miss = 1.0 - fraction("level", level)
     if days < 1 or not 0 <= violations <= days:
         raise InvalidInputError("violations", f"must be 0 to {days} days, is {violations}")
-    chance = stats.binom.cdf(violations, days, miss)
+    chance = scipy.stats.binom.cdf(violations, days, miss)
     if chance < 0.95:
         return TrafficLight("green", 0.0)
     if chance >= 0.9999:
         return TrafficLight("red", 1.0)
-    table = stats.binom.cdf([5, 6, 7, 8], TRAFFIC_LIGHT_DAYS, 0.01)
+    table = scipy.stats.binom.cdf([5, 6, 7, 8], TRAFFIC_LIGHT_DAYS, 0.01)
     return TrafficLight("yellow", (0.40, 0.50, 0.65, 0.75, 0.85)[int(np.searchsorted(table, chance))])
 
 
@@ -209,4 +210,4 @@ def _bernoulli(count: ArrayLike, total: int, probability: ArrayLike) -> FloatArr
 
 def _ratio(restricted: FloatArray, free: FloatArray, degrees: int) -> Likelihood:
     statistic = max(0.0, float(-2.0 * (restricted - free)))
-    return Likelihood(statistic, float(stats.chi2.sf(statistic, degrees)))
+    return Likelihood(statistic, float(scipy.stats.chi2.sf(statistic, degrees)))

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import lfilter
 
 from .arrays import (
     BoolArray,
@@ -158,7 +158,7 @@ def ewma_volatility(returns: ArrayLike, decay: float = RISKMETRICS_DECAY) -> Flo
 def ewma_mean(values: ArrayLike, decay: float = RISKMETRICS_DECAY) -> FloatArray:
     """Exponentially weighted mean of the rows up to and with each row, the latest weighing most."""
     rows = series("values", values)
-    weighted = lfilter([1.0 - fraction("decay", decay)], [1.0, -decay], rows, axis=0)
+    weighted = scipy.signal.lfilter([1.0 - fraction("decay", decay)], [1.0, -decay], rows, axis=0)
     known = 1.0 - decay ** np.arange(1, len(rows) + 1)
     return np.asarray(weighted / known.reshape(-1, *[1] * (rows.ndim - 1)))
 

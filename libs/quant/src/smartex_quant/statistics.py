@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from .arrays import FloatArray, at_least, fraction, labels, series, vector
 from .errors import HistoryTooShortError, InvalidInputError
@@ -36,8 +36,8 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> In
     """Exact interval of a proportion (Clopper & Pearson, 1934); covers at least nominally."""
     share = _proportion(successes, trials)
     tail = (1.0 - fraction("confidence", confidence)) / 2.0
-    low = stats.beta.ppf(tail, successes, trials - successes + 1) if successes > 0 else 0.0
-    high = stats.beta.ppf(1.0 - tail, successes + 1, trials - successes) if successes < trials else 1.0
+    low = scipy.stats.beta.ppf(tail, successes, trials - successes + 1) if successes > 0 else 0.0
+    high = scipy.stats.beta.ppf(1.0 - tail, successes + 1, trials - successes) if successes < trials else 1.0
     return Interval(float(low), share, float(high))
 
 
@@ -117,7 +117,7 @@ def bootstrap(
     if 2 * len(figures) < draws:
         raise InvalidInputError("statistic", "is not defined on half of the draws")
     expanded = -np.sqrt(count / (count - 1)) * _student(confidence, count - 1)
-    tail = float(stats.norm.cdf(expanded))
+    tail = float(scipy.stats.norm.cdf(expanded))
     low, high = np.quantile(figures, [tail, 1.0 - tail])
     return Interval(float(low), float(statistic(values)), float(high))
 
@@ -141,9 +141,9 @@ def auc(positives: ArrayLike, negatives: ArrayLike, confidence: float = 0.95) ->
     hits, misses = vector("positives", positives), vector("negatives", negatives)
     at_least(2, hits)
     at_least(2, misses)
-    ranks = stats.rankdata(np.concatenate([hits, misses]))
-    of_hits = (ranks[: len(hits)] - stats.rankdata(hits)) / len(misses)
-    of_misses = 1.0 - (ranks[len(hits) :] - stats.rankdata(misses)) / len(hits)
+    ranks = scipy.stats.rankdata(np.concatenate([hits, misses]))
+    of_hits = (ranks[: len(hits)] - scipy.stats.rankdata(hits)) / len(misses)
+    of_misses = 1.0 - (ranks[len(hits) :] - scipy.stats.rankdata(misses)) / len(hits)
     area = float(of_hits.mean())
     half = _normal(confidence) * np.sqrt(
         of_hits.var(ddof=1) / len(hits) + of_misses.var(ddof=1) / len(misses)
@@ -161,11 +161,11 @@ def _proportion(successes: int, trials: int) -> float:
 
 
 def _normal(confidence: float) -> float:
-    return float(stats.norm.ppf((1.0 + fraction("confidence", confidence)) / 2.0))
+    return float(scipy.stats.norm.ppf((1.0 + fraction("confidence", confidence)) / 2.0))
 
 
 def _student(confidence: float, degrees: int) -> float:
-    return float(stats.t.ppf((1.0 + fraction("confidence", confidence)) / 2.0, degrees))
+    return float(scipy.stats.t.ppf((1.0 + fraction("confidence", confidence)) / 2.0, degrees))
 
 
 def _symmetric(estimate: float, error: float, degrees: int, confidence: float) -> Interval:

@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from smartex_quant.arrays import FloatArray, choice, fraction
 from smartex_quant.returns import RISKMETRICS_DECAY, ewma_volatility
@@ -100,8 +101,8 @@ class Parametric:
 @lru_cache(maxsize=64)
 def normal_tail(probability: float) -> tuple[float, float]:
     """VaR -z and ES phi(z) / p of a standard normal gain, with z its quantile at p."""
-    quantile = stats.norm.ppf(probability)
-    return float(-quantile), float(stats.norm.pdf(quantile) / probability)
+    quantile = scipy.stats.norm.ppf(probability)
+    return float(-quantile), float(scipy.stats.norm.pdf(quantile) / probability)
 
 
 @lru_cache(maxsize=1024)
@@ -111,8 +112,8 @@ def student_tail(probability: float, degrees: float) -> tuple[float, float]:
     ES = f(q) / p * (v + q^2) / (v - 1), with q the quantile, f the density and v the degrees of freedom (McNeil, Frey &
     Embrechts, 2005, eq. 2.26), both times sqrt((v - 2) / v).
     """
-    quantile = stats.t.ppf(probability, degrees)
-    shortfall = stats.t.pdf(quantile, degrees) / probability * (degrees + quantile**2) / (degrees - 1.0)
+    quantile = scipy.stats.t.ppf(probability, degrees)
+    shortfall = scipy.stats.t.pdf(quantile, degrees) / probability * (degrees + quantile**2) / (degrees - 1.0)
     scale = np.sqrt((degrees - 2.0) / degrees)
     return float(-quantile * scale), float(shortfall * scale)
 

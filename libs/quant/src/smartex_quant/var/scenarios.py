@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from scipy.signal import lfilter
+import scipy
 
 from smartex_quant.arrays import FloatArray, divided
 from smartex_quant.returns import ewma_mean
@@ -76,7 +76,7 @@ class FilteredScenarios:
         free = np.where(self._floored, 0.0, on_variance) / (
             1.0 - self._decay ** np.arange(1, len(on_variance) + 1)
         )
-        carried = lfilter([1.0 - self._decay], [1.0, -self._decay], free[::-1])[::-1]
+        carried = scipy.signal.lfilter([1.0 - self._decay], [1.0, -self._decay], free[::-1])[::-1]
         return np.asarray(
             carried + on_variance[self._floored].sum() * SMALLEST_RELATIVE_VARIANCE / len(on_variance)
         )
