@@ -47,11 +47,18 @@ async def _bring_past(profiles: Path, done: Path, seed: int, today: date) -> int
     if _is_noted(done):
         return 0
     async with _as(profiles, "operator") as operator:
+        await _until_seen(profiles, (await operator.venue.status()).sequence)
         closes = past_closes(await operator.instruments(), today, _PAST_DAYS, seed)
         for first in range(0, len(closes), _CHUNK):
             await operator.positions.import_prices(_messages(closes[first : first + _CHUNK]))
     _note(done, today)
     return _PAST_DAYS
+
+
+async def _until_seen(profiles: Path, sequence: int) -> None:
+    """The supervision follows the market: it knows the instruments a moment later."""
+    async with _as(profiles, "alice") as alice:
+        await alice.positions.portfolio(min_sequence=sequence)
 
 
 def _is_noted(file: Path) -> bool:

@@ -54,6 +54,23 @@ async def test_a_purchase_by_hand(exchange) -> None:
     assert portfolio.exposure.leverage == pytest.approx(2103300.0 / 3099999.01)
 
 
+async def test_what_was_just_ordered_is_in_the_portfolio_that_waits_for_it(exchange) -> None:
+    async with exchange.positions() as (pod, channel):
+        await exchange.folded(pod)
+        alice, reader = exchange.caller(1), exchange.caller(1, at=channel)
+        for orders in range(1, 21):
+            placed = await alice.place(BUY, 1000, 100)
+            request = pb.GetPortfolioRequest(min_sequence=placed.sequence)
+            portfolio = (await reader.ask("GetPortfolio", request)).portfolio
+            assert portfolio.open_orders.order_count == orders
+        behind = await refused(
+            reader.ask("GetPortfolio", pb.GetPortfolioRequest(min_sequence=placed.sequence + 10**6))
+        )
+        assert behind.code() is grpc.StatusCode.UNAVAILABLE
+        negative = await refused(reader.ask("GetPortfolio", pb.GetPortfolioRequest(min_sequence=-1)))
+        assert negative.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange) -> None:
     async with exchange.positions() as (pod, channel):
         await exchange.folded(pod)

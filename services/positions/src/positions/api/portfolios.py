@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,6 +24,9 @@ from positions.supervision import Supervision, account_unknown
 
 DEFAULT_INTERVAL_MS = 100
 LONGEST_INTERVAL_MS = 60_000
+LONGEST_WAIT_SECONDS = 2.0
+"""How long `min_sequence` is waited for, as the history of the market waits."""
+LOOK_SECONDS = 0.01
 
 
 class PortfoliosApi:
@@ -55,7 +60,22 @@ class PortfoliosApi:
     async def GetPortfolio(self, request: pb.GetPortfolioRequest, context: object) -> pb.GetPortfolioResponse:  # noqa: N802
         """The portfolio now."""
         account = await self._supervision.account(principal(context), request.account_id)
+        await self._until_seen(request.min_sequence)
         return pb.GetPortfolioResponse(portfolio=self._portfolio(account, lots=request.lots))
+
+    async def _until_seen(self, sequence: int) -> None:
+        """Wait until the book is that far; the call's own deadline may end the wait before."""
+        if sequence < 0:
+            raise InvalidInput("min_sequence must not be negative", field="min_sequence")
+        deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+        while self._book.sequence < sequence:
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"the book goes up to {self._book.sequence}, {sequence} was asked for: try again in a moment",
+                    reason="BOOK_BEHIND",
+                    retry_after=timedelta(milliseconds=500),
+                )
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def StreamPortfolio(  # noqa: N802
         self, request: pb.StreamPortfolioRequest, context: object

@@ -37,7 +37,9 @@ class GetPortfolioRequest(_message.Message):
     lots: _builtins.bool
     """Whether to list the lots of each holding."""
     min_sequence: _builtins.int
-    """Wait until the service has seen this sequence of the market, up to the deadline. 0: do not wait."""
+    """Wait until the service has seen this sequence of the market, for 2 s and the deadline at most; then UNAVAILABLE with
+    BOOK_BEHIND. 0: do not wait.
+    """
     def __init__(
         self,
         *,
