@@ -232,6 +232,30 @@ async def test_programs_in_a_closed_folder_are_copied_out(until: Until) -> None:
         shutil.rmtree(scratch)
 
 
+COUNT_FORKS = """
+import ctypes, os, subprocess, sys
+from pathlib import Path
+from smartex_store.binaries import choose_user, locate
+forks = []
+handler = ctypes.CFUNCTYPE(None)(lambda: forks.append(1))
+getattr(ctypes.CDLL(None), "__register_atfork")(handler, None, None, None)
+locate(18, choose_user(Path(sys.argv[1])))
+print(len(forks))
+subprocess.run(["/bin/true"], user=os.geteuid())
+print(len(forks))
+"""
+
+
+def test_looking_for_the_programs_does_not_copy_this_process(tmp_path: Path) -> None:
+    """A copy runs the fork handlers of every library; gRPC's once crashed it, and with it the start."""
+    if os.geteuid() != 0 or sys.platform != "linux":
+        pytest.skip("only root hands the server over to another user")
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_FORKS, str(tmp_path / "nothing")], capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["0", "1"], done.stderr
+
+
 def test_an_ordinary_user_is_not_switched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert choose_user(tmp_path) == RunAs()

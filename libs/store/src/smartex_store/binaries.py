@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,21 @@ _INSTALLS = {18: "pginstall18", 16: "pginstall"}
 NEWEST_MAJOR = 18
 _REACHABLE = Path("/var/lib/smartex")
 _UNPRIVILEGED = ("postgres", "nobody")
+_MAY_NOT_RUN = 126  # as shells answer
+# Becomes a user and runs a command. `subprocess`'s own `user=` would copy this whole process first, and what
+# other libraries do in such a copy (gRPC restarts threads in it) has crashed it before it ran anything.
+_BECOME = f"""
+import os, sys
+uid, gid, *command = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(gid))
+os.setuid(int(uid))
+try:
+    os.execv(command[0], command)
+except PermissionError as error:
+    print(error, file=sys.stderr)
+    sys.exit({_MAY_NOT_RUN})
+"""
 
 
 @dataclass(frozen=True)
@@ -104,22 +120,18 @@ def locate(major: int, run_as: RunAs, *, wheel: Path | None = None, reachable: P
 
 
 def _probe(folder: Path, run_as: RunAs) -> Binaries:
-    command = [str(folder / "postgres"), "--version"]
+    postgres = str(folder / "postgres")
+    command = [postgres, "--version"]
     if run_as.switches:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            user=run_as.uid,
-            group=run_as.gid,
-            extra_groups=[],
-            cwd="/",
-        )
-    else:
-        done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+        switch = [sys.executable, "-I", "-S", "-c", _BECOME, str(run_as.uid), str(run_as.gid)]
+        command = switch + command
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    if done.returncode == _MAY_NOT_RUN:
+        raise PermissionError(done.stderr[-500:])
     if done.returncode != 0:
         raise ServerStartFailed(
-            f"{command[0]} does not run on this machine: set the URL of a PostgreSQL of yours",
+            f"{postgres} does not run on this machine (status {done.returncode}): "
+            "set the URL of a PostgreSQL of yours",
             done.stderr[-500:],
         )
     return Binaries(folder, done.stdout.split()[2])
