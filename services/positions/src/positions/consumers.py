@@ -34,6 +34,9 @@ _STEP_BYTES = 4 << 20
 """Events that are folded in one go: some sixty thousand, a tenth of a second."""
 _folded = counter("positions_events_total", "Events folded into the book")
 _lag = gauge("positions_lag_seconds", "Age of the newest event in the book, when it was folded")
+_behind = gauge(
+    "positions_behind_info", "1 while the book is behind the market, so that nobody is told anything"
+)
 _unwritten = gauge("positions_unwritten_events", "Events in the book that are not in its rows")
 _written = histogram(
     "positions_batch_events", "Events written in one transaction", buckets=(1, 10, 100, 1e3, 1e4, 1e5, 1e6)
@@ -56,9 +59,14 @@ class AfterFold(Protocol):
         touched: Any,
         moved: Any,
         trace_id: str = "",
+        *,
+        behind: bool = False,
     ) -> Any:
         """Judge and write: `pieces` are events to see with their times, `touched` places of accounts, `moved` numbers
-        of instruments. The answer is given to `committed`."""
+        of instruments. `behind`: they are past, tell nobody. The answer is given to `committed`."""
+
+    async def catch_up(self, connection: Connection) -> Any:
+        """The book has come up to the market: tell what stands and was not told. The answer is given to `committed`."""
 
     def committed(self, seen: Any) -> None:
         """The transaction is through."""
@@ -80,6 +88,7 @@ class Follower:
         lease_seconds: float,
         look_seconds: float,
         max_unwritten: int,
+        max_age_ns: int,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._database = database
@@ -92,6 +101,7 @@ class Follower:
         self._lease_seconds = lease_seconds
         self._look_seconds = look_seconds
         self._max_unwritten = max_unwritten
+        self._max_age_ns = max_age_ns
         self._clock = clock
         self._epoch: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -99,6 +109,9 @@ class Follower:
         self._taken = asyncio.Event()
         self.ready = False
         """Whether the book has been read back."""
+        self.behind = False
+        """Whether the book is behind the market, so that what is found in it is past; known by the pod that writes.
+        Every start is taken to be until the log has been looked at."""
         self.after_fold: AfterFold | None = None
         self.loaded: list[Callable[[], Awaitable[None]]] = []
         """Awaited whenever the book was read back, before anything is folded."""
@@ -136,6 +149,7 @@ class Follower:
     async def _round(self) -> None:
         """Read the book back, then follow the log until something ends it."""
         self._epoch = await self._store.take()
+        self._set_behind(self.working)
         try:
             offset = await self._read_back()
             await _until_one_ends(
@@ -153,7 +167,7 @@ class Follower:
         saved = await self._store.load()
         rules = self._definitions.rules(int(saved.rows.header["sequence"]))
         await asyncio.to_thread(self._book.restore, saved.rows, rules)
-        self._intake.begin(saved.next_offset)
+        self._intake.begin(saved.next_offset, saved.judged)
         for hook in self.loaded:
             await hook()
         self.ready = True
@@ -219,12 +233,17 @@ class Follower:
             await self._sleep_until_news(self._look_seconds)
             batch = await asyncio.to_thread(self._intake.take)
             self._taken.set()
-            if not batch.empty:
+            if batch.events and not self.behind:
+                self._set_behind(await self._is_behind(batch.next_offset))
+            idle = batch.empty
+            if not idle:
                 await self._write_batch(batch)
-            elif time.monotonic() - extended > self._lease_seconds / 3:
-                await self._store.extend(self._held)
-            else:
+            if self.behind and not await self._is_behind(batch.next_offset):
+                await self._catch_up()
+            elif idle and time.monotonic() - extended <= self._lease_seconds / 3:
                 continue
+            elif idle:
+                await self._store.extend(self._held)
             extended = time.monotonic()
 
     @property
@@ -244,13 +263,43 @@ class Follower:
                 await self._store.write(connection, self._held, batch, merges)
                 if self.after_fold is not None:
                     seen = await self.after_fold.look(
-                        connection, batch.pieces, batch.touched, batch.moved, batch.trace_id
+                        connection,
+                        batch.pieces,
+                        batch.touched,
+                        batch.moved,
+                        batch.trace_id,
+                        behind=self.behind,
                     )
             if self.after_fold is not None:
                 self.after_fold.committed(seen)
         if batch.events:
             _written.observe(batch.events)
             _writing.observe(time.monotonic() - began)
+
+    async def _is_behind(self, next_offset: int) -> bool:
+        """Whether the market has gone on since: events are old, or repeated, and not the last of the log. That they
+        are old alone says nothing, for a market may be silent."""
+        if not self._intake.repeating and self._clock() - self._book.time_ns <= self._max_age_ns:
+            return False
+        _, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
+        return next_offset < end
+
+    async def _catch_up(self) -> None:
+        """Tell what stands, and from now on at once."""
+        self._intake.judge_all()
+        if self.after_fold is not None:
+            async with self.after_fold.lock:
+                async with self._database.transaction() as connection:
+                    await self._store.extend(self._held, connection)
+                    seen = await self.after_fold.catch_up(connection)
+                self.after_fold.committed(seen)
+        self._set_behind(False)
+
+    def _set_behind(self, behind: bool) -> None:
+        if behind != self.behind:
+            _log.info("book_behind" if behind else "book_caught_up", sequence=self._book.sequence)
+        self.behind = behind
+        _behind.set(int(behind))
 
     async def _wait_for_lease(self) -> None:
         """Follow without writing, until the one who writes falls silent; then the book is read back."""

@@ -125,10 +125,22 @@ class Intake:
         self._point_ns = point_ns
         self._stale_ns = stale_ns
         self._pending = _Pending(0)
+        self._judged = 0
 
-    def begin(self, next_offset: int) -> None:
-        """Start at an offset of the log, with nothing gathered."""
+    def begin(self, next_offset: int, judged: int = 0) -> None:
+        """Start at an offset of the log, with nothing gathered. Events up to `judged` are repeated: the book needs
+        them, and others have seen what they changed."""
         self._pending = _Pending(next_offset)
+        self._judged = judged
+
+    @property
+    def repeating(self) -> bool:
+        """Whether the book is where others have been before."""
+        return self._book.sequence < self._judged
+
+    def judge_all(self) -> None:
+        """The log has ended: nothing that comes is a repeat."""
+        self._judged = 0
 
     @property
     def waiting(self) -> int:
@@ -166,6 +178,8 @@ class Intake:
             pending, self._pending = self._pending, _Pending(self._pending.next_offset)
             rows = self._book.take_changes()
             touched, moved = self._book.take_touched()
+            if self.repeating:
+                touched, moved = touched[:0], moved[:0]
         return Batch(
             rows,
             pending.next_offset,
@@ -190,7 +204,7 @@ class Intake:
             self._book.fold(read.events[begin:end], read.first_sequence + begin, read.time_ns)
         self._pending.events += len(read.events)
         self._pending.trace_id = read.trace_id or self._pending.trace_id
-        told = _told(read.events)
+        told = _told(read.events[max(0, self._judged + 1 - read.first_sequence) :])
         if len(told):
             self._pending.pieces.append((told, read.time_ns))
 

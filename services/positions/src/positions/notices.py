@@ -53,8 +53,16 @@ class Worth:
     equity: float
 
 
-def of_alert(alert: Standing, subject: Subject, worth: Worth, time_ns: int, trace_id: str) -> pb.Notice:
-    """An alert was raised or got worse."""
+@dataclass(frozen=True)
+class Times:
+    """When something happened, and when it is told: later, if the book was behind the market then."""
+
+    happened_ns: int
+    told_ns: int
+
+
+def of_alert(alert: Standing, subject: Subject, worth: Worth, times: Times, trace_id: str) -> pb.Notice:
+    """An alert was raised or got worse. It stands when it is told, so it is of use for a day from then on."""
     kind = ALL[alert.kind].name
     notice = pb.Notice(
         notice_id=f"alert:{alert.alert_id}:{int(alert.severity)}",
@@ -73,8 +81,9 @@ def of_alert(alert: Standing, subject: Subject, worth: Worth, time_ns: int, trac
         ],
         card=pb.Card(kind=pb.CARD_KIND_ALERT, id=alert.alert_id, title=local(text(f"alert_name.{kind}"))),
     )
-    notice.cause_time.FromNanoseconds(time_ns)
-    notice.values.add(name="time").time.FromNanoseconds(time_ns)
+    notice.cause_time.FromNanoseconds(times.happened_ns)
+    notice.expire_time.FromNanoseconds(times.told_ns + _DAY_NS)
+    notice.values.add(name="time").time.FromNanoseconds(times.happened_ns)
     return notice
 
 

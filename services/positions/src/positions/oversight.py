@@ -76,6 +76,8 @@ class Surroundings:
     """Asks the market for its instruments, whose trading states change without an event of theirs."""
     working: Callable[[], bool]
     """Whether this pod is the one that writes."""
+    current: Callable[[], bool]
+    """Whether it also has come up to the market, so that what it finds is of now."""
     clock: Callable[[], int]
 
 
@@ -127,10 +129,11 @@ class Oversight:
             settings.lifetimes,
             new_trace,
             around.clock,
-            around.working,
+            around.current,
         )
         self.watch.raised += [self.relay.wake, self.adviser.wake]
-        self._rounds = Rounds(self._timed(), around.working)
+        self._rounds = Rounds(self._timed(), around.current)
+        self._keeping = Rounds(self._kept_up(), around.working)
         everywhere = [Round("instruments", INSTRUMENT_SECONDS, around.refresh)]
         self._refreshing = Rounds(everywhere, lambda: True)
         self._running = AsyncExitStack()
@@ -150,7 +153,7 @@ class Oversight:
     async def start(self) -> None:
         """Begin. `load` comes before the first look."""
         async with AsyncExitStack() as undo:
-            for part in (self.relay, self.adviser, self._rounds, self._refreshing):
+            for part in (self.relay, self.adviser, self._rounds, self._keeping, self._refreshing):
                 await part.start()
                 undo.push_async_callback(part.stop)
             self._running = undo.pop_all()
@@ -166,13 +169,22 @@ class Oversight:
         touched: NDArray[np.int64],
         moved: NDArray[np.int64],
         trace_id: str = "",
+        *,
+        behind: bool = False,
     ) -> Seen:
-        """Look at what events (with their times) changed, in the transaction that writes it."""
+        """Look at what events (with their times) changed, in the transaction that writes it. `behind`: they are past,
+        and nobody is told."""
         for events, piece_ns in pieces:
             await steps.record_events(connection, events, np.full(len(events), piece_ns))
             for rolled in events[events["kind"] == DAY_ROLLED]:
                 await self._close_day(connection, int(rolled["available"]) - 1, piece_ns)
-        return await self.watch.look(connection, self._around.freshness(), touched, moved, trace_id)
+        return await self.watch.look(
+            connection, self._around.freshness(), touched, moved, trace_id, behind=behind
+        )
+
+    async def catch_up(self, connection: Connection) -> Seen:
+        """Tell what stands and was not told, now that the book has come up to the market."""
+        return await self.watch.catch_up(connection, self._around.freshness())
 
     def committed(self, seen: Seen) -> None:
         """Take over what a look found, once its transaction was committed."""
@@ -219,12 +231,18 @@ class Oversight:
             self._database, around.book, around.freshness, settings.digest_at, settings.zone, self.relay.wake
         )
         return (
-            Round("others", HEAR_SECONDS, self.hear),
             Round("value-at-risk", settings.slow_seconds, slow.look),
-            Round("expiry", settings.minute_seconds, lambda: self.giving.expire(around.clock())),
             Round("settling", settings.minute_seconds, self.settling.settle_due),
             Round("digest", settings.minute_seconds, digest.send_due),
             Round("review", settings.review_seconds, self.review),
+        )
+
+    def _kept_up(self) -> Sequence[Round]:
+        """What does not depend on the book, and goes on while it is behind."""
+        clock = self._around.clock
+        return (
+            Round("others", HEAR_SECONDS, self.hear),
+            Round("expiry", self._settings.minute_seconds, lambda: self.giving.expire(clock())),
         )
 
     async def hear(self) -> None:

@@ -87,6 +87,12 @@ class OversightFields(Settings):
     house_leverage: float = Field(
         default=_house("leverage"), ge=0, le=100, description="house limit: holdings over equity; 0: off"
     )
+    alert_max_age_seconds: float = Field(
+        default=120,
+        gt=0,
+        description="age of the market's events, by this pod's clock, beyond which a book that has more of them to "
+        "read is behind: alerts follow, and what still stands is told once the book has caught up",
+    )
     escalate_minutes: float = Field(
         default=30, gt=0, description="time that an alert may stand unseen before it presses harder"
     )

@@ -24,7 +24,13 @@ from positions.store import SCHEMA, BookStore
 from positions.wiring import Pod
 
 _MOST_TOLD = 20
-_BOOK = ("accounts", "holdings", "open_orders", "instruments", "fills", "points", "projection")
+_BOOK = ("accounts", "holdings", "open_orders", "instruments", "fills", "points")
+_BEGIN = """
+    UPDATE positions.projection
+       SET sequence = DEFAULT, time_ns = DEFAULT, day = DEFAULT, arriving = DEFAULT, arriving_type = DEFAULT,
+           next_offset = DEFAULT, epoch = epoch + 1, lease_until = DEFAULT
+"""
+"""What alerts were judged by stays, so that nothing is told again."""
 
 
 async def main(arguments: Sequence[str]) -> int:
@@ -59,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _begin_anew(pod: Pod) -> int:
     """Empty the tables and take the lease away, so that whoever writes reads everything back: nothing."""
     async with pod.database.transaction() as connection:
+        await connection.execute(_BEGIN)
         await connection.execute(f"TRUNCATE {', '.join(f'{SCHEMA}.{table}' for table in _BOOK)}")
     print("the book begins anew: running pods fold the log from its beginning")
     return 0

@@ -33,7 +33,8 @@ _TAKE = """
 """
 _MOVE = """
     UPDATE positions.projection
-       SET sequence = $3, time_ns = $4, day = $5, arriving = $6, arriving_type = $7, next_offset = $8
+       SET sequence = $3, time_ns = $4, day = $5, arriving = $6, arriving_type = $7, next_offset = $8,
+           judged = greatest(judged, $3)
      WHERE shard = $1 AND epoch = $2
 """
 _EXTEND = """
@@ -49,10 +50,12 @@ class LeaseLost(Exception):  # noqa: N818 - it is an end, not a fault
 
 @dataclass(frozen=True)
 class Saved:
-    """The book as it was written, and where the log goes on after it."""
+    """The book as it was written, where the log goes on after it, and the last event that alerts were judged by: that
+    one lies ahead where the book is rebuilt."""
 
     rows: Rows
     next_offset: int
+    judged: int
 
 
 class BookStore:
@@ -72,9 +75,10 @@ class BookStore:
         epoch: int | None = await self._database.fetchval(_TAKE, self._shard, self._holder, self._lease)
         return epoch
 
-    async def extend(self, epoch: int) -> None:
-        """Stay the writer for another lease. LeaseLost if another took over."""
-        if await self._database.execute(_EXTEND, self._shard, epoch, self._lease) != "UPDATE 1":
+    async def extend(self, epoch: int, connection: Connection | None = None) -> None:
+        """Stay the writer for another lease, in a transaction if one is given. LeaseLost if another took over."""
+        by = self._database if connection is None else connection
+        if await by.execute(_EXTEND, self._shard, epoch, self._lease) != "UPDATE 1":
             raise LeaseLost
 
     async def release(self, epoch: int) -> None:
@@ -85,7 +89,7 @@ class BookStore:
         """Position and rows of one moment; an empty book where there are none."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             head = await connection.fetchrow(
-                f"SELECT {', '.join(HEADER_FIELDS)}, next_offset FROM positions.projection WHERE shard = $1",
+                f"SELECT {', '.join(HEADER_FIELDS)}, next_offset, judged FROM positions.projection WHERE shard = $1",
                 self._shard,
             )
             accounts = await _read(connection, "accounts", "place", ACCOUNT_FIELDS, "cash")
@@ -93,7 +97,7 @@ class BookStore:
             orders = await _read(connection, "open_orders", "order_id", ORDER_FIELDS)
             instruments = await _read(connection, "instruments", "number", INSTRUMENT_FIELDS, "number")
         rows = await asyncio.to_thread(_rows, head, accounts, holdings, orders, instruments)
-        return Saved(rows, head["next_offset"] if head is not None else 0)
+        return Saved(rows, head["next_offset"], head["judged"]) if head is not None else Saved(rows, 0, 0)
 
     async def write(self, connection: Connection, epoch: int, batch: Batch, merges: Sequence[Merge]) -> None:
         """Move the position and write what changed, as `merges_of` made it. LeaseLost if another pod took over."""

@@ -117,6 +117,7 @@ class Pod:
             lease_seconds=settings.lease_seconds,
             look_seconds=settings.look_seconds,
             max_unwritten=settings.max_unwritten_events,
+            max_age_ns=int(settings.alert_max_age_seconds * SECOND_NS),
             clock=clock,
         )
         self.points = Points(database)
@@ -130,6 +131,7 @@ class Pod:
             totals=lambda account: self.portfolios.totals(account),
             refresh=self.definitions.refresh,
             working=lambda: self.follower.working and self.follower.ready,
+            current=lambda: self.follower.working and self.follower.ready and not self.follower.behind,
             clock=clock,
         )
         self.oversight = Oversight(database, bus, around, settings.oversight())

@@ -137,7 +137,14 @@ class Exchange:
         return self.caller(0, "operate", "read", "admin")
 
     @asynccontextmanager
-    async def positions(self, **changes: Any) -> AsyncIterator[tuple[Pod, grpc.aio.Channel]]:
+    async def positions(
+        self,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        opened: Callable[[Pod], None] = lambda pod: None,
+        **changes: Any,
+    ) -> AsyncIterator[tuple[Pod, grpc.aio.Channel]]:
+        """A pod that serves. `opened` sees it before it starts."""
         settings = PositionsSettings(
             **{
                 "database_url": self.settings["database_url"],
@@ -152,7 +159,8 @@ class Exchange:
             }
             | changes
         )
-        pod = await Pod.open(settings)
+        pod = await Pod.open(settings, clock)
+        opened(pod)
         server = ChassisServer([pod.module()], chassis(self.issuer))
         await server.start()
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")

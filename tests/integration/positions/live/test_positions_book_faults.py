@@ -140,11 +140,11 @@ async def test_a_failed_transaction_is_written_again(exchange) -> None:
     async with exchange.positions() as (pod, _):
         looks, real = [], pod.oversight.look
 
-        async def failing(*arguments: Any) -> Any:
+        async def failing(*arguments: Any, **named: Any) -> Any:
             looks.append(1)
             if len(looks) % 3 == 1:
                 raise RuntimeError("no luck")
-            return await real(*arguments)
+            return await real(*arguments, **named)
 
         pod.oversight.look = failing
         for seed in (1, 2, 3):

@@ -68,6 +68,7 @@ class Desk:
             totals=lambda number: portfolio_pb2.Totals(equity=str(number)),
             refresh=self._refresh,
             working=lambda: True,
+            current=lambda: True,
             clock=lambda: self.now_ns,
         )
         settings = OversightSettings(
@@ -93,10 +94,11 @@ class Desk:
         self.oversight.learn(listed)
         self.book.learn(rules(one.instrument_id, one.industry) for one in listed)
 
-    async def feed(self, *rows: Any, fail: bool = False) -> None:
-        """Let events happen now. `fail`: the transaction breaks, and what was found is found again next time."""
+    async def feed(self, *rows: Any, fail: bool = False, past_ns: int = 0) -> None:
+        """Let events happen now, or have them read from a log that has gone on since: they are `past_ns` old. `fail`:
+        the transaction breaks, and what was found is found again next time."""
         events = np.concatenate(rows)
-        self.book.fold(events, self.book.sequence + 1, self.now_ns)
+        self.book.fold(events, self.book.sequence + 1, self.now_ns - past_ns)
         touched, moved = self.book.take_touched()
         async with self.oversight.lock:
             if fail:
@@ -107,7 +109,16 @@ class Desk:
                 self.book.tables.accounts["touched"][touched] = 1
                 return
             async with self.database.transaction() as connection:
-                seen = await self.oversight.look(connection, [(events, self.now_ns)], touched, moved)
+                seen = await self.oversight.look(
+                    connection, [(events, self.book.time_ns)], touched, moved, behind=past_ns > 0
+                )
+            self.oversight.committed(seen)
+
+    async def catch_up(self) -> None:
+        """The log has ended."""
+        async with self.oversight.lock:
+            async with self.database.transaction() as connection:
+                seen = await self.oversight.catch_up(connection)
             self.oversight.committed(seen)
 
     async def notices(self) -> list[Notice]:

@@ -193,3 +193,19 @@ def test_standing_alerts_are_kept_by_key() -> None:
 def test_readings_of_a_kind_share_it() -> None:
     rows = readings(np.array([1, 2]), LOSS_TODAY, 0, np.array([0.1, 0.2]), np.array([0.0, 0.05]))
     assert rows["threshold"].tolist() == pytest.approx([np.nan, 0.05], nan_ok=True)
+
+
+def test_what_was_not_told_is_told_once_with_what_was_found_meanwhile() -> None:
+    alerts = StandingAlerts()
+    judge(alerts, 0.45, now=5)
+    judge(alerts, 0.12, threshold=0.1, kind=STOP_LOSS, now=5)
+    # What is found with it counts: one is over.
+    rows = readings(np.array([7]), STOP_LOSS, np.array([3]), np.array([0.02]), np.array([0.1]))
+    found = alerts.judge(rows, np.array([7]), [STOP_LOSS], 9, 2)
+    (late,) = alerts.untold(found, 9)
+    assert (late.change, late.alert.kind, late.since_ns) == (Change.TOLD, CONCENTRATION, 5)
+    assert (late.alert.told, late.alert.raise_ns, late.alert.risen_ns) == (Severity.WARNING, 5, 9)
+    alerts.apply([*found, late])
+    assert alerts.untold([], 10) == []
+    judge(alerts, 0.55, now=11)  # worse, and again nobody was told
+    assert [one.alert.told for one in alerts.untold([], 12)] == [Severity.CRITICAL]

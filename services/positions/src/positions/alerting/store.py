@@ -19,16 +19,17 @@ _COLUMN = {kind.name: at for at, kind in enumerate(ALL)}
 
 _RAISE = """
     INSERT INTO positions.alerts (alert_id, account_id, kind, subject, subject_id, severity, state, value, threshold,
-                                  worst, raise_time_ns, risen_time_ns, sequence, trace_id)
-    VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11, $12, $13)
+                                  worst, raise_time_ns, risen_time_ns, sequence, trace_id, told_severity)
+    VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11, $12, $13, $14)
         ON CONFLICT (alert_id) DO UPDATE
        SET state = 1, severity = excluded.severity, value = excluded.value, threshold = excluded.threshold,
-           worst = excluded.worst, risen_time_ns = excluded.risen_time_ns, clear_time_ns = NULL, advised = false
+           worst = excluded.worst, risen_time_ns = excluded.risen_time_ns, clear_time_ns = NULL, advised = false,
+           told_severity = excluded.told_severity
 """
 _CHANGE = """
     UPDATE positions.alerts
        SET severity = $2, value = $3, threshold = $4, worst = $5, risen_time_ns = $6,
-           advised = advised AND severity = $2
+           advised = advised AND severity = $2, told_severity = $7
      WHERE alert_id = $1
 """
 _CLEAR = """
@@ -76,7 +77,12 @@ class AlertStore:
             _RAISE, [_columns(alert, subjects.get(alert.key, "")) for alert in by_change[Change.RAISED]]
         )
         await connection.executemany(
-            _CHANGE, [_moved(alert) for alert in by_change[Change.MOVED] + by_change[Change.ESCALATED]]
+            _CHANGE,
+            [
+                _moved(alert)
+                for change in (Change.MOVED, Change.ESCALATED, Change.TOLD)
+                for alert in by_change[change]
+            ],
         )
         await connection.executemany(
             _CLEAR,
@@ -186,11 +192,20 @@ def _columns(alert: Standing, subject: str) -> tuple[Any, ...]:
         alert.risen_ns,
         alert.sequence,
         alert.trace_id,
+        int(alert.told),
     )
 
 
 def _moved(alert: Standing) -> tuple[Any, ...]:
-    return alert.alert_id, int(alert.severity), alert.value, alert.threshold, alert.worst, alert.risen_ns
+    return (
+        alert.alert_id,
+        int(alert.severity),
+        alert.value,
+        alert.threshold,
+        alert.worst,
+        alert.risen_ns,
+        int(alert.told),
+    )
 
 
 def _standing(row: asyncpg.Record) -> Standing:
@@ -208,4 +223,5 @@ def _standing(row: asyncpg.Record) -> Standing:
         sequence=row["sequence"],
         acknowledged=row["state"] == ACKNOWLEDGED,
         trace_id=row["trace_id"],
+        told=Severity(row["told_severity"]),
     )

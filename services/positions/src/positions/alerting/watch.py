@@ -23,8 +23,9 @@ from positions.domain.alerts.measure import LIVE, Places, Thresholds, read, wort
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
 from positions.domain.limits import Limits
+from positions.intake import log_freshness
 from positions.naming import Instruments
-from positions.notices import Worth
+from positions.notices import Times, Worth
 from positions.steps import Step
 
 _log = structlog.get_logger("positions.alerting")
@@ -44,7 +45,7 @@ class Seen:
 
     transitions: Sequence[Transition]
     market_ns: int = 0
-    """Time of the market of the events behind it; 0 where none are."""
+    """Time of the market of the events behind it; 0 where none are, or where they are past."""
 
 
 class Watch:
@@ -109,13 +110,27 @@ class Watch:
         touched: NDArray[np.int64],
         moved: NDArray[np.int64],
         trace_id: str = "",
+        *,
+        behind: bool = False,
     ) -> Seen:
         """Judge the accounts at the touched places and all holders of the instruments that moved, and write what
-        changed. `trace_id`: of the events, if they had one."""
+        changed. `trace_id`: of the events, if they had one. `behind`: they are past, so judge by the time and the
+        marks of then, and tell nobody."""
         with self._book.lock:  # the book goes on in another thread: what is judged is of one moment
-            found = self._judged(freshness, touched, moved)
-            market_ns = self._book.time_ns if len(touched) else 0
-        return replace(await self.write(connection, found, freshness, trace_id), market_ns=market_ns)
+            when = log_freshness(self._book.time_ns, freshness.stale_ns) if behind else freshness
+            found = self._judged(when, touched, moved)
+            market_ns = self._book.time_ns if len(touched) and not behind else 0
+        seen = await self.write(connection, found, when, trace_id, silent=behind)
+        return replace(seen, market_ns=market_ns)
+
+    async def catch_up(self, connection: Connection, freshness: Freshness) -> Seen:
+        """The book has come up to the market: judge everybody as of now, and tell what stands and was not told."""
+        with self._book.lock:
+            everybody = np.arange(self._book.accounts)
+            listed = np.flatnonzero(self._book.tables.instruments["tick_value"])
+            found = [_told(one) for one in self._judged(freshness, everybody, listed)]
+        late = self._standing.untold(found, freshness.now_ns)
+        return await self.write(connection, [*found, *late], freshness, "")
 
     def _judged(
         self, freshness: Freshness, touched: NDArray[np.int64], moved: NDArray[np.int64]
@@ -149,12 +164,18 @@ class Watch:
         )
 
     async def write(
-        self, connection: Connection, found: Sequence[Transition], freshness: Freshness, trace_id: str
+        self,
+        connection: Connection,
+        found: Sequence[Transition],
+        freshness: Freshness,
+        trace_id: str,
+        *,
+        silent: bool = False,
     ) -> Seen:
-        """Write transitions with their notices and steps."""
+        """Write transitions with their steps and, unless `silent`, their notices."""
         if not found:
             return Seen(())
-        traced = [self._traced(one, trace_id) for one in found]
+        traced = [self._traced(one if silent else _told(one), trace_id) for one in found]
         subjects = {one.alert.key: self._subject(one.alert).symbol for one in traced}
         await self._store.write(connection, traced, subjects, freshness.now_ns)
         over = [one.alert for one in traced if one.change is Change.CLEARED]
@@ -163,7 +184,9 @@ class Watch:
         await steps.record(
             connection, [step for one in traced for step in self._steps(one, freshness.now_ns)]
         )
-        await outbox.put(connection, [note for one in traced for note in self._notices(one, freshness)])
+        await outbox.put(
+            connection, [note for one in traced for note in self._notices(one, freshness, silent=silent)]
+        )
         return Seen(traced)
 
     def committed(self, seen: Seen) -> None:
@@ -187,7 +210,7 @@ class Watch:
         return self._instruments.subject(alert.kind, alert.subject)
 
     def _steps(self, one: Transition, now_ns: int) -> list[Step]:
-        if one.change is Change.MOVED:
+        if one.change in (Change.MOVED, Change.TOLD):
             return []
         alert = one.alert
         subject = self._subject(alert).symbol
@@ -205,16 +228,18 @@ class Watch:
         )
         return [event, step]
 
-    def _notices(self, one: Transition, freshness: Freshness) -> list[Any]:
+    def _notices(self, one: Transition, freshness: Freshness, *, silent: bool) -> list[Any]:
         alert = one.alert
-        if one.change is Change.MOVED:
-            return []
         if one.change is Change.CLEARED:
-            return [notices.of_cleared(alert, freshness.now_ns, alert.trace_id)]
+            # To withdraw what was told is right at any time.
+            return [notices.of_cleared(alert, freshness.now_ns, alert.trace_id)] if alert.told else []
+        if silent or one.change is Change.MOVED:
+            return []
         place = self._book.place(alert.account_id)
         equity = float(self._book.figures([place], freshness)["equity"][0]) if place >= 0 else 0.0
         worth = Worth(self._book.listing.base, equity)
-        return [notices.of_alert(alert, self._subject(alert), worth, freshness.now_ns, alert.trace_id)]
+        times = Times(one.since_ns or freshness.now_ns, freshness.now_ns)
+        return [notices.of_alert(alert, self._subject(alert), worth, times, alert.trace_id)]
 
     def _at_limit(self, moved: NDArray[np.int64], places: Places) -> NDArray[np.int64]:
         """Places of the holders of instruments that moved to where somebody's price-limit alert may change."""
@@ -227,3 +252,10 @@ class Watch:
         with np.errstate(invalid="ignore"):
             near = moved[places.limit_distances[moved] <= widest + CLEAR_DISTANCE]
         return np.concatenate([np.zeros(0, np.int64), *(self._book.holders(int(number)) for number in near)])
+
+
+def _told(one: Transition) -> Transition:
+    """The transition with its alert noted as told, if it is one that is told."""
+    if one.change not in (Change.RAISED, Change.ESCALATED):
+        return one
+    return replace(one, alert=replace(one.alert, told=one.alert.severity))

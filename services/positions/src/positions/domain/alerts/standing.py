@@ -29,12 +29,14 @@ class Change(Enum):
     MOVED = "moved"
     ESCALATED = "escalated"
     CLEARED = "cleared"
+    TOLD = "told"
+    """It was raised or got worse unseen, while the book was behind the market, and is told now."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """An alert that stands. Times in nanoseconds; `risen_ns` is when its severity last rose. The trace is given to it
-    from outside, once it is raised."""
+    """An alert that stands. Times in nanoseconds; `risen_ns` is when its severity last rose, or when that was told if
+    it was told late. The trace is given to it from outside, once it is raised."""
 
     alert_id: str
     account_id: int
@@ -49,6 +51,8 @@ class Standing:
     sequence: int
     acknowledged: bool = False
     trace_id: str = ""
+    told: Severity = Severity.NONE
+    """The worst that the investor was told of it."""
 
     @property
     def key(self) -> int:
@@ -58,10 +62,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Transition:
-    """A change and the alert after it."""
+    """A change and the alert after it. `since_ns`: when that was, if it is told late; else 0."""
 
     change: Change
     alert: Standing
+    since_ns: int = 0
 
 
 def alert_id(account_id: int, kind: int, subject: int, sequence: int) -> str:
@@ -120,6 +125,16 @@ class StandingAlerts:
             if not alert.acknowledged
             and alert.severity < Severity.CRITICAL
             and now_ns - alert.risen_ns >= patience_ns
+        ]
+
+    def untold(self, found: Iterable[Transition], now_ns: int) -> list[Transition]:
+        """Tell what stands, or got worse, and was not told, once what was `found` is applied. Patience begins now."""
+        after = StandingAlerts(self._standing.values())
+        after.apply(found)
+        return [
+            Transition(Change.TOLD, replace(alert, told=alert.severity, risen_ns=now_ns), alert.risen_ns)
+            for alert in after._standing.values()
+            if alert.told < alert.severity
         ]
 
     def apply(self, transitions: Iterable[Transition]) -> None:
