@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from notifications.channels import sms, sms_aliyun, sms_http
-from notifications.channels.http import Answer, HttpCaller
+from notifications.channels.http import Answer, HttpxCaller
 from notifications.channels.sms_receipts import Callback, SmsReceipt
 from notifications.channels.sms_text import is_gsm, segments
 from notifications.domain.sending import (
@@ -147,7 +147,9 @@ def plain(seen: list[httpx.Request]) -> sms.SmsChannel:
 
     table = sms_http.HttpSmsTable(url="https://sms.example/m", api_key="key", sender="1069")  # type: ignore[arg-type]
     client = httpx.AsyncClient(transport=httpx.MockTransport(take))
-    return sms.SmsChannel(sms_http.HttpSmsGateway(table, HttpCaller(client, clock=lambda: NOW, time_limit=1)))
+    return sms.SmsChannel(
+        sms_http.HttpSmsGateway(table, HttpxCaller(client, clock=lambda: NOW, time_limit=1))
+    )
 
 
 def message(**changes: Any) -> Message:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from notifications.channels import wecom_errcodes
-from notifications.channels.http import HttpCaller
+from notifications.channels.http import HttpxCaller
 from notifications.channels.table import read_table
 from notifications.channels.wechat import errcodes
 from notifications.channels.wechat.access import meaning
@@ -74,7 +74,7 @@ class Provider:
         self.requests: list[httpx.Request] = []
         self.now = datetime(2026, 3, 2, tzinfo=UTC)
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
-        self.http = HttpCaller(client, clock=self.clock, time_limit=5)
+        self.http = HttpxCaller(client, clock=self.clock, time_limit=5)
 
     def clock(self) -> datetime:
         return self.now

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 
 from notifications.channels.apns_token import ProviderTokens, parse_key
 from notifications.channels.delivery import Clock, app_data, delivery_uuid, replace_key, utc_now
-from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
+from notifications.channels.http import Answer, HttpCaller, HttpxCaller, failure, http2_client, safe_code
 from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import (
     Address,
@@ -125,8 +125,8 @@ def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> ApnsChannel
     settings = read_table(ApnsTable, "apns", table)
     key = parse_key(settings.key.get_secret_value())
     tokens = ProviderTokens(key, key_id=settings.key_id, team_id=settings.team_id, clock=clock)
-    client = new_client(time_limit=settings.time_limit, http2=True)
-    return ApnsChannel(settings, tokens, HttpCaller(client, clock=clock, time_limit=settings.time_limit))
+    client = http2_client(time_limit=settings.time_limit)
+    return ApnsChannel(settings, tokens, HttpxCaller(client, clock=clock, time_limit=settings.time_limit))
 
 
 def headers_of(message: Message, topic: str) -> dict[str, str]:

@@ -15,7 +15,8 @@ from pydantic import Field, SecretStr
 
 from notifications.channels.delivery import Clock, app_data, replace_key, seconds_left, utc_now
 from notifications.channels.fcm_account import ServiceAccount, fetch_token, parse_account
-from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
+from notifications.channels.http import Answer, HttpCaller, failure, safe_code
+from notifications.channels.http1 import Http1Caller
 from notifications.channels.http_token import TokenCache
 from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import (
@@ -85,8 +86,7 @@ def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> FcmChannel:
     """Return the channel of a table; raises `SettingsInvalid`."""
     settings = read_table(FcmTable, "fcm", table)
     account = parse_account(settings.credentials.get_secret_value())
-    client = new_client(time_limit=settings.time_limit, proxy=settings.proxy)
-    http = HttpCaller(client, clock=clock, time_limit=settings.time_limit)
+    http = Http1Caller(clock=clock, time_limit=settings.time_limit, proxy=settings.proxy)
     return FcmChannel(settings, account, http, clock)
 
 

@@ -1,4 +1,8 @@
-"""One call of a provider over HTTP: an answer, or a failure that says whether the request may have arrived."""
+"""One call of a provider over HTTP: an answer, or a failure that says whether the request may have arrived.
+
+`http1.py` calls the providers that speak HTTP/1.1. Here are the calls of APNs, which is HTTP/2, and of URLs that
+readers give, whose connections are guarded.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpcore
 import httpx
@@ -24,9 +28,16 @@ MAX_ANSWER_BYTES = 64 * 1024
 """Of an answer's body this much is read, and the rest left."""
 MAX_RETRY_AFTER = timedelta(days=1)
 """A provider that asks for more is asked again after this."""
+MAX_CONNECTIONS = 64
+"""Connections of one channel."""
+KEPT_SECONDS = 60
+"""For how long an idle connection is kept; APNs takes reconnecting for an attack."""
 # No fewer to keep than to make: httpcore closes every connection that falls idle while there are more than these.
-LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=60)
-"""Connections of one channel, and the seconds that an idle one is kept; APNs takes reconnecting for an attack."""
+LIMITS = httpx.Limits(
+    max_connections=MAX_CONNECTIONS,
+    max_keepalive_connections=MAX_CONNECTIONS,
+    keepalive_expiry=KEPT_SECONDS,
+)
 
 # OSError: a TLS error amid a connection comes as it is. TimeoutError is one, too.
 _NETWORK = (httpx.HTTPError, OSError)
@@ -60,8 +71,20 @@ class Answer:
         return parse_retry_after(self.headers.get("retry-after", ""), self.receive_time)
 
 
-class HttpCaller:
+class HttpCaller(Protocol):
     """Posts to a provider within a time limit. Never raises for what a provider does."""
+
+    async def post(
+        self, url: str, *, headers: Mapping[str, str] | None = None, content: bytes = b""
+    ) -> Answer | Failed | Refused:
+        """Post once. A redirect is an answer like any other: it is not followed."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class HttpxCaller:
+    """Posts by httpx."""
 
     def __init__(self, client: httpx.AsyncClient, *, clock: Clock, time_limit: float) -> None:
         self._client = client
@@ -72,13 +95,16 @@ class HttpCaller:
         self, url: str, *, headers: Mapping[str, str] | None = None, content: bytes = b""
     ) -> Answer | Failed | Refused:
         """Post once. A redirect is an answer like any other: it is not followed."""
+        sent = {"accept-encoding": "identity", **(headers or {})}
+        if not sendable(sent):
+            return Failed("HEADER_UNSENDABLE")
         written = _Written()
         try:
             async with asyncio.timeout(self._time_limit):
                 request = self._client.build_request(
                     "POST",
                     url,
-                    headers={"accept-encoding": "identity", **(headers or {})},
+                    headers=sent,
                     content=content,
                     extensions={"trace": written.trace},
                 )
@@ -124,17 +150,15 @@ class _Written:
             self.started = True
 
 
-def new_client(
-    *,
-    time_limit: float,
-    proxy: str | None = None,
-    http2: bool = False,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> httpx.AsyncClient:
-    """Return a client that follows no redirect and heeds no proxy of the environment.
+def http2_client(*, time_limit: float) -> httpx.AsyncClient:
+    """Return a client that speaks HTTP/2 only, over plain text too, as APNs does."""
+    return _client(time_limit, http2=True)
 
-    With `http2` it speaks nothing else, over plain text too, as APNs does.
-    """
+
+def _client(
+    time_limit: float, *, http2: bool = False, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """Return a client that follows no redirect and heeds no proxy of the environment."""
     for name in ("httpx", "httpcore"):
         # They log every URL, and URLs hold device tokens and secrets.
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -144,7 +168,6 @@ def new_client(
         timeout=time_limit,
         follow_redirects=False,
         trust_env=False,
-        proxy=proxy,
         transport=transport,
         limits=LIMITS,
     )
@@ -158,7 +181,12 @@ def readers_client(
     `backend` makes the connections in place of either.
     """
     guard = backend or (httpcore.AnyIOBackend() if allow_private else GuardedBackend())
-    return new_client(time_limit=time_limit, transport=BackendTransport(LIMITS, guard))
+    return _client(time_limit, transport=BackendTransport(LIMITS, guard))
+
+
+def sendable(headers: Mapping[str, str]) -> bool:
+    """Return whether the values can stand in a request; a key with a line break in it cannot."""
+    return all(value.isascii() and value.isprintable() for value in headers.values())
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:

@@ -16,7 +16,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr
 
 from notifications.channels.delivery import Clock
-from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
+from notifications.channels.http import Answer, HttpCaller, failure, safe_code
+from notifications.channels.http1 import Http1Caller
 from notifications.channels.sms_receipts import Callback, SmsReceipt, check_key, read_list
 from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import AddressGone, Failed, Message, Outcome, Refused, Sent
@@ -129,8 +130,7 @@ class AliyunGateway:
 def build_gateway(table: Mapping[str, object], clock: Clock) -> AliyunGateway:
     """Return the gateway of a table; raises `SettingsInvalid`."""
     settings = read_table(AliyunTable, "sms", table)
-    client = new_client(time_limit=settings.time_limit)
-    return AliyunGateway(settings, HttpCaller(client, clock=clock, time_limit=settings.time_limit), clock)
+    return AliyunGateway(settings, Http1Caller(clock=clock, time_limit=settings.time_limit), clock)
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:

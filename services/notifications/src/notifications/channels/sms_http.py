@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import Field, SecretStr
 
 from notifications.channels.delivery import Clock
-from notifications.channels.http import Answer, HttpCaller, failure, new_client, safe_code
+from notifications.channels.http import Answer, HttpCaller, failure, safe_code
+from notifications.channels.http1 import Http1Caller
 from notifications.channels.sms_receipts import Callback, SmsReceipt, check_signature, read_list
 from notifications.channels.table import HTTP_URL, ProviderTable, read_table
 from notifications.domain.sending import AddressGone, Message, Outcome, Sent
@@ -90,8 +91,7 @@ def _receipt(item: Mapping[str, object]) -> SmsReceipt:
 def build_gateway(table: Mapping[str, object], clock: Clock) -> HttpSmsGateway:
     """Return the gateway of a table; raises `SettingsInvalid`."""
     settings = read_table(HttpSmsTable, "sms", table)
-    client = new_client(time_limit=settings.time_limit)
-    return HttpSmsGateway(settings, HttpCaller(client, clock=clock, time_limit=settings.time_limit))
+    return HttpSmsGateway(settings, Http1Caller(clock=clock, time_limit=settings.time_limit))
 
 
 def outcome(answer: Answer) -> Outcome:

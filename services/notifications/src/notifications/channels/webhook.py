@@ -17,7 +17,7 @@ import httpcore
 from pydantic import Field
 
 from notifications.channels.delivery import Clock, utc_now
-from notifications.channels.http import Answer, HttpCaller, readers_client
+from notifications.channels.http import Answer, HttpCaller, HttpxCaller, readers_client
 from notifications.channels.table import ProviderTable, read_table
 from notifications.domain.sending import (
     Address,
@@ -102,7 +102,7 @@ def build(
     client = readers_client(
         time_limit=settings.time_limit, allow_private=settings.allow_private, backend=backend
     )
-    http = HttpCaller(client, clock=clock, time_limit=settings.time_limit)
+    http = HttpxCaller(client, clock=clock, time_limit=settings.time_limit)
     return WebhookChannel(http, clock, allow_private=settings.allow_private)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field, SecretStr
 
 from notifications.channels.delivery import Clock, replace_key, seconds_left, utc_now
-from notifications.channels.http import Answer, HttpCaller, failure, readers_client
+from notifications.channels.http import Answer, HttpCaller, HttpxCaller, failure, readers_client
 from notifications.channels.table import ProviderTable, read_table
 from notifications.channels.webpush_vapid import VapidTokens, parse_key
 from notifications.domain.sending import (
@@ -119,7 +119,7 @@ def build(
     client = readers_client(
         time_limit=settings.time_limit, allow_private=settings.allow_private, backend=backend
     )
-    http = HttpCaller(client, clock=clock, time_limit=settings.time_limit)
+    http = HttpxCaller(client, clock=clock, time_limit=settings.time_limit)
     return WebPushChannel(vapid, http, clock, allow_private=settings.allow_private)
 
 

@@ -14,7 +14,8 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr
 
 from notifications.channels.delivery import Clock, utc_now
-from notifications.channels.http import HttpCaller, new_client
+from notifications.channels.http import HttpCaller
+from notifications.channels.http1 import Http1Caller
 from notifications.channels.http_token import Token
 from notifications.channels.table import ProviderTable, read_table
 from notifications.channels.wechat.access import Reply, TokenApi, meaning, read_token
@@ -123,5 +124,4 @@ def _crypto(table: WecomAppTable) -> CallbackCrypto | None:
 def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> WecomAppChannel:
     """Return the channel of a table; raises `SettingsInvalid`."""
     settings = read_table(WecomAppTable, "wecom_app", table)
-    client = new_client(time_limit=settings.time_limit)
-    return WecomAppChannel(settings, HttpCaller(client, clock=clock, time_limit=settings.time_limit), clock)
+    return WecomAppChannel(settings, Http1Caller(clock=clock, time_limit=settings.time_limit), clock)

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from pydantic import Field
 
 from notifications.channels.delivery import Clock, utc_now
-from notifications.channels.http import HttpCaller, new_client
+from notifications.channels.http import HttpCaller
+from notifications.channels.http1 import Http1Caller
 from notifications.channels.table import ProviderTable, read_table
 from notifications.channels.wechat.access import Reply, meaning, post_json, quiet_urls, read_reply
 from notifications.channels.wecom_errcodes import ERRCODES
@@ -72,5 +73,4 @@ def _plain(text: str) -> str:
 def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> WecomRobotChannel:
     """Return the channel of a table; raises `SettingsInvalid`."""
     settings = read_table(WecomRobotTable, "wecom_robot", table)
-    client = new_client(time_limit=settings.time_limit)
-    return WecomRobotChannel(settings, HttpCaller(client, clock=clock, time_limit=settings.time_limit))
+    return WecomRobotChannel(settings, Http1Caller(clock=clock, time_limit=settings.time_limit))

@@ -102,13 +102,19 @@ class Lane:
         room = self.breaker.room(now, self._max_sending - len(self._sending))
         if room <= 0:
             return False
-        claimed, ready = await self._claim(room, now)
+        async with self._queue.database.acquire() as connection:
+            async with connection.transaction():
+                claimed, ready = await self._claim(connection, room, now)
+            # Before the connection is given back, which takes a statement more.
+            self._begin_sending(ready, now)
+        return claimed == room and len(self._sending) < self._max_sending
+
+    def _begin_sending(self, ready: Sequence[Ready], now: datetime) -> None:
         for one in ready:
             self.breaker.began(now)
             task = asyncio.create_task(self._send(one))
             self._sending.add(task)
             task.add_done_callback(self._ended)
-        return claimed == room and len(self._sending) < self._max_sending
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
@@ -116,28 +122,23 @@ class Lane:
         if len(self._sending) <= self._max_sending // 2:
             self._wake.set()
 
-    async def _claim(self, room: int, now: datetime) -> tuple[int, list[Ready]]:
+    async def _claim(self, connection: Connection, room: int, now: datetime) -> tuple[int, list[Ready]]:
         """How many were due, and those that can be sent: their attempts are written."""
-        async with self._queue.database.transaction() as connection:
-            rows = await self._queue.due(connection, self.channel.kind, room, now)
-            if not rows:
-                return 0, []
-            accounts = [row["account_id"] for row in rows]
-            paces = await self._queue.paces(connection, self.channel.kind, accounts, now)
-            held, passed = self._sorted(rows, paces, now)
-            await self._queue.hold(connection, held)  # before digests gather what may be sent
-            members = await self._gathered(connection, passed, now)
-            behind = {one["delivery_id"] for listed in members.values() for one in listed}
-            own = [row for row in passed if row["delivery_id"] not in behind]
-            made = [
-                (row, self._preparer.ready(row, members.get(row["delivery_id"], []), self.channel, now))
-                for row in own
-            ]
-            await self._queue.hold(
-                connection, [(row["delivery_id"], one) for row, one in made if isinstance(one, Hold)]
-            )
-            ready = [one for _, one in made if isinstance(one, Ready)]
-            await self._begin(connection, ready, members, now)
+        rows = await self._queue.due(connection, self.channel.kind, room, now)
+        held, passed = self._sorted(rows, now)
+        await self._queue.hold(connection, held)  # before digests gather what may be sent
+        members = await self._gathered(connection, passed, now)
+        behind = {one["delivery_id"] for listed in members.values() for one in listed}
+        own = [row for row in passed if row["delivery_id"] not in behind]
+        made = [
+            (row, self._preparer.ready(row, members.get(row["delivery_id"], []), self.channel, now))
+            for row in own
+        ]
+        await self._queue.hold(
+            connection, [(row["delivery_id"], one) for row, one in made if isinstance(one, Hold)]
+        )
+        ready = [one for _, one in made if isinstance(one, Ready)]
+        await self._begin(connection, ready, members, now)
         return len(rows), ready
 
     async def _gathered(
@@ -165,14 +166,14 @@ class Lane:
         carried = [one["delivery_id"] for lead in begun for one in members.get(lead, ())]
         await self._queue.begin(connection, begun, carried, now)
 
-    def _sorted(
-        self, rows: Sequence[Any], paces: dict[int, Pace], now: datetime
-    ) -> tuple[list[tuple[str, Hold]], list[Any]]:
+    def _sorted(self, rows: Sequence[Any], now: datetime) -> tuple[list[tuple[str, Hold]], list[Any]]:
         """What is held, and what may be sent: each message uses up some of its reader's hour."""
+        paces: dict[int, Pace] = {}
         held: list[tuple[str, Hold]] = []
         passed: list[Any] = []
         for row in rows:
-            pace = paces.get(row["account_id"], Pace())
+            before = Pace(row["sent_count"] or 0, row["sent_first_time"])
+            pace = paces.get(row["account_id"], before)
             hold = self._preparer.hold(row, pace, now)
             if hold is not None:
                 held.append((row["delivery_id"], hold))

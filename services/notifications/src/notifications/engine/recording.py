@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from notifications.domain.fallback import Next, next_channel
 from notifications.domain.notice import State
 from notifications.domain.sending import ChannelKind, Urgency
 from notifications.store import addresses, deliveries, notices, receipts
-from notifications.store.queue import Ended, Queue
+from notifications.store.queue import Ended, Queue, Told
 
 MOST_WAITING = 10_000
 _BATCH = 500
@@ -70,10 +70,23 @@ class Recorder:
         now = self._clock()
         told = await self._queue.end(connection, [result.ended for result in results])
         for result in results:
-            state = told.get(result.ended.delivery_id)
-            if state is not None:
-                await self._follow(connection, result, State(state), now)
-        await self._apply_receipts(connection, [one for one in results if one.ended.delivery_id in told])
+            one = told.get(result.ended.delivery_id)
+            if one is not None and _has_sequel(result):
+                await self._follow(connection, result, State(one.state), now)
+        await self._apply_all(connection, _received(results, told))
+
+    async def _write_alone(self, results: Sequence[Result]) -> None:
+        if any(_has_sequel(result) for result in results):
+            async with self._queue.database.transaction() as connection:
+                await self.write(connection, results)
+            return
+        # The one statement is a transaction of its own. If a crash comes before the receipts, the sweeper finds them.
+        async with self._queue.database.acquire() as connection:
+            told = await self._queue.end(connection, [result.ended for result in results])
+        received = _received(results, told)
+        if received:
+            async with self._queue.database.transaction() as connection:
+                await self._apply_all(connection, received)
 
     async def divert(self, connection: Connection, rows: Sequence[Any], reason: str) -> int:
         """Send on other channels what presses and cannot go out on its own; returns how many could."""
@@ -126,13 +139,9 @@ class Recorder:
                 if row["state"] == State.DEAD:
                     await self.fall_back(connection, row)
 
-    async def _apply_receipts(self, connection: Connection, results: Sequence[Result]) -> None:
-        sent: dict[str, list[str]] = {}
-        for result in results:
-            if result.ended.provider_id:
-                sent.setdefault(result.row["channel"], []).append(result.ended.provider_id)
-        for channel, ids in sent.items():
-            await self.apply_receipts(connection, ChannelKind(channel), ids)
+    async def _apply_all(self, connection: Connection, received: Mapping[ChannelKind, list[str]]) -> None:
+        for channel, ids in received.items():
+            await self.apply_receipts(connection, channel, ids)
 
     async def apply_receipts(self, connection: Connection, channel: ChannelKind, ids: list[str]) -> None:
         """Apply receipts that are kept; what did not arrive goes to the next channel."""
@@ -154,8 +163,7 @@ class Recorder:
         """Write, however long the database is away; of what cannot be written only that is left out."""
         while True:
             try:
-                async with self._queue.database.transaction() as connection:
-                    await self.write(connection, results)
+                await self._write_alone(results)
                 return
             except Exception as error:
                 if not _passes(error):
@@ -167,6 +175,21 @@ class Recorder:
                     return
                 _log.warning("results_wait", why=str(error), results=len(results))
                 await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _has_sequel(result: Result) -> bool:
+    """Whether more is to be written with the verdict."""
+    return result.ended.verdict.remove_address or result.ended.verdict.fall_back
+
+
+def _received(results: Sequence[Result], told: Mapping[str, Told]) -> dict[ChannelKind, list[str]]:
+    """The providers' ids of which there are receipts, by channel."""
+    received: dict[ChannelKind, list[str]] = {}
+    for result in results:
+        one = told.get(result.ended.delivery_id)
+        if one is not None and one.has_receipt:
+            received.setdefault(ChannelKind(result.row["channel"]), []).append(result.ended.provider_id)
+    return received
 
 
 def _passes(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from smartex_store import Connection, Database
 
 from notifications.domain.checks import Hold
-from notifications.domain.rate import WINDOW, Pace
+from notifications.domain.rate import WINDOW
 from notifications.domain.retry import Verdict
 from notifications.domain.sending import ChannelKind
 
@@ -34,11 +34,20 @@ _JOINED = """
       LEFT JOIN notifications.addresses a USING (address_id)
       LEFT JOIN notifications.preferences p ON p.account_id = d.account_id
 """
+# What readers got within the last hour comes along: another statement would cost as much as this one.
 _CLAIM = f"""
-    {_CANDIDATES} {_JOINED}
-     WHERE d.delivery_id IN (SELECT delivery_id FROM candidates) AND d.state = 1
-     ORDER BY d.urgency DESC, d.due_time
-       FOR UPDATE OF d SKIP LOCKED
+    {_CANDIDATES},
+    claimed AS (
+        {_JOINED}
+         WHERE d.delivery_id IN (SELECT delivery_id FROM candidates) AND d.state = 1
+           FOR UPDATE OF d SKIP LOCKED),
+    paces AS (
+        SELECT account_id, count(*) AS sent_count, min(last_attempt_time) AS sent_first_time
+          FROM notifications.deliveries
+         WHERE channel = $1 AND account_id = ANY(ARRAY(SELECT account_id FROM claimed)) AND last_attempt_time > $4
+           AND state IN (2, 3, 4) AND urgency < 4 AND NOT direct AND digest_of IS NULL
+         GROUP BY account_id)
+    SELECT * FROM claimed LEFT JOIN paces USING (account_id) ORDER BY urgency DESC, due_time
 """
 _GATHER = """
     WITH free AS (
@@ -56,12 +65,6 @@ _MEMBERS = """
     SELECT d.delivery_id, d.digest_of, n.content FROM notifications.deliveries d
       JOIN notifications.notices n USING (notice_id)
      WHERE d.digest_of = ANY($1::text[]) AND d.state = 1 AND d.expire_time > $2 ORDER BY d.number
-"""
-_PACE = """
-    SELECT account_id, count(*) AS count, min(last_attempt_time) AS first_time FROM notifications.deliveries
-     WHERE channel = $1 AND account_id = ANY($2::bigint[]) AND last_attempt_time > $3
-       AND state IN (2, 3, 4) AND urgency < 4 AND NOT direct AND digest_of IS NULL
-     GROUP BY account_id
 """
 _HOLD = """
     WITH held AS (
@@ -88,37 +91,41 @@ _BEGIN_MEMBERS = """
     UPDATE notifications.deliveries SET state = 2, state_reason = 'in the digest ' || digest_of, lease_until = $2
      WHERE delivery_id = ANY($1::text[])
 """
-_ENDED_ATTEMPTS = """
-    UPDATE notifications.attempts a
-       SET duration_ms = r.duration_ms, outcome = r.outcome, provider_id = r.provider_id, maybe_sent = r.maybe_sent
-      FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::boolean[])
-           AS r (delivery_id, number, duration_ms, outcome, provider_id, maybe_sent)
-     WHERE a.delivery_id = r.delivery_id AND a.number = r.number
-"""
 # A verdict of an attempt that is not the last one any more came too late: another pod has gone on.
 _ENDED = """
-    UPDATE notifications.deliveries d
-       SET state = CASE WHEN r.state = 1 AND d.replaced_by <> '' THEN 6 ELSE r.state END,
-           state_reason = CASE WHEN r.state = 1 AND d.replaced_by <> '' THEN d.replaced_by ELSE r.reason END,
-           due_time = coalesce(r.due_time, d.due_time), maybe_sent = d.maybe_sent OR r.maybe_sent,
-           provider_id = CASE r.provider_id WHEN '' THEN d.provider_id ELSE r.provider_id END,
-           lease_until = NULL, holder = ''
-      FROM unnest($1::text[], $2::int[], $3::smallint[], $4::text[], $5::timestamptz[], $6::text[], $7::boolean[])
-           AS r (delivery_id, attempt, state, reason, due_time, provider_id, maybe_sent)
-     WHERE d.delivery_id = r.delivery_id AND d.attempt = r.attempt AND d.state = 2
- RETURNING d.delivery_id, d.state, d.due_time
-"""
-_ENDED_MEMBERS = """
-    UPDATE notifications.deliveries m
-       SET state = CASE WHEN r.state IN (1, 8) AND m.replaced_by <> '' THEN 6 WHEN r.state = 6 THEN 1 ELSE r.state END,
-           state_reason = CASE WHEN r.state IN (1, 8) AND m.replaced_by <> '' THEN m.replaced_by
-                               ELSE concat_ws(' ', nullif(r.reason, ''), 'in the digest', r.delivery_id) END,
-           due_time = coalesce(r.due_time, m.due_time), lease_until = NULL,
-           maybe_sent = m.maybe_sent OR r.maybe_sent,
-           digest_of = CASE r.state WHEN 6 THEN NULL ELSE m.digest_of END
-      FROM unnest($1::text[], $2::smallint[], $3::text[], $4::timestamptz[], $5::boolean[])
-           AS r (delivery_id, state, reason, due_time, maybe_sent)
-     WHERE m.digest_of = r.delivery_id AND m.state = 2
+    WITH results AS (
+        SELECT * FROM unnest($1::text[], $2::int[], $3::smallint[], $4::text[], $5::timestamptz[], $6::text[],
+                             $7::boolean[], $8::text[], $9::bigint[])
+               AS r (delivery_id, attempt, state, reason, due_time, provider_id, maybe_sent, outcome, duration_ms)),
+    attempts AS (
+        UPDATE notifications.attempts a
+           SET duration_ms = r.duration_ms, outcome = r.outcome, provider_id = r.provider_id,
+               maybe_sent = r.maybe_sent
+          FROM results r WHERE a.delivery_id = r.delivery_id AND a.number = r.attempt),
+    ended AS (
+        UPDATE notifications.deliveries d
+           SET state = CASE WHEN r.state = 1 AND d.replaced_by <> '' THEN 6 ELSE r.state END,
+               state_reason = CASE WHEN r.state = 1 AND d.replaced_by <> '' THEN d.replaced_by ELSE r.reason END,
+               due_time = coalesce(r.due_time, d.due_time), maybe_sent = d.maybe_sent OR r.maybe_sent,
+               provider_id = CASE r.provider_id WHEN '' THEN d.provider_id ELSE r.provider_id END,
+               lease_until = NULL, holder = ''
+          FROM results r
+         WHERE d.delivery_id = r.delivery_id AND d.attempt = r.attempt AND d.state = 2
+     RETURNING d.delivery_id, d.state, d.channel, r.provider_id, r.reason, r.due_time, r.maybe_sent),
+    members AS (
+        UPDATE notifications.deliveries m
+           SET state = CASE WHEN r.state IN (1, 8) AND m.replaced_by <> '' THEN 6
+                            WHEN r.state = 6 THEN 1 ELSE r.state END,
+               state_reason = CASE WHEN r.state IN (1, 8) AND m.replaced_by <> '' THEN m.replaced_by
+                                   ELSE concat_ws(' ', nullif(r.reason, ''), 'in the digest', r.delivery_id) END,
+               due_time = coalesce(r.due_time, m.due_time), lease_until = NULL,
+               maybe_sent = m.maybe_sent OR r.maybe_sent,
+               digest_of = CASE r.state WHEN 6 THEN NULL ELSE m.digest_of END
+          FROM ended r WHERE m.digest_of = r.delivery_id AND m.state = 2)
+    SELECT delivery_id, state,
+           EXISTS (SELECT FROM notifications.receipts r
+                    WHERE r.channel = e.channel AND r.provider_id = e.provider_id) AS has_receipt
+      FROM ended e
 """
 _INTERRUPTED = f"""
     {_JOINED}
@@ -152,6 +159,15 @@ class Ended:
     duration_ms: int = 0
 
 
+@dataclass(frozen=True)
+class Told:
+    """Where a delivery stands whose attempt has ended."""
+
+    state: int
+    has_receipt: bool
+    """Whether the provider's receipt came before the attempt was recorded."""
+
+
 class Queue:
     """What the engine asks of the table. Every method works within the transaction of its connection."""
 
@@ -161,8 +177,8 @@ class Queue:
         self._lease = lease
 
     async def due(self, connection: Connection, channel: ChannelKind, limit: int, now: datetime) -> list[Any]:
-        """Lock what is due on a channel, the most urgent first."""
-        return await connection.fetch(_CLAIM, channel, now, limit)
+        """Lock what is due on a channel, the most urgent first, with what its readers got in the last hour."""
+        return await connection.fetch(_CLAIM, channel, now, limit, now - WINDOW)
 
     async def diverted(
         self, connection: Connection, channel: ChannelKind, limit: int, now: datetime
@@ -192,13 +208,6 @@ class Queue:
         """What the digests of these deliveries list beside themselves."""
         return await connection.fetch(_MEMBERS, list(leads), now)
 
-    async def paces(
-        self, connection: Connection, channel: ChannelKind, accounts: Sequence[int], now: datetime
-    ) -> dict[int, Pace]:
-        """What readers got on a channel in the last hour."""
-        rows = await connection.fetch(_PACE, channel, list(accounts), now - WINDOW)
-        return {row["account_id"]: Pace(row["count"], row["first_time"]) for row in rows}
-
     async def hold(self, connection: Connection, held: Sequence[tuple[str, Hold]]) -> None:
         """Keep deliveries from being sent; what stood behind one in a digest is free again."""
         if held:
@@ -219,30 +228,21 @@ class Queue:
         if members:
             await connection.execute(_BEGIN_MEMBERS, list(members), now + self._lease)
 
-    async def end(self, connection: Connection, ended: Sequence[Ended]) -> dict[str, int]:
-        """Write what became of attempts; returns the state of each that still was this attempt's to tell."""
-        ids = [one.delivery_id for one in ended]
-        attempts = [one.attempt for one in ended]
-        providers = [one.provider_id for one in ended]
-        maybe = [one.maybe_sent for one in ended]
-        states = [int(one.verdict.state) for one in ended]
-        reasons = [one.verdict.reason for one in ended]
-        dues = [one.verdict.due_time for one in ended]
-        durations = [one.duration_ms for one in ended]
-        outcomes = [one.outcome for one in ended]
-        await connection.execute(_ENDED_ATTEMPTS, ids, attempts, durations, outcomes, providers, maybe)
-        rows = await connection.fetch(_ENDED, ids, attempts, states, reasons, dues, providers, maybe)
-        told = {row["delivery_id"]: int(row["state"]) for row in rows}
-        kept = [one for one in ended if one.delivery_id in told]
-        await connection.execute(
-            _ENDED_MEMBERS,
-            [one.delivery_id for one in kept],
-            [told[one.delivery_id] for one in kept],
-            [one.verdict.reason for one in kept],
-            [one.verdict.due_time for one in kept],
-            [one.maybe_sent for one in kept],
+    async def end(self, connection: Connection, ended: Sequence[Ended]) -> dict[str, Told]:
+        """Write what became of attempts; returns where each delivery stands that still was its attempt's to tell."""
+        rows = await connection.fetch(
+            _ENDED,
+            [one.delivery_id for one in ended],
+            [one.attempt for one in ended],
+            [int(one.verdict.state) for one in ended],
+            [one.verdict.reason for one in ended],
+            [one.verdict.due_time for one in ended],
+            [one.provider_id for one in ended],
+            [one.maybe_sent for one in ended],
+            [one.outcome for one in ended],
+            [one.duration_ms for one in ended],
         )
-        return told
+        return {row["delivery_id"]: Told(row["state"], row["has_receipt"]) for row in rows}
 
     async def has_siblings(self, connection: Connection, notice_id: str, delivery_id: str) -> bool:
         """Whether a notice is sent, or may be, by another delivery."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from notifications.channels.delivery import Clock, utc_now
-from notifications.channels.http import HttpCaller, new_client
+from notifications.channels.http1 import Http1Caller
 from notifications.channels.table import invalid, read_table
 from notifications.domain.sending import Address, ChannelKind, Limits, Message, Outcome, Refused
 
@@ -72,8 +72,7 @@ class WechatAccount:
 def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> WechatAccount:
     """Return the account of a table; raises `SettingsInvalid`."""
     settings = read_table(WechatTable, "wechat", table)
-    client = new_client(time_limit=settings.time_limit)
-    api = WechatApi(settings, HttpCaller(client, clock=clock, time_limit=settings.time_limit), clock)
+    api = WechatApi(settings, Http1Caller(clock=clock, time_limit=settings.time_limit), clock)
     channel = SubscriptionChannel(api) if settings.subscription else TemplateChannel(api)
     return WechatAccount(channel, api, _crypto(settings), settings.templates)
 
