@@ -1,11 +1,10 @@
-"""E-mail over SMTP (RFC 5321): a connection for each message, plain, STARTTLS or TLS."""
+"""E-mail over SMTP (RFC 5321), plain, STARTTLS or TLS."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Literal, Self
 
 import aiosmtplib
@@ -14,6 +13,7 @@ from smartex_chassis.keys import is_loopback
 
 from notifications.channels.delivery import Clock, utc_now
 from notifications.channels.email_message import Mailbox, compose, message_id, parse_mailbox
+from notifications.channels.email_pool import SmtpConnection, SmtpPool
 from notifications.channels.table import ProviderTable, invalid, read_table
 from notifications.domain.sending import (
     Address,
@@ -27,8 +27,8 @@ from notifications.domain.sending import (
     Sent,
 )
 
-QUIT_SECONDS = 1.0
-
+_CLOSING = 421
+"""The server ends the connection, before or in place of an answer."""
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 _GONE_BY_CODE = frozenset({550, 551, 553})
 _GONE_BY_ENHANCED = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
@@ -53,6 +53,12 @@ class EmailTable(ProviderTable):
     sender: str = Field(description="address of the sender")
     sender_name: str = Field(default="", max_length=64, description="name of the sender, as readers see it")
     connections: int = Field(default=8, ge=1, le=100, description="messages sent at the same time")
+    idle_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=600,
+        description="seconds that an idle connection is kept; 0: one for each message",
+    )
     time_limit: float = Field(default=30, gt=0, le=300, description="seconds until a message is given up")
 
     @model_validator(mode="after")
@@ -76,9 +82,10 @@ class EmailChannel:
         self._sender = sender
         self._clock = clock
         self._room = asyncio.Semaphore(table.connections)
+        self._pool = SmtpPool(lambda: _client(table), table.idle_seconds)
 
     async def send(self, address: Address, message: Message) -> Outcome:
-        """Send once, on a connection of its own."""
+        """Send once."""
         reader = parse_mailbox(address.value)
         if reader is None:
             return AddressGone("BAD_ADDRESS")
@@ -87,12 +94,12 @@ class EmailChannel:
         if isinstance(mail, Refused):
             return mail
         async with self._room:
-            return await _Transfer(self._table, message_id(message, self._sender)).run(
-                self._sender, reader, mail
-            )
+            transfer = _Transfer(self._pool, message_id(message, self._sender), self._table.time_limit)
+            return await transfer.run(self._sender, reader, mail)
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Close the connections."""
+        await self._pool.close()
 
 
 def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> EmailChannel:
@@ -104,56 +111,84 @@ def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> EmailChanne
     return EmailChannel(settings, sender, clock)
 
 
+def _client(table: EmailTable) -> aiosmtplib.SMTP:
+    return aiosmtplib.SMTP(
+        hostname=table.host,
+        port=table.port,
+        timeout=table.time_limit,
+        use_tls=table.security == "tls",
+        start_tls=table.security == "starttls",
+        cert_bundle=str(table.ca_file) if table.ca_file else None,
+        username=table.username,
+        password=table.password.get_secret_value() if table.password else None,
+        local_hostname="localhost" if is_loopback(table.host) else None,
+    )
+
+
 class _Transfer:
     """One message to one server."""
 
-    def __init__(self, table: EmailTable, message_id: str) -> None:
+    def __init__(self, pool: SmtpPool, message_id: str, time_limit: float) -> None:
+        self._pool = pool
         self._message_id = message_id
-        self._limit = table.time_limit
-        self._client = aiosmtplib.SMTP(
-            hostname=table.host,
-            port=table.port,
-            timeout=table.time_limit,
-            use_tls=table.security == "tls",
-            start_tls=table.security == "starttls",
-            cert_bundle=str(table.ca_file) if table.ca_file else None,
-            username=table.username,
-            password=table.password.get_secret_value() if table.password else None,
-            local_hostname="localhost" if is_loopback(table.host) else None,
-        )
+        self._limit = time_limit
         self._body_out = False
 
     async def run(self, sender: Mailbox, reader: Mailbox, mail: bytes) -> Outcome:
         """Transfer it; whatever happens is an outcome."""
         try:
             async with asyncio.timeout(self._limit):
-                result = await self._talk(sender, reader, mail)
-            await self._take_leave()
-            return result
+                return await self._anywhere(sender, reader, mail)
         except aiosmtplib.SMTPResponseException as error:
             return outcome(error)
         except (TimeoutError, aiosmtplib.SMTPTimeoutError):
             return Failed("TIMEOUT", maybe_sent=self._body_out)
         except (aiosmtplib.SMTPException, OSError) as error:
             return Failed(f"CONNECTION_FAILED {type(error).__name__}", maybe_sent=self._body_out)
-        finally:
-            self._client.close()
 
-    async def _talk(self, sender: Mailbox, reader: Mailbox, mail: bytes) -> Outcome:
-        await self._client.connect()
+    async def _anywhere(self, sender: Mailbox, reader: Mailbox, mail: bytes) -> Outcome:
+        """Transfer it on a connection that is kept, and on a new one if the server has just closed that."""
+        kept = await self._pool.kept()
+        if kept is not None:
+            try:
+                return await self._on(kept, sender, reader, mail)
+            except aiosmtplib.SMTPException as error:
+                if self._body_out or not _is_closing(error):
+                    raise
+        return await self._on(await self._pool.fresh(), sender, reader, mail)
+
+    async def _on(self, connection: SmtpConnection, sender: Mailbox, reader: Mailbox, mail: bytes) -> Outcome:
+        usable = False
+        try:
+            connection.messages += 1
+            result = await self._talk(connection.client, sender, reader, mail)
+            usable = True
+            return result
+        except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
+            # They speak of the message; what speaks of us may change with a new connection.
+            usable = not _is_closing(error)
+            raise
+        finally:
+            if usable:
+                self._pool.give_back(connection)
+            else:
+                connection.client.close()
+
+    async def _talk(self, client: aiosmtplib.SMTP, sender: Mailbox, reader: Mailbox, mail: bytes) -> Outcome:
         utf8 = not reader.is_ascii
-        if utf8 and not self._client.supports_extension("smtputf8"):
+        if utf8 and not client.supports_extension("smtputf8"):
             return Refused("SMTPUTF8_UNSUPPORTED")
-        await self._client.mail(sender.text, options=["SMTPUTF8"] if utf8 else None)
-        await self._client.rcpt(reader.text, encoding="utf-8" if utf8 else "ascii")
+        await client.mail(sender.text, options=["SMTPUTF8"] if utf8 else None)
+        await client.rcpt(reader.text, encoding="utf-8" if utf8 else "ascii")
         self._body_out = True
-        await self._client.data(mail)
+        await client.data(mail)
         return Sent(self._message_id)
 
-    async def _take_leave(self) -> None:
-        # The message is taken: nothing that happens now can change that.
-        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-            await self._client.quit(timeout=QUIT_SECONDS)
+
+def _is_closing(error: aiosmtplib.SMTPException) -> bool:
+    """Return whether the server has ended the connection, with a word or without."""
+    told = isinstance(error, aiosmtplib.SMTPResponseException) and error.code == _CLOSING
+    return told or isinstance(error, aiosmtplib.SMTPServerDisconnected)
 
 
 def outcome(error: aiosmtplib.SMTPResponseException) -> Outcome:
