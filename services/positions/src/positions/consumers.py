@@ -21,6 +21,7 @@ from smartex_bus import Bus, BusError, OffsetTrimmed, Retryable, StoredRecord
 from smartex_chassis import counter, gauge, histogram
 from smartex_store import Connection, Database, is_retryable
 
+from positions.checkpoints import Keeper
 from positions.domain.book import Book
 from positions.intake import EVENTS_TOPIC, Batch, Intake, Read, Unfoldable
 from positions.market import Definitions
@@ -113,6 +114,8 @@ class Follower:
         """Whether the book is behind the market, so that what is found in it is past; known by the pod that writes.
         Every start is taken to be until the log has been looked at."""
         self.after_fold: AfterFold | None = None
+        self.keeper: Keeper | None = None
+        """Keeps checkpoints of the book, on the pod that writes."""
         self.loaded: list[Callable[[], Awaitable[None]]] = []
         """Awaited whenever the book was read back, before anything is folded."""
 
@@ -201,6 +204,11 @@ class Follower:
                 await self._put_aside(records[at], why)
             at += bool(why or stop.read)
             self._tell(self._book.sequence - before)
+            await self._keep_checkpoint()
+
+    async def _keep_checkpoint(self) -> None:
+        if self.keeper is not None and self._epoch is not None and self.keeper.due(self._book.sequence):
+            self.keeper.keep(self._epoch, await asyncio.to_thread(self._intake.snapshot))
 
     async def _fold_defining(self, read: Read, next_offset: int) -> str:
         """Fold a record for which definitions have to be learned first; why it cannot be, else nothing."""

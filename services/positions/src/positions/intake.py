@@ -13,7 +13,7 @@ from smartex.matching.v1.log_pb2 import EventBatch
 from smartex_bus import StoredRecord
 from smartex_wire import WireError, codec
 
-from positions.domain.book import Book, words
+from positions.domain.book import Book, changes, words
 from positions.domain.book.changes import Rows
 from positions.domain.book.checking import problem
 from positions.domain.book.valuing import Freshness
@@ -75,6 +75,19 @@ class Batch:
     def empty(self) -> bool:
         """Whether there is nothing to write and nothing to look at."""
         return not (self.events or len(self.touched) or len(self.moved))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole book as of its last event, and where the log goes on after it."""
+
+    rows: Rows
+    next_offset: int
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the last event."""
+        return int(self.rows.header["sequence"])
 
 
 @dataclass(frozen=True)
@@ -190,6 +203,11 @@ class Intake:
             pending.trace_id,
             pending.events,
         )
+
+    def snapshot(self) -> Snapshot:
+        """A copy of everything. Slow where the book is large, and folding waits for it: call it in a thread."""
+        with self._book.lock:
+            return Snapshot(changes.all_rows(self._book.tables), self._pending.next_offset)
 
     def _fold(self, read: Read) -> None:
         if not len(read.events):

@@ -24,7 +24,16 @@ from positions.store import SCHEMA, BookStore
 from positions.wiring import Pod
 
 _MOST_TOLD = 20
-_BOOK = ("accounts", "holdings", "open_orders", "instruments", "fills", "points")
+_BOOK = (
+    "accounts",
+    "holdings",
+    "open_orders",
+    "instruments",
+    "fills",
+    "points",
+    "checkpoints",
+    "checkpoint_parts",
+)
 _BEGIN = """
     UPDATE positions.projection
        SET sequence = DEFAULT, time_ns = DEFAULT, day = DEFAULT, arriving = DEFAULT, arriving_type = DEFAULT,
@@ -86,7 +95,7 @@ async def differences(pod: Pod) -> list[str]:
     await pod.definitions.load()
     saved = await BookStore(pod.database, pod.settings.shard, "", 0).load()
     rows = saved.rows
-    book = await pod.rewind.book(Moment(sequence=int(rows.header["sequence"])))
+    book = await pod.rewind.book(Moment(sequence=int(rows.header["sequence"])), from_beginning=True)
     return list(compare(rows, changes.all_rows(book.tables)))
 
 

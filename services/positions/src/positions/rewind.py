@@ -1,4 +1,5 @@
-"""Portfolios of the past: the log is folded anew up to a moment, beside the live book."""
+"""Portfolios of the past: the log is folded anew up to a moment, from the newest checkpoint before it, beside the live
+book."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from smartex_bus import Bus, OffsetTrimmed, StoredRecord
 from smartex_chassis import OutOfRange, Overloaded
 from smartex_wire import WireError
 
+from positions.checkpoints import Checkpoints
 from positions.domain.book import Book, Listing
 from positions.domain.figures import PortfolioView
 from positions.intake import EVENTS_TOPIC, Read, Unfoldable, log_freshness, read_record
@@ -34,10 +36,18 @@ class Rewind:
     """Answers a few at a time; a caller who leaves ends the work. What it costs is bounded by `max_events`."""
 
     def __init__(
-        self, bus: Bus, definitions: Definitions, shard: int, listing: Listing, stale_ns: int, max_events: int
+        self,
+        bus: Bus,
+        definitions: Definitions,
+        checkpoints: Checkpoints,
+        shard: int,
+        listing: Listing,
+        stale_ns: int,
+        max_events: int,
     ) -> None:
         self._bus = bus
         self._definitions = definitions
+        self._checkpoints = checkpoints
         self._shard = shard
         self._listing = listing
         self._stale_ns = stale_ns
@@ -47,7 +57,7 @@ class Rewind:
 
     async def portfolio(self, account_id: int, moment: Moment) -> PortfolioView | None:
         """An account as it was, at the marks of then; None if there was none. OutOfRange if the log does not reach back
-        to the beginning or is too long to be read again."""
+        to a checkpoint or to the beginning, or there is too much of it to be read."""
         if self._asked >= _WAITING:
             raise Overloaded(
                 "several portfolios of the past are being made: ask again", reason="TOO_MANY_REWINDS"
@@ -61,24 +71,37 @@ class Rewind:
         now = book.time_ns if moment.time_ns == _LAST else moment.time_ns
         return book.view(account_id, log_freshness(now, self._stale_ns))
 
-    async def book(self, moment: Moment) -> Book:
-        """The whole book as it was."""
+    async def book(self, moment: Moment, *, from_beginning: bool = False) -> Book:
+        """The whole book as it was; `from_beginning`: by the log alone, to hold something else against it."""
         book = Book(Listing([], self._listing.rates, self._listing.base))
-        offset, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
-        if offset > 0:
+        offset = 0 if from_beginning else await self._restore(book, moment)
+        if 0 < book.sequence == moment.sequence:
+            return book
+        last = book.sequence + self._max_events
+        earliest, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
+        if offset < earliest:
             raise _trimmed()
         while offset < end:
             try:
                 records = await self._bus.read(EVENTS_TOPIC, self._shard, offset)
             except OffsetTrimmed:
                 raise _trimmed() from None
-            if not await asyncio.to_thread(self._fold, book, records, moment):
+            if not await asyncio.to_thread(self._fold, book, records, moment, last):
                 break
             offset = records[-1].offset + 1
         return book
 
-    def _fold(self, book: Book, records: Sequence[StoredRecord], moment: Moment) -> bool:
-        """Fold records up to the moment; whether it may come later."""
+    async def _restore(self, book: Book, moment: Moment) -> int:
+        """Begin with the newest checkpoint that is not after a moment; where the log goes on after it."""
+        kept = await self._checkpoints.before(moment.sequence, moment.time_ns)
+        if kept is None:
+            return 0
+        rules = self._definitions.rules(kept.sequence, kept.rows.instrument_numbers.tolist())
+        await asyncio.to_thread(book.restore, kept.rows, rules)
+        return kept.next_offset
+
+    def _fold(self, book: Book, records: Sequence[StoredRecord], moment: Moment, last: int) -> bool:
+        """Fold records up to the moment, and not beyond the event `last`; whether the moment may come later."""
         for record in records:
             try:
                 read = read_record(record, self._shard, book.sequence)
@@ -88,7 +111,7 @@ class Rewind:
                 continue
             if read.time_ns > moment.time_ns or read.first_sequence > moment.sequence:
                 return False
-            if read.last_sequence > self._max_events:
+            if read.last_sequence > last:
                 raise OutOfRange(
                     f"this needs more than {self._max_events} events to be read: ask for an earlier moment, or look at "
                     "the history",

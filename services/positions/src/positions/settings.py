@@ -65,7 +65,17 @@ class PositionsSettings(OversightFields):
         default=3, ge=0.5, le=60, description="silence after which another pod writes the book"
     )
     max_past_events: int = Field(
-        default=20_000_000, ge=1000, description="events read at most to tell a portfolio of the past"
+        default=20_000_000,
+        ge=1000,
+        description="events read at most, from a checkpoint on, to tell a portfolio of the past",
+    )
+    checkpoint_events: int = Field(
+        default=1_000_000,
+        ge=100,
+        description="events between two checkpoints of the book, from which portfolios of the past are told",
+    )
+    kept_checkpoints: int = Field(
+        default=32, ge=1, description="checkpoints kept at most; beyond, older ones are thinned out evenly"
     )
 
     @field_validator("rates")

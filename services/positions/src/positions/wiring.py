@@ -28,11 +28,12 @@ from smartex_store import Database
 
 from positions.api.portfolios import PortfoliosApi
 from positions.api.service import PositionApi
+from positions.checkpoints import Checkpoints, Keeper
 from positions.consumers import Follower
 from positions.domain import book as live
 from positions.domain.alerts import measure
 from positions.domain.alerts.measure import holdings
-from positions.domain.book import Book, Listing
+from positions.domain.book import Book, Listing, packing
 from positions.domain.book.valuing import Freshness
 from positions.intake import EVENTS, EVENTS_TOPIC, Intake
 from positions.market import Definitions, Mids
@@ -121,8 +122,17 @@ class Pod:
             clock=clock,
         )
         self.points = Points(database)
+        layout = packing.layout(settings.rate_table(), settings.base_currency)
+        checkpoints = Checkpoints(database, settings.shard, layout, settings.kept_checkpoints)
+        self.keeper = Keeper(checkpoints, settings.checkpoint_events)
         self.rewind = Rewind(
-            bus, self.definitions, settings.shard, self.book.listing, stale_ns, settings.max_past_events
+            bus,
+            self.definitions,
+            checkpoints,
+            settings.shard,
+            self.book.listing,
+            stale_ns,
+            settings.max_past_events,
         )
         around = Surroundings(
             book=self.book,
@@ -145,7 +155,8 @@ class Pod:
             self.ready,
         )
         self.follower.after_fold = self.oversight
-        self.follower.loaded.append(self.oversight.load)
+        self.follower.keeper = self.keeper
+        self.follower.loaded += [self.oversight.load, self.keeper.load]
         self.definitions.learners.append(self.oversight.learn)
         self.api = PositionApi(self._apis())  # type: ignore[abstract]  # it sets its methods itself
 
@@ -198,7 +209,7 @@ class Pod:
         """Set everything going. The market need not answer yet."""
         async with AsyncExitStack() as undo:
             await asyncio.to_thread(warm_up)
-            for part in (self.oversight, self.follower, self.mids):
+            for part in (self.oversight, self.keeper, self.follower, self.mids):
                 await part.start()
                 undo.push_async_callback(part.stop)
             self._running = undo.pop_all()

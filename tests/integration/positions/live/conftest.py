@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -70,6 +70,12 @@ async def fresh_database(server: EmbeddedPostgres) -> AsyncIterator[str]:
         await admin.execute(f"create database {name}")
     base, _, query = server.url.partition("?")
     yield base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
+
+
+@pytest.fixture
+def fresh(postgres: EmbeddedPostgres) -> AbstractAsyncContextManager[str]:
+    """The URL of a database with nothing in it."""
+    return fresh_database(postgres)
 
 
 @dataclass

@@ -17,9 +17,10 @@ import numpy as np
 from pods import free_port
 from positions.consumers import GROUP
 from positions.intake import EVENTS, EVENTS_TOPIC
-from positions.rebuilding import differences, main
+from positions.rebuilding import _begin_anew, differences, main
 from positions.rewind import Moment
 from smartex.matching.v1 import order_entry_pb2, types_pb2, venue_pb2
+from smartex.positions.v1 import position_service_pb2 as pb
 from smartex_bus import Record, open_bus
 
 BUY, SELL = types_pb2.SIDE_BUY, types_pb2.SIDE_SELL
@@ -221,6 +222,7 @@ async def process(exchange: Any, folder: Path) -> AsyncIterator[asyncio.subproce
         "BASE_CURRENCY": "USD",
         "LEASE_SECONDS": "0.6",
         "POD": "killed",
+        "CHECKPOINT_EVENTS": "100",
     }
     environment = os.environ | {f"SMARTEX_{name}": value for name, value in settings.items()}
     with (folder / "positions.log").open("ab") as log:
@@ -251,6 +253,8 @@ async def test_killed_again_and_again_under_load_it_loses_nothing_and_doubles_no
     await load
     async with exchange.positions() as (pod, _):
         await agrees(exchange, pod)
+        for sequence in range(50, pod.book.sequence, 100):
+            await same(pod, sequence)
 
 
 async def written(exchange: Any) -> int:
@@ -283,6 +287,42 @@ async def test_the_past_is_the_book_of_then(exchange) -> None:
         for account in ACCOUNTS:
             mine, then = (book.view(account, freshness) for book in (pod.book, again))
             assert (mine.positions, mine.cash, mine.gone) == (then.positions, then.cash, then.gone)
+
+
+def often(pod: Any) -> None:
+    pod.keeper._every = 25
+
+
+async def test_checkpoints_are_kept_and_a_rebuild_begins_them_anew(exchange) -> None:
+    async with exchange.positions(opened=often) as (pod, channel):
+        await trade(exchange, 1, 80)
+        await agrees(exchange, pod)
+        async with asyncio.timeout(20):
+            while await kept(pod) < 3:
+                await asyncio.sleep(0.05)
+        reader = exchange.caller(1, at=channel)
+        for sequence in range(15, pod.book.sequence, 29):
+            told = await reader.ask("GetPortfolioAt", pb.GetPortfolioAtRequest(sequence=sequence))
+            assert told.portfolio.sequence == sequence
+            await same(pod, sequence)
+        await pod.follower.stop()
+        await _begin_anew(pod)
+        assert await kept(pod) == 0
+    async with exchange.positions() as (pod, _):
+        await agrees(exchange, pod)
+
+
+async def same(pod: Any, sequence: int) -> None:
+    """The past from a checkpoint is that from the beginning of the log."""
+    whole = await pod.rewind.book(Moment(sequence=sequence), from_beginning=True)
+    short = await pod.rewind.book(Moment(sequence=sequence))
+    freshness = pod.freshness()._replace(mid_ns=-(2**62))
+    for account in ACCOUNTS:
+        assert short.view(account, freshness) == whole.view(account, freshness)
+
+
+async def kept(pod: Any) -> int:
+    return int(await pod.database.fetchval("SELECT count(*) FROM positions.checkpoints"))
 
 
 async def test_on_kafka_too(kafka_exchange) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from itertools import pairwise
 from typing import Any
 
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from positions.domain.book import Book, changes, words
+from positions.domain.book import changes, words
 from positions.domain.book.changes import Rows
 from positions.domain.book.checking import problem
 from positions.domain.book.compiled import INTERPRETED, LARGEST, LARGEST_SUM, part_of, product, total
 from positions.domain.book.hashing import find, new_map, put, take
-from positions_books import EVENT, event, new_book, rules
+from positions.domain.book.packing import Unreadable, layout, pack, unpack
+from positions.domain.book.valuing import Freshness
+from positions_books import EVENT, event
+from positions_flows import ACCOUNTS, INSTRUMENTS, equal, flow, world
 
-ACCOUNTS, INSTRUMENTS = 5, 3
 WHOLE = st.integers(0, 2**62)
 
 
@@ -54,55 +57,6 @@ def add(cells: Any, key: int, place: int) -> None:
 @called
 def remove(cells: Any, key: int) -> None:
     take(cells, key)
-
-
-def world() -> Book:
-    return new_book(*(rules(number) for number in range(1, INSTRUMENTS + 1)))
-
-
-def flow(seed: int, count: int) -> Any:
-    """Valid events of random accounts: deposits, trades of what is held, orders that rest and go, days."""
-    dice = np.random.default_rng(seed)
-    events = [
-        event(words.SHARES_DEPOSITED, account_id=account, instrument_id=number, quantity_lots=10_000)
-        for account in range(1, ACCOUNTS + 1)
-        for number in range(1, INSTRUMENTS + 1)
-    ]
-    resting: list[int] = []
-    for at in range(count):
-        one, two = dice.integers(1, ACCOUNTS + 1, 2)
-        price, lots = int(dice.integers(900, 1100)), int(dice.integers(1, 30))
-        named = {"account_id": one, "instrument_id": dice.integers(1, INSTRUMENTS + 1), "price_ticks": price}
-        kind = dice.choice(
-            [words.TRADE, words.TRADE, words.ACCEPTED, words.CANCELLED, words.CASH_DEPOSITED, 0]
-        )
-        if kind == words.TRADE:
-            fees = {"fee_micros": dice.integers(0, 99), "tax_micros": dice.integers(0, 99)}
-            events.append(
-                event(kind, counter_account_id=two, quantity_lots=lots, side=1 + at % 2, **fees, **named)
-            )
-        elif kind == words.ACCEPTED:
-            resting.append(at + 1)
-            events.append(event(kind, order_id=at + 1, side=1 + at % 2, leaves_lots=lots, **named))
-        elif kind == words.CANCELLED and resting:
-            events.append(event(kind, order_id=resting.pop(0)))
-        elif kind == words.CASH_DEPOSITED:
-            events.append(event(kind, account_id=one, required=int(dice.integers(1, 10**12))))
-        elif kind == 0 and at % 10 == 0:
-            events.append(event(words.DAY_ROLLED, available=at))
-    return np.concatenate(events)
-
-
-def equal(one: Rows, two: Rows) -> None:
-    for name in ("account_places", "cash", "holding_places", "lots"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
-    for name, fields in (("accounts", changes.ACCOUNT_FIELDS), ("holdings", changes.HOLDING_FIELDS)):
-        for field in fields:
-            np.testing.assert_array_equal(getattr(one, name)[field], getattr(two, name)[field])
-    for field in ("held", "open_buy_lots", "open_buy_value", "open_sell_value"):
-        np.testing.assert_array_equal(one.holdings[field], two.holdings[field])
-    orders = [sorted(rows.orders[list(changes.ORDER_FIELDS)].tolist()) for rows in (one, two)]
-    assert orders[0] == orders[1]
 
 
 class Kept:
@@ -246,3 +200,46 @@ def test_a_map_is_a_dict(steps: list[tuple[int, bool]]) -> None:
 
 def test_the_dtype_of_events_has_what_kernels_read() -> None:
     assert {"kind", "order_id", "counter_leaves_lots", "tax_micros"} <= set(EVENT.names)
+
+
+@given(seed=st.integers(0, 2**32), cut=st.integers(0, 250))
+@settings(max_examples=12, deadline=None)
+def test_a_book_that_was_packed_goes_on_the_same(seed: int, cut: int) -> None:
+    events = flow(seed, 250)
+    whole = world()
+    whole.fold(events[:cut], 1, 10)
+    again = world()
+    again.restore(unpack(pack(changes.all_rows(whole.tables))), again.listing.rules.values())
+    for book in (whole, again):
+        book.fold(events[cut:], cut + 1, 20)
+    equal(changes.all_rows(again.tables), changes.all_rows(whole.tables))
+    freshness = Freshness(20, -(2**62), 2**62)
+    for account in range(1, ACCOUNTS + 1):
+        assert again.view(account, freshness) == whole.view(account, freshness)
+
+
+@given(cut=st.integers(0, 10_000), more=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_bytes_that_are_no_book_are_refused(cut: int, more: bool) -> None:
+    plain = zlib.decompress(PACKED)
+    for bad in (
+        PACKED[: cut % len(PACKED)],
+        zlib.compress(plain + b"x" if more else plain[: cut % len(plain)]),
+        zlib.compress(b"\xff" * 8 + plain[8:]),
+    ):
+        with pytest.raises(Unreadable):
+            unpack(bad)
+
+
+def test_a_layout_is_bound_to_what_sums_are_in() -> None:
+    assert layout({"USD": 7.1}, "CNY") == layout({"USD": 7.1}, "CNY")
+    assert len({layout({"USD": 7.1}, "CNY"), layout({"USD": 7.2}, "CNY"), layout({"USD": 7.1}, "USD")}) == 3
+
+
+def packed() -> bytes:
+    book = world()
+    book.fold(flow(1, 100), 1, 10)
+    return pack(changes.all_rows(book.tables))
+
+
+PACKED = packed()

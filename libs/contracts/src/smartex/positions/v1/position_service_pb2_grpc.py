@@ -177,8 +177,8 @@ class PositionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPortfolioAt(self, request, context):
-        """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and valued at the marks of then. OUT_OF_RANGE if the log
-        does not reach back so far.
+        """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and the checkpoints of the book, and valued at the marks
+        of then. OUT_OF_RANGE if they do not reach back so far (reason LOG_TRIMMED), or too much of the log would have to be read (TOO_FAR).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

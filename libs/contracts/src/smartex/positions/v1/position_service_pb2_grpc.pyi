@@ -43,8 +43,8 @@ class PositionServiceStub:
     ListPortfolioHistory: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.ListPortfolioHistoryRequest, _position_service_pb2.ListPortfolioHistoryResponse]
     """ListPortfolioHistory lists the ends of trading days and the points between, newest first."""
     GetPortfolioAt: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.GetPortfolioAtRequest, _position_service_pb2.GetPortfolioAtResponse]
-    """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and valued at the marks of then. OUT_OF_RANGE if the log
-    does not reach back so far.
+    """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and the checkpoints of the book, and valued at the marks
+    of then. OUT_OF_RANGE if they do not reach back so far (reason LOG_TRIMMED), or too much of the log would have to be read (TOO_FAR).
     """
     GetRiskReport: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.GetRiskReportRequest, _position_service_pb2.GetRiskReportResponse]
     """GetRiskReport is the risk now."""
@@ -100,8 +100,8 @@ class PositionServiceAsyncStub(PositionServiceStub):
     ListPortfolioHistory: _aio.UnaryUnaryMultiCallable[_position_service_pb2.ListPortfolioHistoryRequest, _position_service_pb2.ListPortfolioHistoryResponse]  # type: ignore[assignment]
     """ListPortfolioHistory lists the ends of trading days and the points between, newest first."""
     GetPortfolioAt: _aio.UnaryUnaryMultiCallable[_position_service_pb2.GetPortfolioAtRequest, _position_service_pb2.GetPortfolioAtResponse]  # type: ignore[assignment]
-    """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and valued at the marks of then. OUT_OF_RANGE if the log
-    does not reach back so far.
+    """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and the checkpoints of the book, and valued at the marks
+    of then. OUT_OF_RANGE if they do not reach back so far (reason LOG_TRIMMED), or too much of the log would have to be read (TOO_FAR).
     """
     GetRiskReport: _aio.UnaryUnaryMultiCallable[_position_service_pb2.GetRiskReportRequest, _position_service_pb2.GetRiskReportResponse]  # type: ignore[assignment]
     """GetRiskReport is the risk now."""
@@ -178,8 +178,8 @@ class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _position_service_pb2.GetPortfolioAtRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_position_service_pb2.GetPortfolioAtResponse, _abc.Awaitable[_position_service_pb2.GetPortfolioAtResponse]]:
-        """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and valued at the marks of then. OUT_OF_RANGE if the log
-        does not reach back so far.
+        """GetPortfolioAt is the portfolio as it was at a time or sequence, rebuilt from the log and the checkpoints of the book, and valued at the marks
+        of then. OUT_OF_RANGE if they do not reach back so far (reason LOG_TRIMMED), or too much of the log would have to be read (TOO_FAR).
         """
 
     @_abc_1.abstractmethod
