@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from opentelemetry import trace
@@ -48,12 +48,23 @@ class _Readers:
 
 
 class Intake:
-    """Takes notices in. `configured` are the channels that have credentials."""
+    """Takes notices in. `configured` are the channels that have credentials.
 
-    def __init__(self, book: TemplateBook, configured: frozenset[ChannelKind], clock: Clock) -> None:
+    Ids are remembered for as long as notices are kept, `kept`. What happened before that counts as taken in before,
+    so that a repeat is known however late it comes. None: for ever.
+    """
+
+    def __init__(
+        self,
+        book: TemplateBook,
+        configured: frozenset[ChannelKind],
+        clock: Clock,
+        kept: timedelta | None = None,
+    ) -> None:
         self._book = book
         self._configured = configured
         self._clock = clock
+        self._kept = kept
 
     async def enqueue(self, connection: Connection, message: pb.Notice) -> bool:
         """Take one notice in within a transaction; False if it had been taken before. `contract.Malformed`."""
@@ -69,13 +80,17 @@ class Intake:
 
     async def _take_in(self, connection: Connection, taken: Mapping[str, Taken]) -> set[str]:
         now = self._clock()
-        new = await notices.insert(connection, list(taken.values()), now)
+        young = [one for one in taken.values() if not self._is_forgotten(one.notice, now)]
+        new = await notices.insert(connection, young, now) if young else set()
         _taken.inc(len(new))
         _repeats.inc(len(taken) - len(new))
         fresh = [one.notice for one in taken.values() if one.notice.notice_id in new]
         if fresh:
             await self._write(connection, fresh, now)
         return new
+
+    def _is_forgotten(self, notice: Notice, now: datetime) -> bool:
+        return self._kept is not None and notice.cause_time < now - self._kept
 
     async def _write(self, connection: Connection, fresh: list[Notice], now: datetime) -> None:
         accounts = {notice.account_id for notice in fresh}

@@ -65,6 +65,14 @@ class NotificationsSettings(Settings):
         description="silence after which another pod takes a message that is being sent",
     )
 
+    retention_days: int = Field(
+        default=400,
+        ge=31,
+        le=36_500,
+        description="days for which notices, their inbox entries, deliveries and attempts are kept, if nothing of "
+        "them still waits; a notice that is older is not taken in. Conversations are kept for ever",
+    )
+
     def database(self) -> str:
         """The database's URL with its password; SettingsInvalid if there is none."""
         if self.database_url_file is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +40,7 @@ from notifications.conversations.store import TalkStore
 from notifications.conversations.talking import Settler, Talking
 from notifications.engine.engine import Engine, EngineSettings
 from notifications.engine.preparing import Links, Preparer
+from notifications.forgetting import Forgetter
 from notifications.hub import InboxHub
 from notifications.intake import Intake
 from notifications.providers import Providers, read_providers
@@ -134,7 +135,9 @@ class Pod:
         self.hub = InboxHub(database)
         self.templates = TemplateStore(database)
         self.book = TemplateBook(self.templates)
-        self.intake = Intake(self.book, providers.configured, clock)
+        kept = timedelta(days=settings.retention_days)
+        self.intake = Intake(self.book, providers.configured, clock, kept)
+        self.forgetter = Forgetter(database, kept, clock)
         self.consumer = NoticeConsumer(bus, database, self.intake)
         self.addresses = AddressBook(database, vault, providers.configured, clock)
         self.engine = Engine(
@@ -268,6 +271,7 @@ class Pod:
             self.consumer,
             self.placing,
             Settler(self.talking),
+            self.forgetter,
         ]
         return parts if self.callbacks is None else [*parts, self.callbacks]
 
