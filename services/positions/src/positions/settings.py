@@ -75,7 +75,7 @@ class PositionsSettings(OversightFields):
         description="events between two checkpoints of the book, from which portfolios of the past are told",
     )
     kept_checkpoints: int = Field(
-        default=32, ge=1, description="checkpoints kept at most; beyond, older ones are thinned out evenly"
+        default=100, ge=1, description="checkpoints kept at most; beyond, older ones are thinned out evenly"
     )
 
     @field_validator("rates")
