@@ -110,6 +110,8 @@ class Follower:
         self._taken = asyncio.Event()
         self.ready = False
         """Whether the book has been read back."""
+        self.caught_up = False
+        """Whether the book has come up to the market since it was read back; from then on it may lag and stays so."""
         self.behind = False
         """Whether the book is behind the market, so that what is found in it is past; known by the pod that writes.
         Every start is taken to be until the log has been looked at."""
@@ -173,6 +175,7 @@ class Follower:
         self._intake.begin(saved.next_offset, saved.judged)
         for hook in self.loaded:
             await hook()
+        self.caught_up = not await self._is_behind(saved.next_offset)
         self.ready = True
         _log.info("book_read", shard=self._shard, sequence=self._book.sequence, writes=self.working)
         return saved.next_offset
@@ -302,6 +305,7 @@ class Follower:
                     seen = await self.after_fold.catch_up(connection)
                 self.after_fold.committed(seen)
         self._set_behind(False)
+        self.caught_up = True
 
     def _set_behind(self, behind: bool) -> None:
         if behind != self.behind:
@@ -313,8 +317,9 @@ class Follower:
         """Follow without writing, until the one who writes falls silent; then the book is read back."""
         while await self._store.take() is None:
             await asyncio.sleep(self._lease_seconds / 3)
-            await asyncio.to_thread(self._intake.take)
+            batch = await asyncio.to_thread(self._intake.take)
             self._taken.set()
+            self.caught_up = self.caught_up or not await self._is_behind(batch.next_offset)
 
     async def _sleep_until_news(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

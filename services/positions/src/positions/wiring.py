@@ -152,7 +152,7 @@ class Pod:
             self.oversight.supervision,
             self.points,
             self.rewind,
-            self.ready,
+            lambda: self.follower.ready,
         )
         self.follower.after_fold = self.oversight
         self.follower.keeper = self.keeper
@@ -192,8 +192,9 @@ class Pod:
         )
 
     def ready(self) -> bool:
-        """Whether the book has been read back, so that it can be asked."""
-        return self.follower.ready
+        """Whether the book is of now: read back, and come up to the market. Who asks before is told the past, with its
+        time."""
+        return self.follower.ready and self.follower.caught_up
 
     def freshness(self) -> Freshness:
         """How old marks may be, as of now."""

@@ -116,6 +116,7 @@ async def test_another_pod_writes_when_the_first_is_gone(exchange) -> None:
         await trade(exchange, 1, 40)
         await agrees(exchange, first)
         await agrees(exchange, second)
+        await until(lambda: first.ready() and second.ready())
         await first.follower.stop()
         await trade(exchange, 2, 40)
         await until(lambda: second.follower.working)
@@ -201,6 +202,7 @@ async def test_a_start_before_the_market_serves(exchange) -> None:
         await asyncio.sleep(0.5)
         assert pod.follower.ready
         assert pod.book.sequence == 0  # it waits for definitions, and does not guess
+        assert not pod.ready()
     async with exchange.positions() as (pod, _):
         await agrees(exchange, pod)
     await trade(exchange, 2, 20)
