@@ -17,10 +17,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
+import h2.exceptions
 import httpcore
 import httpx
 
 from notifications.channels.delivery import Clock
+from notifications.channels.http2 import Http2Transport, not_taken
 from notifications.channels.http_guard import AddressForbidden, BackendTransport, GuardedBackend
 from notifications.domain.sending import Failed, Refused
 
@@ -39,8 +41,8 @@ LIMITS = httpx.Limits(
     keepalive_expiry=KEPT_SECONDS,
 )
 
-# OSError: a TLS error amid a connection comes as it is. TimeoutError is one, too.
-_NETWORK = (httpx.HTTPError, OSError)
+# Two come as they are: OSError (a TLS error amid a connection, TimeoutError), and what breaks HTTP/2 amid an answer.
+_NETWORK = (httpx.HTTPError, OSError, h2.exceptions.H2Error)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 
 
@@ -112,7 +114,8 @@ class HttpxCaller:
         except (TimeoutError, httpx.TimeoutException):
             return Failed("TIMEOUT", maybe_sent=written.started)
         except (*_NETWORK, httpx.InvalidURL, UnicodeError) as error:
-            return Failed(f"CONNECTION_FAILED {type(error).__name__}", maybe_sent=written.started)
+            maybe = written.started and not not_taken(error)
+            return Failed(f"CONNECTION_FAILED {type(error).__name__}", maybe_sent=maybe)
         except AddressForbidden:
             return Refused("ADDRESS_FORBIDDEN")
         return await self._finish(response)
@@ -148,28 +151,26 @@ class _Written:
         """Take an event of the transport, such as `http2.send_request_headers.started`."""
         if event.endswith("send_request_headers.started"):
             self.started = True
+        elif event.endswith("connect_tcp.started"):
+            # httpcore goes on to another connection only if the one before has surely not taken the request.
+            self.started = False
 
 
 def http2_client(*, time_limit: float) -> httpx.AsyncClient:
     """Return a client that speaks HTTP/2 only, over plain text too, as APNs does."""
-    return _client(time_limit, http2=True)
+    return _client(time_limit, Http2Transport(LIMITS))
 
 
-def _client(
-    time_limit: float, *, http2: bool = False, transport: httpx.AsyncBaseTransport | None = None
-) -> httpx.AsyncClient:
+def _client(time_limit: float, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
     """Return a client that follows no redirect and heeds no proxy of the environment."""
     for name in ("httpx", "httpcore"):
         # They log every URL, and URLs hold device tokens and secrets.
         logging.getLogger(name).setLevel(logging.WARNING)
     return httpx.AsyncClient(
-        http1=not http2,
-        http2=http2,
         timeout=time_limit,
         follow_redirects=False,
         trust_env=False,
         transport=transport,
-        limits=LIMITS,
     )
 
 
@@ -181,7 +182,7 @@ def readers_client(
     `backend` makes the connections in place of either.
     """
     guard = backend or (httpcore.AnyIOBackend() if allow_private else GuardedBackend())
-    return _client(time_limit, transport=BackendTransport(LIMITS, guard))
+    return _client(time_limit, BackendTransport(LIMITS, guard))
 
 
 def sendable(headers: Mapping[str, str]) -> bool:
