@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import structlog
@@ -62,9 +62,11 @@ class AfterFold(Protocol):
         trace_id: str = "",
         *,
         behind: bool = False,
+        closes: Mapping[int, Any],
     ) -> Any:
         """Judge and write: `pieces` are events to see with their times, `touched` places of accounts, `moved` numbers
-        of instruments. `behind`: they are past, tell nobody. The answer is given to `committed`."""
+        of instruments, `closes` last prices by day. `behind`: they are past, tell nobody. The answer is given to
+        `committed`."""
 
     async def catch_up(self, connection: Connection) -> Any:
         """The book has come up to the market: tell what stands and was not told. The answer is given to `committed`."""
@@ -280,6 +282,7 @@ class Follower:
                         batch.moved,
                         batch.trace_id,
                         behind=self.behind,
+                        closes=batch.closes,
                     )
             if self.after_fold is not None:
                 self.after_fold.committed(seen)

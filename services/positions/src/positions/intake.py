@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -60,7 +60,8 @@ class Read:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one transaction writes. `pieces` are the events that others have to see, with their times."""
+    """What one transaction writes. `pieces` are the events that others have to see, with their times; `closes` the last
+    prices in ticks, by instrument, of each trading day that ended."""
 
     rows: Rows
     next_offset: int
@@ -70,6 +71,7 @@ class Batch:
     moved: Any
     trace_id: str
     events: int
+    closes: Mapping[int, Any]
 
     @property
     def empty(self) -> bool:
@@ -106,6 +108,7 @@ class _Pending:
     pieces: list[tuple[Any, int]] = field(default_factory=list)
     trace_id: str = ""
     events: int = 0
+    closes: dict[int, Any] = field(default_factory=dict)
 
 
 def read_record(record: StoredRecord, shard: int, sequence: int) -> Read:
@@ -202,6 +205,7 @@ class Intake:
             moved,
             pending.trace_id,
             pending.events,
+            pending.closes,
         )
 
     def snapshot(self) -> Snapshot:
@@ -219,6 +223,7 @@ class Intake:
         for begin, end in pairwise(edges):
             if begin in rolls:
                 self._note_points(day_end=True)
+                self._pending.closes[ended_day(read.events[begin])] = self._book.last_prices()
             self._book.fold(read.events[begin:end], read.first_sequence + begin, read.time_ns)
         self._pending.events += len(read.events)
         self._pending.trace_id = read.trace_id or self._pending.trace_id
@@ -231,6 +236,11 @@ class Intake:
         places = self._book.take_active(everybody=day_end)
         if len(places):
             self._pending.points.append(points(self._book, places, self._stale_ns, day_end=day_end))
+
+
+def ended_day(rolled: Any) -> int:
+    """The trading day that a DAY_ROLLED ends."""
+    return int(rolled["available"]) - 1
 
 
 def _told(events: Any) -> Any:

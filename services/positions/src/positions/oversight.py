@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -44,6 +44,7 @@ from positions.domain.book.valuing import Freshness
 from positions.domain.book.words import DAY_ROLLED
 from positions.domain.risk.report import DAYS_PER_YEAR
 from positions.habit_records import Habits
+from positions.intake import ended_day
 from positions.markets import Markets
 from positions.naming import Instruments
 from positions.outbox import Relay
@@ -171,13 +172,15 @@ class Oversight:
         trace_id: str = "",
         *,
         behind: bool = False,
+        closes: Mapping[int, NDArray[np.int64]],
     ) -> Seen:
-        """Look at what events (with their times) changed, in the transaction that writes it. `behind`: they are past,
-        and nobody is told."""
+        """Look at what events (with their times) changed, in the transaction that writes it. `closes` are the last
+        prices in ticks, by instrument, of each trading day that ended. `behind`: they are past, and nobody is told."""
         for events, piece_ns in pieces:
             await steps.record_events(connection, events, np.full(len(events), piece_ns))
             for rolled in events[events["kind"] == DAY_ROLLED]:
-                await self._close_day(connection, int(rolled["available"]) - 1, piece_ns)
+                ended = ended_day(rolled)
+                await self._close_day(connection, ended, piece_ns, closes[ended])
         return await self.watch.look(
             connection, self._around.freshness(), touched, moved, trace_id, behind=behind
         )
@@ -201,22 +204,21 @@ class Oversight:
         if any(versions.get(one.instrument_id) != one.version for one in listed):
             self.markets.changed()
 
-    async def _close_day(self, connection: Connection, ended: int, time_ns: int) -> None:
+    async def _close_day(
+        self, connection: Connection, ended: int, time_ns: int, last: NDArray[np.int64]
+    ) -> None:
         """Keep the closes of the day that ended, and look again for advice that could not be followed on it."""
-        with self._around.book.lock:
-            table = self._around.book.tables.instruments.copy()
         day = trading_date(time_ns, self._settings.zone)
         lots = await prices.end_day(connection, ended, time_ns)
         closes = [
             Close(
                 one.instrument_id,
                 day,
-                # The market has made the day's last price the reference of the new one.
-                float(table[one.instrument_id]["reference"]) * float(one.tick_size),
+                float(last[one.instrument_id]) * float(one.tick_size),
                 lots.get(one.instrument_id, 0) * float(one.lot_size),
             )
             for one in self.instruments.all()
-            if table[one.instrument_id]["last"] > 0
+            if last[one.instrument_id] > 0
         ]
         await prices.close_day(connection, closes)
         await self.alerts.look_again(connection)

@@ -18,7 +18,9 @@ from oversight_setup import fresh_database, instrument
 from positions.advising.adviser import Lifetimes
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
+from positions.domain.book.words import DAY_ROLLED
 from positions.domain.limits import HOUSE
+from positions.intake import ended_day
 from positions.outbox import NOTICES_TOPIC
 from positions.oversight import Oversight, Surroundings
 from positions.oversight_settings import OversightSettings
@@ -98,19 +100,27 @@ class Desk:
         """Let events happen now, or have them read from a log that has gone on since: they are `past_ns` old. `fail`:
         the transaction breaks, and what was found is found again next time."""
         events = np.concatenate(rows)
+        closes = {ended_day(one): self.book.last_prices() for one in events[events["kind"] == DAY_ROLLED]}
         self.book.fold(events, self.book.sequence + 1, self.now_ns - past_ns)
         touched, moved = self.book.take_touched()
         async with self.oversight.lock:
             if fail:
                 with contextlib.suppress(ZeroDivisionError):
                     async with self.database.transaction() as connection:
-                        await self.oversight.look(connection, [(events, self.now_ns)], touched, moved)
+                        await self.oversight.look(
+                            connection, [(events, self.now_ns)], touched, moved, closes=closes
+                        )
                         raise ZeroDivisionError
                 self.book.tables.accounts["touched"][touched] = 1
                 return
             async with self.database.transaction() as connection:
                 seen = await self.oversight.look(
-                    connection, [(events, self.book.time_ns)], touched, moved, behind=past_ns > 0
+                    connection,
+                    [(events, self.book.time_ns)],
+                    touched,
+                    moved,
+                    behind=past_ns > 0,
+                    closes=closes,
                 )
             self.oversight.committed(seen)
 

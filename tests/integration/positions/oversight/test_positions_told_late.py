@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from positions.alerting.watch import _latency
-from positions_books import cash, shares, trade
+from positions.intake import Intake, Read
+from positions_books import DAY_ROLLED, cash, event, shares, trade
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
@@ -82,3 +84,24 @@ async def test_what_ends_with_the_marks_of_now_is_not_told(desk: Any) -> None:
     await desk.catch_up()
     assert {one["kind"]: one["state"] for one in await alerts(desk)}["concentration"] == 3
     assert "positions.concentration" not in {one.kind for one in await desk.notices()}
+
+
+async def test_days_that_are_read_at_once_keep_their_own_closes(desk: Any) -> None:
+    intake = Intake(desk.book, 0, DAY, DAY)
+    days = [
+        [shares(8, 1, 900), trade(7, 8, 1, 1010, 100)],
+        [event(DAY_ROLLED, available=2), trade(7, 8, 1, 1020, 200)],
+        [event(DAY_ROLLED, available=3), trade(7, 8, 1, 1030, 300)],
+    ]
+    at = 1
+    for day, rows in enumerate(days):
+        intake.fold_one(Read(np.concatenate(rows), at, desk.now_ns + day * DAY), at)
+        at += len(rows)
+    batch = intake.take()
+    async with desk.database.transaction() as connection:
+        await desk.oversight.look(
+            connection, batch.pieces, batch.touched, batch.moved, behind=True, closes=batch.closes
+        )
+    found = await desk.database.fetch("SELECT date, price FROM positions.daily_closes ORDER BY date")
+    assert [round(one["price"], 2) for one in found] == [10.10, 10.20]
+    assert (found[1]["date"] - found[0]["date"]).days == 1

@@ -90,6 +90,11 @@ class Book:
         with self.lock:
             return valuate(self.tables, places, freshness, len(self.listing.industries))
 
+    def last_prices(self) -> Any:
+        """The price in ticks of every instrument's last trade, by its number; 0 where there was none."""
+        with self.lock:
+            return self.tables.instruments["last"].copy()
+
     def holders(self, instrument_id: int) -> Any:
         """Places of accounts that hold some of an instrument."""
         with self.lock:
