@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TextIO, cast
@@ -30,7 +29,6 @@ from .logs import RollingFile, Tee
 from .screen import Screen
 from .settings import LauncherSettings, chassis_overrides, launcher_overrides, parse
 
-_BEGAN = time.monotonic()
 _BUG = 70
 
 _log = structlog.get_logger("smartex.launcher")
@@ -58,7 +56,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return _print_settings()
     launcher = load(LauncherSettings, **launcher_overrides(asked))
     chassis = load(ChassisSettings, **chassis_overrides(asked))
-    plan = Plan(launcher, chassis, exit_after_ready=asked.exit_after_ready, began=_BEGAN)
+    plan = Plan(launcher, chassis, exit_after_ready=asked.exit_after_ready)
     check_folder(plan.data)
     check_place(plan.data, launcher.place)
     check_ports(chassis, launcher)

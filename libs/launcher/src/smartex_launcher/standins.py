@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
@@ -23,22 +22,29 @@ def standins_command(data: Path, port: int, callback_port: int) -> list[str]:
     return [sys.executable, "-m", "smartex_standins", *words]
 
 
-async def start_standins(stack: AsyncExitStack, data: Path, port: int, callback_port: int) -> Path:
-    """Start them, to be stopped with the stack; where they wrote the settings of their providers.
+class Standins:
+    """The stand-ins of one data folder. Without them the exchange runs all the same, and the log says so."""
 
-    Without them the exchange runs all the same, and the log says so.
-    """
-    file = data / "standins" / "providers.toml"
-    file.unlink(missing_ok=True)
-    child = Child(
-        standins_command(data, port, callback_port), data / "logs" / "standins.log", name="stand-ins"
-    )
-    stack.push_async_callback(child.stop)
-    await child.start()
-    deadline = time.monotonic() + _WITHIN_SECONDS
-    while not await asyncio.to_thread(file.exists):
-        if time.monotonic() > deadline:
-            _log.warning("the stand-ins do not start; nothing is pushed", log=str(data / "logs"))
-            break
-        await asyncio.sleep(0.05)
-    return file
+    def __init__(self, data: Path, port: int, callback_port: int) -> None:
+        self._log_file = data / "logs" / "standins.log"
+        self._providers = data / "standins" / "providers.toml"
+        self._child = Child(standins_command(data, port, callback_port), self._log_file, name="stand-ins")
+
+    async def start(self) -> None:
+        """Start them, and keep them up from now on."""
+        self._providers.unlink(missing_ok=True)
+        await self._child.start()
+
+    async def ready(self) -> Path:
+        """Wait until they serve; where they wrote the settings of their providers."""
+        deadline = time.monotonic() + _WITHIN_SECONDS
+        while not await asyncio.to_thread(self._providers.exists):
+            if time.monotonic() > deadline:
+                _log.warning("the stand-ins do not start; nothing is pushed", log=str(self._log_file))
+                break
+            await asyncio.sleep(0.05)
+        return self._providers
+
+    async def stop(self) -> None:
+        """End them."""
+        await self._child.stop()

@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from .arrays import BoolArray, FloatArray, at_least, fraction, matrix, vector
 from .errors import HistoryTooShortError, InvalidInputError
@@ -205,7 +204,9 @@ def _bernoulli(count: ArrayLike, total: int, probability: ArrayLike) -> FloatArr
     """Log likelihood of `count` in `total`, with 0 ln 0 = 0."""
     successes = np.asarray(count, dtype=np.float64)
     chance = np.asarray(probability, dtype=np.float64)
-    return np.asarray(special.xlogy(successes, chance) + special.xlog1py(total - successes, -chance))
+    return np.asarray(
+        scipy.special.xlogy(successes, chance) + scipy.special.xlog1py(total - successes, -chance)
+    )
 
 
 def _ratio(restricted: FloatArray, free: FloatArray, degrees: int) -> Likelihood:

@@ -18,6 +18,8 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
+from . import lean_numba as lean_numba
+
 if TYPE_CHECKING:
     U64 = int
     I64 = int

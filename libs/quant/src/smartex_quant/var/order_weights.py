@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import betainc
+import scipy
 
 from smartex_quant.arrays import FloatArray
 
@@ -39,5 +39,5 @@ def _quantile_weights(count: int, probability: float) -> FloatArray:
     reach = min(count, int(count * (probability + 10.0 * deviation)) + 30)  # nothing weighs beyond
     shape = (count + 1) * probability, (count + 1) * (1.0 - probability)
     cumulative = np.ones(count + 1)
-    cumulative[: reach + 1] = betainc(*shape, np.arange(reach + 1) / count)
+    cumulative[: reach + 1] = scipy.special.betainc(*shape, np.arange(reach + 1) / count)
     return np.diff(cumulative)

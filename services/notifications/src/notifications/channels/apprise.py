@@ -7,13 +7,13 @@ listed schemes are let in, each of which calls its own provider's host, and noth
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import apprise
 from pydantic import Field
 
 from notifications.channels.delivery import Clock, utc_now
@@ -76,7 +76,9 @@ class AppriseChannel:
         self._time_limit = table.time_limit
         self._threads = ThreadPoolExecutor(table.threads, thread_name_prefix="apprise")
         self._free = table.threads
-        self._asset = apprise.AppriseAsset(
+        # Slow to import: only those who set this channel up wait for it.
+        self._apprise: Any = importlib.import_module("apprise")
+        self._asset = self._apprise.AppriseAsset(
             async_mode=False,
             http_redirects=False,
             storage_mode="memory",
@@ -112,14 +114,18 @@ class AppriseChannel:
 
     def _notify(self, url: str, message: Message) -> Outcome:
         try:
-            service = apprise.Apprise.instantiate(url, asset=self._asset)
+            service = self._apprise.Apprise.instantiate(url, asset=self._asset)
             if service is None:
                 return AddressGone("BAD_URL")
-            sent = service.notify(body=_text(message), title=message.title, notify_type=_type(message))
+            sent = service.notify(body=_text(message), title=message.title, notify_type=self._type(message))
         except Exception as error:
             # A plugin may raise anything, and its text may quote the URL: keep the name only.
             return Failed(f"APPRISE_FAILED {type(error).__name__}", maybe_sent=True)
         return Sent() if sent else Failed("APPRISE_FAILED", maybe_sent=True)
+
+    def _type(self, message: Message) -> Any:
+        kinds = self._apprise.NotifyType
+        return kinds.WARNING if message.urgency >= Urgency.HIGH else kinds.INFO
 
 
 def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> AppriseChannel:
@@ -152,8 +158,3 @@ def check_url(url: str, schemes: frozenset[str]) -> Refused | None:
 
 def _text(message: Message) -> str:
     return f"{message.body}\n{message.link}" if message.link else message.body
-
-
-def _type(message: Message) -> Any:
-    high = message.urgency >= Urgency.HIGH
-    return apprise.NotifyType.WARNING if high else apprise.NotifyType.INFO
