@@ -47,6 +47,7 @@ async def open_matching(url: str, folder: Path) -> Pod:
         max_orders=1 << 16,
         max_accounts=1 << 10,
         checkpoint_seconds=3600,
+        history_beside=False,
     )
     return await Pod.open(settings)
 

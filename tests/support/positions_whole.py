@@ -19,7 +19,13 @@ from positions.settings import PositionsSettings
 from smartex.positions.v1.position_service_pb2_grpc import PositionServiceStub
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer
 
-SMALL = {"idempotency_window": 1 << 16, "max_orders": 1 << 16, "max_accounts": 1 << 12, "lease_seconds": 0.6}
+SMALL = {
+    "idempotency_window": 1 << 16,
+    "max_orders": 1 << 16,
+    "max_accounts": 1 << 12,
+    "lease_seconds": 0.6,
+    "history_beside": False,
+}
 
 
 @dataclass

@@ -71,6 +71,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
             "idempotency_window": 1 << 16,
             "max_orders": 1 << 16,
             "max_accounts": 1 << 10,
+            "history_beside": False,
         }
         pod = await Pod.open(
             MatchingSettings(database_url=postgres.url, matching_data=folder / "matching", **sizes)

@@ -169,11 +169,6 @@ class Sequencer:
         return bool(self.halt_reason) or self._failed is not None
 
     @property
-    def appending(self) -> bool:
-        """Whether a frame of this pod is on its way to the log."""
-        return self._flight is not None
-
-    @property
     def queued(self) -> int:
         """Commands that wait for the log."""
         return self._waiting_commands

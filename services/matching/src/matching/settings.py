@@ -94,6 +94,10 @@ class MatchingSettings(Settings):
     lease_seconds: float = Field(
         default=3, ge=0.5, le=60, description="silence after which another pod publishes the event log"
     )
+    history_beside: bool = Field(
+        default=True,
+        description="write the history in a process of its own (some 150 MB), so that orders do not wait for it",
+    )
     snapshot_events: int = Field(
         default=5_000_000, ge=1000, description="events between two snapshots (made beside the running pod)"
     )

@@ -135,7 +135,7 @@ class Pod:
                 catalogue=self.instruments,
                 shard=shard,
                 holder=settings.pod,
-                busy=lambda: self.sequencer.appending,
+                beside=_history_beside(settings),
             )
             if database is not None
             else None
@@ -307,6 +307,13 @@ def _bus_settings(settings: MatchingSettings) -> str | KafkaSettings:
         min_insync=copies // 2 + 1,
         client_id=f"matching-{settings.pod}",
     )
+
+
+def _history_beside(settings: MatchingSettings) -> history.Beside | None:
+    url = settings.database()
+    if url is None or not settings.history_beside:
+        return None
+    return history.Beside(url, settings.bus())
 
 
 def _engine(url: str) -> str:

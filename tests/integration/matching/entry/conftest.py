@@ -31,6 +31,7 @@ SMALL: dict[str, Any] = {
     "max_accounts": 1 << 12,
     "lease_seconds": 0.6,
     "check_conservation": True,
+    "history_beside": False,
 }
 
 

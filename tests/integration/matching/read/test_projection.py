@@ -1,13 +1,21 @@
 """The projector on a real database and bus: exactly once, whatever is repeated, killed or broken."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from random import Random
 
+import psutil
 import pytest
+from matching import history
+from matching.history import meters
 from plain import PlainHistory, PlainOrder
 from readside import ModelMarket
 from smartex_bus import Record
 from smartex_store import EmbeddedPostgres
+from structlog.testing import capture_logs
 
 ORDER_COLUMNS = [
     "created_sequence",
@@ -183,3 +191,78 @@ async def test_what_cannot_be_read_or_written_is_set_aside_and_the_stream_goes_o
     assert [letter.record.offset for letter in letters] == [0, half + 1, len(flow.records) + 2]
     assert "UniqueViolation" in letters[2].reason
     await check(place, flow)
+
+
+def beside(place, server: EmbeddedPostgres, flow: Flow) -> history.History:
+    return history.build(
+        database=place.database,
+        bus=place.bus,
+        catalogue=flow.market,
+        holder="beside",
+        beside=history.Beside(server.url, server.url),
+    )
+
+
+async def test_in_a_process_of_its_own_it_is_started_again_when_killed(
+    place, server: EmbeddedPostgres
+) -> None:
+    flow = Flow(place, 71)
+    past = beside(place, server, flow)
+    appender = place.bus.appender(place.topic)
+    third = len(flow.records) // 3
+    await asyncio.gather(*(appender.append(record) for record in flow.records[:third]))
+    await past.start()
+    await place.reached(1)
+    first = past.projector.pid
+    with capture_logs() as logs:
+        os.kill(first, signal.SIGKILL)
+        await asyncio.gather(*(appender.append(record) for record in flow.records[third:]))
+        await place.reached(flow.market.sequence)
+    assert [log["status"] for log in logs if log["event"] == "history_process_ended"] == [-signal.SIGKILL]
+    second = past.projector.pid
+    assert second != first
+    assert os.getpriority(os.PRIO_PROCESS, second) > 0
+    await past.stop()
+    assert not psutil.pid_exists(second)
+    # It has let go: another one is at work at once, not after the lease.
+    assert await place.database.fetchval("SELECT lease_until < now() FROM matching.projection")
+    await check(place, flow)
+
+
+async def test_what_the_process_sets_aside_is_logged_and_counted_by_the_pod(
+    place, server: EmbeddedPostgres
+) -> None:
+    flow = Flow(place, 72, commands=200)
+    past = beside(place, server, flow)
+    before = meters.set_aside._value.get()
+    appender = place.bus.appender(place.topic)
+    await appender.append(Record(b"\xff\xff\xff"), *flow.records)
+    with capture_logs() as logs:
+        await past.start()
+        await place.reached(flow.market.sequence)
+        await past.stop()
+    assert [log["log_level"] for log in logs if log["event"] == "history_record_set_aside"] == ["error"]
+    assert meters.set_aside._value.get() == before + 1
+    assert "password" not in str(logs)
+
+
+def test_the_process_does_not_outlive_the_pod(server: EmbeddedPostgres) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from matching.history.process import ProjectorProcess, Task\n"
+        "async def main():\n"
+        "    kept = ProjectorProcess(Task(sys.argv[1], sys.argv[1], 0, 'pod', {}))\n"
+        "    await kept.start()\n"
+        "    while kept.pid is None:\n"
+        "        await asyncio.sleep(0.01)\n"
+        "    print(kept.pid, flush=True)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    pod = subprocess.Popen([sys.executable, "-c", program, server.url], stdout=subprocess.PIPE, text=True)
+    assert pod.stdout is not None
+    child = psutil.Process(int(pod.stdout.readline()))
+    pod.kill()
+    pod.wait()
+    pod.stdout.close()
+    child.wait(30)

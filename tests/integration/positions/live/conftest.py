@@ -34,6 +34,7 @@ SMALL: dict[str, Any] = {
     "max_orders": 1 << 16,
     "max_accounts": 1 << 12,
     "lease_seconds": 0.6,
+    "history_beside": False,
 }
 BUY, SELL = types_pb2.SIDE_BUY, types_pb2.SIDE_SELL
 

@@ -7,14 +7,15 @@
     marketdata.build(..., past=past.past)
     await past.start() … await past.stop()         # runs the projector
 
-Every pod may run the projector; one works, the others take over within the lease when it dies. Rows and
+The projector runs in a process of its own where `build` is told the URLs for it. Every pod may run one; one works, the
+others take over within the lease when it dies. Rows and
 position are written in one transaction that the holder's epoch fences, so repeats have no effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import grpc
@@ -24,6 +25,7 @@ from smartex_store import Database
 
 from matching.history.api import SCOPES, OrderQueryApi
 from matching.history.past import HistoryPast
+from matching.history.process import ProjectorProcess, Task
 from matching.history.projector import Projector
 from matching.history.queries import Queries
 from matching.history.settings import HistorySettings
@@ -34,10 +36,18 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a projector in a process of its own needs to connect by itself."""
+
+    database_url: str
+    bus_url: str
+
+
+@dataclass(frozen=True)
 class History:
     """The parts, wired."""
 
-    projector: Projector
+    projector: Projector | ProjectorProcess
     queries: Queries
     api: OrderQueryApi
     past: HistoryPast
@@ -69,13 +79,20 @@ def build(
     shard: int = 0,
     holder: str,
     settings: HistorySettings | None = None,
-    busy: Callable[[], bool] = lambda: False,
+    beside: Beside | None = None,
 ) -> History:
-    """Wire the history of a shard. `holder` names this pod in the table; `busy` says that orders keep coming."""
+    """Wire the history of a shard. `holder` names this pod in the table; the projector runs here unless `beside`."""
     chosen = settings or HistorySettings()
+    projector: Projector | ProjectorProcess
+    if beside is not None:
+        projector = ProjectorProcess(
+            Task(beside.database_url, beside.bus_url, shard, holder, settings=asdict(chosen))
+        )
+    else:
+        projector = Projector(database, bus, shard, holder, chosen)
     queries = Queries(database, shard, chosen.wait_seconds)
     return History(
-        projector=Projector(database, bus, shard, holder, chosen, busy),
+        projector=projector,
         queries=queries,
         api=OrderQueryApi(queries, catalogue),
         past=HistoryPast(database, shard),
@@ -83,4 +100,4 @@ def build(
     )
 
 
-__all__ = ["MIGRATIONS", "SCHEMA", "Catalogue", "History", "HistorySettings", "build", "migrate"]
+__all__ = ["MIGRATIONS", "SCHEMA", "Beside", "Catalogue", "History", "HistorySettings", "build", "migrate"]

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Final, cast
 
 import structlog
 from smartex_bus import Bus, BusError, OffsetTrimmed, Retryable, StoredRecord
-from smartex_chassis import counter, gauge
 from smartex_store import Database, is_retryable
 from smartex_wire import WireError
 
 from matching.event_rows import EVENTS
-from matching.history import rows
+from matching.history import meters, rows
 from matching.history.rows import Piece
 from matching.history.settings import HistorySettings
 from matching.history.store import LeaseLost, Position, ProjectionStore
 
 _log = structlog.get_logger("matching.history")
-_projected = counter("matching_history_events_total", "Events written to the history")
-_set_aside = counter("matching_history_dead_letters_total", "Records of events that could not be projected")
-_position = gauge("matching_history_position_events", "Sequence up to which this pod wrote the history")
+SET_ASIDE: Final = "history_record_set_aside"
 
 
 class Unprojectable(Exception):  # noqa: N818 - a verdict on a record
@@ -50,15 +47,16 @@ class Projector:
         shard: int,
         holder: str,
         settings: HistorySettings,
-        busy: Callable[[], bool],
     ) -> None:
-        self._busy = busy
         self._bus = bus
         self._shard = shard
         self._settings = settings
         self._store = ProjectionStore(database, shard, holder, settings.lease_seconds)
         self._task: asyncio.Task[None] | None = None
         self._at: Position | None = None
+        self._log_end = 0
+        self.sequence = 0
+        """Up to which event this projector has written the history."""
 
     async def start(self) -> None:
         """Begin to follow the log."""
@@ -98,12 +96,12 @@ class Projector:
                 await asyncio.sleep(pause)
 
     async def _project(self, position: Position) -> None:
-        self._at = position
+        self._stand(position)
         batches = self._bus.follow(self._settings.topic, self._shard, position.next_offset, max_records=1000)
         try:
             await self._follow(batches)
         finally:
-            held, self._at = self._at, None
+            held, self._at = self._held, None
             await cast("AsyncGenerator[list[StoredRecord], None]", batches).aclose()
             with contextlib.suppress(Exception):
                 # By its lease it would be free a little later all the same.
@@ -193,17 +191,31 @@ class Projector:
         batch = await asyncio.to_thread(rows.build, pieces, self._shard) if pieces else None
         new = replace(held, sequence=reads[-1].last_sequence, next_offset=reads[-1].record.offset + 1)
         await self._store.write(batch, held, new)
-        self._at = new
+        self._stand(new)
         events = sum(len(piece.events) for piece in pieces)
-        _projected.inc(events)
-        _position.set(new.sequence)
-        if events >= self._settings.batch_events and self._busy():
+        meters.projected.inc(events)
+        if events >= self._settings.batch_events and await self._grows():
             await self._yield_to_orders(time.monotonic() - began)
+
+    def _stand(self, position: Position) -> None:
+        self._at = position
+        self.sequence = position.sequence
+        meters.position.set(position.sequence)
+
+    async def _grows(self) -> bool:
+        """Whether the log has grown since this was asked last: orders keep coming."""
+        before = self._log_end
+        _, self._log_end = await self._bus.offsets(self._settings.topic, self._shard)
+        return self._log_end > before
 
     async def _yield_to_orders(self, worked: float) -> None:
         """Rest after a full batch: rows cost far more than orders, and both share the processors and the database."""
         rest = worked * (1 / self._settings.share_when_busy - 1)
-        await asyncio.sleep(min(rest, self._settings.lease_seconds / 4))
+        patience = self._settings.lease_seconds / 3
+        while rest > 0:
+            await asyncio.sleep(min(rest, patience))
+            await self._store.extend(self._held)
+            rest -= patience
 
     async def _write_singly(self, reads: Sequence[Read]) -> None:
         """Find the record that cannot be written, and set only that aside."""
@@ -222,18 +234,18 @@ class Projector:
     async def _set_aside(self, record: StoredRecord, reason: str, sequence: int | None = None) -> None:
         """Move a record to the dead letters and go on after it."""
         _log.error(
-            "history_record_set_aside",
+            SET_ASIDE,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
             reason=reason,
         )
         await self._bus.dead_letter(record, group=self._settings.group, reason=reason[:500])
-        _set_aside.inc()
+        meters.set_aside.inc()
         held = self._held
         new = replace(held, next_offset=record.offset + 1, sequence=sequence or held.sequence)
         await self._store.write(None, held, new)
-        self._at = new
+        self._stand(new)
 
 
 async def _next(batches: AsyncIterator[list[StoredRecord]]) -> list[StoredRecord]:

@@ -17,7 +17,7 @@ class HistorySettings:
     """Events that one transaction takes at most, as far as whole records allow."""
     share_when_busy: float = 0.05
     """Share of its time that the projection works while it is behind and orders keep coming: queries grow stale for a
-    while, but orders do not wait for the history. 1 never yields."""
+    while, but orders do not wait for the history, which shares the database with them. 1 never yields."""
     pace_seconds: float = 0.05
     """Transactions begin at most that often: a transaction costs more than an order, whether it carries one or many."""
     lease_seconds: float = 5.0

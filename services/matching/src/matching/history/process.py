@@ -1,0 +1,180 @@
+"""The projector in a process of its own: `python -m matching.beside matching.history.process`.
+
+Writing the history costs several times what taking the orders costs. In the pod's process it would take the event loop
+from them; here it has a processor of its own where there is one, and gives way where there is none. It ends with its
+standard input, so it never outlives the pod. What it logs, and where it stands, it writes to its standard output, and
+the pod puts that into its own log and metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import structlog
+from smartex_bus import open_bus
+from smartex_chassis.logging import configure
+from smartex_store import Database
+
+from matching.history.meters import position as position_gauge
+from matching.history.meters import projected, set_aside
+from matching.history.projector import SET_ASIDE, Projector
+from matching.history.settings import HistorySettings
+
+_log = structlog.get_logger("matching.history")
+
+_FIRST_PAUSE = 0.5  # seconds
+_LAST_PAUSE = 30.0
+_STOP_WITHIN = 5.0
+_TELL_SECONDS = 1.0
+_STANDS: Final = "history_stands"
+_LINE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the process is told, on its standard input: the URLs hold passwords."""
+
+    database_url: str
+    bus_url: str
+    shard: int
+    holder: str
+    settings: dict[str, Any]
+
+
+class ProjectorProcess:
+    """Keeps the process up: started again with growing pauses when it ends, and gone when the pod is."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._keeper: asyncio.Task[None] | None = None
+        self._sequence = 0
+        self.pid: int | None = None
+        """The process, None while it is down."""
+
+    async def start(self) -> None:
+        """Start it, and keep it up from now on."""
+        self._keeper = asyncio.create_task(self._keep(), name="history-process")
+
+    async def stop(self) -> None:
+        """Let it end its transaction and let another pod take over."""
+        if self._keeper is None:
+            return
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+        self._keeper = None
+
+    async def _keep(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            reached = self._sequence
+            status = await self._run()
+            if self._sequence > reached:
+                pause = _FIRST_PAUSE
+            _log.warning("history_process_ended", status=status, again_in_seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE)
+
+    async def _run(self) -> int:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "matching.beside", "matching.history.process"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LINE_BYTES,
+            # A session of its own: Ctrl-C is for the pod to handle, and it tells us.
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.pid = process.pid
+        try:
+            process.stdin.write(json.dumps(asdict(self._task)).encode() + b"\n")
+            async for line in process.stdout:
+                self._hear(line)
+            return await process.wait()
+        finally:
+            self.pid = None
+            await asyncio.shield(_end(process))
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            said = json.loads(line)
+            event, level = said.pop("event"), logging.getLevelNamesMapping()[said.pop("level").upper()]
+        except (ValueError, KeyError, AttributeError):
+            _log.warning("history_process_says", line=line.decode("utf-8", "backslashreplace")[:500])
+            return
+        if event == _STANDS:
+            self._stands(int(said["sequence"]))
+            return
+        if event == SET_ASIDE:
+            set_aside.inc()
+        for name in ("timestamp", "service", "logger"):
+            said.pop(name, None)
+        _log.log(level, event, **said)
+
+    def _stands(self, sequence: int) -> None:
+        if self._sequence:
+            projected.inc(max(0, sequence - self._sequence))
+        self._sequence = sequence
+        position_gauge.set(sequence)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_WITHIN)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+# -- in the process
+
+
+async def follow(reader: asyncio.StreamReader) -> None:
+    """Write the history that the first line of the input names, until the input ends."""
+    task = Task(**json.loads(await reader.readline()))
+    async with (
+        Database.connect(task.database_url, name=f"history-{task.holder}", max_size=2) as database,
+        await open_bus(task.bus_url) as bus,
+    ):
+        settings = HistorySettings(**task.settings)
+        projector = Projector(database, bus, task.shard, task.holder, settings)
+        await projector.start()
+        telling = asyncio.create_task(_tell(projector))
+        try:
+            await reader.read()
+        finally:
+            telling.cancel()
+            await projector.stop()
+
+
+async def _tell(projector: Projector) -> None:
+    told = -1
+    while True:
+        if projector.sequence > told:
+            told = projector.sequence
+            _log.info(_STANDS, sequence=told)
+        await asyncio.sleep(_TELL_SECONDS)
+
+
+async def _main() -> None:
+    reader = asyncio.StreamReader(limit=_LINE_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    await follow(reader)
+
+
+if __name__ == "__main__":
+    configure(service="matching-history", level="info", form="json", stream=sys.stdout)
+    asyncio.run(_main())
