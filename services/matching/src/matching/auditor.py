@@ -1,4 +1,4 @@
-"""Makes a snapshot beside the running pod, and checks the pod by the way: `python -m matching.beside matching.auditor`.
+"""Makes a snapshot beside the running pod, and checks the pod by the way: `python -m matching.beside matching.auditor 15`.
 
 It starts from the last snapshot, replays the log with a core of its own up to a checkpoint, and compares the hash
 with that of the pod. Only a state that two processes agree upon is saved. The pod never pauses for it.
@@ -29,6 +29,7 @@ from matching.snapshots import SnapshotFolder
 _log = structlog.get_logger("matching.auditor")
 
 DISAGREES: Final = 3
+_NICENESS: Final = "15"  # it may take its time
 _LOOK_SECONDS = 2.0
 _ANY_SEQUENCE = 2**62
 
@@ -112,7 +113,7 @@ class Auditing:
         task = asdict(self._template) | {"offset": checkpoint.offset, "state_hash": checkpoint.own}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "matching.beside", "matching.auditor"),
+            *("-m", "matching.beside", "matching.auditor", _NICENESS),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,
         )

@@ -71,7 +71,7 @@ class Place:
 
     async def reached(self, sequence: int) -> None:
         """Wait until the history holds the sequence."""
-        for _ in range(3000):
+        for _ in range(9000):
             if await self.position() >= sequence:
                 return
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ from pathlib import Path
 def test_a_module_runs_nicely_as_the_main_one_with_its_standard_input(tmp_path: Path) -> None:
     (tmp_path / "errand.py").write_text("import os, sys\nprint(__name__, os.nice(0), sys.stdin.read())\n")
     done = subprocess.run(
-        [sys.executable, "-m", "matching.beside", "errand"],
+        [sys.executable, "-m", "matching.beside", "errand", "15"],
         input="hello",
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The projector in a process of its own: `python -m matching.beside matching.history.process`.
+"""The projector in a process of its own: `python -m matching.beside matching.history.process 5`.
 
 Writing the history costs several times what taking the orders costs. In the pod's process it would take the event loop
 from them; here it has a processor of its own where there is one, and gives way where there is none. It ends with its
@@ -28,6 +28,7 @@ from matching.history.settings import HistorySettings
 
 _log = structlog.get_logger("matching.history")
 
+_NICENESS: Final = "5"  # queries wait for it
 _FIRST_PAUSE = 0.5  # seconds
 _LAST_PAUSE = 30.0
 _STOP_WITHIN = 5.0
@@ -84,7 +85,7 @@ class ProjectorProcess:
     async def _run(self) -> int:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "matching.beside", "matching.history.process"),
+            *("-m", "matching.beside", "matching.history.process", _NICENESS),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
