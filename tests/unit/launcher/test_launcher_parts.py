@@ -79,7 +79,7 @@ def test_services_are_found_by_their_entry_points() -> None:
     # The module of a test is not importable by name; any importable one with a function will do.
     point = EntryPoint("x", "smartex_launcher.demo:commands", services.GROUP)
     found = services.find([point])
-    assert [(each.name, each.warm_up, each.settings) for each in found] == [("x", None, None)]
+    assert [(each.name, each.warm_ups, each.settings) for each in found] == [("x", (), None)]
 
 
 def test_without_a_service_there_is_nothing_to_start() -> None:
@@ -88,7 +88,7 @@ def test_without_a_service_there_is_nothing_to_start() -> None:
 
 
 async def test_a_module_is_built_and_its_settings_are_known(tmp_path: Path) -> None:
-    found = services.Found("made", make, warm_up, services._settings_of(make))
+    found = services.Found("made", make, (warm_up,), services._settings_of(make))
     module = await services.build(found, services.ServiceContext("db", "bus", tmp_path))
     assert module.name == "made"
     assert found.settings is ChassisSettings

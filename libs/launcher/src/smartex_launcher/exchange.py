@@ -23,6 +23,7 @@ from smartex_store import EmbeddedPostgres, StoreError
 from . import demo, services
 from .checks import free_port
 from .child import Child, agents_command
+from .compiling import warm_up
 from .demo_people import settle_people
 from .logs import roll
 from .profiles import PEOPLE, Person, service_token, write_profiles, write_service_tokens
@@ -110,9 +111,7 @@ class Exchange:
             note.text = "services: " + ", ".join(each.name for each in found)
         screen.compiled.watch()
         with screen.step("compiling the kernels", "kernels compiled, or loaded from the cache"):
-            for each in found:
-                if each.warm_up is not None:
-                    await asyncio.to_thread(each.warm_up)
+            await warm_up(found, screen.compiled)
         issuer = LocalIssuer(
             data / "keys", issuer=self._plan.chassis.issuer, audience=self._plan.chassis.audience
         )

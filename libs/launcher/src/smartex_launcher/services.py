@@ -1,7 +1,8 @@
 """Finding the services that are installed, and building them.
 
 A service announces itself by an entry point of the group `smartex.services`: `build(context) -> ServiceModule`, at
-once or awaited. Its module may have a `warm_up()` that compiles what the service needs before the first call, and
+once or awaited. Its module may have a `warm_up()` that compiles what the service needs before the first call, or
+`WARM_UPS`, a tuple of such functions that do so part by part, and
 the annotation of `context` names its settings class beside the context.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from smartex_chassis import ServiceModule, Settings, StartupError
@@ -49,7 +51,7 @@ class Found:
 
     name: str
     build: Callable[[Any], Any]
-    warm_up: Callable[[], None] | None = None
+    warm_ups: tuple[Callable[[], None], ...] = ()
     settings: type[Settings] | None = None
 
 
@@ -98,8 +100,12 @@ def one_line(error: BaseException) -> str:
 
 def _found(point: EntryPoint) -> Found:
     build = point.load()
-    warm_up = getattr(sys.modules[point.module], "warm_up", None)
-    return Found(point.name, build, warm_up, _settings_of(build))
+    return Found(point.name, build, _warm_ups(sys.modules[point.module]), _settings_of(build))
+
+
+def _warm_ups(module: ModuleType) -> tuple[Callable[[], None], ...]:
+    whole = getattr(module, "warm_up", None)
+    return tuple(getattr(module, "WARM_UPS", () if whole is None else (whole,)))
 
 
 def _settings_of(build: Callable[..., Any]) -> type[Settings] | None:

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-from . import lean_numba as lean_numba
+from . import numba_setup as numba_setup
 
 if TYPE_CHECKING:
     U64 = int

@@ -1,7 +1,8 @@
-"""Makes a snapshot beside the running pod, and checks the pod by the way: `python -m matching.beside matching.auditor 15`.
+"""Makes a snapshot beside the running pod, and checks the pod by the way.
 
-It starts from the last snapshot, replays the log with a core of its own up to a checkpoint, and compares the hash
-with that of the pod. Only a state that two processes agree upon is saved. The pod never pauses for it.
+`python -m matching.beside matching.auditor 15` starts from the last snapshot, replays the log with a core of its own up
+to a checkpoint, and compares the hash with that of the pod. Only a state that two processes agree upon is saved. The
+pod never pauses for it.
 """
 
 from __future__ import annotations

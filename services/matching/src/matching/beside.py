@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 
-
 def give_way(niceness: int) -> None:
     """Let orders have the processors first: with 15 all but wholly, with 5 for three quarters.
 
