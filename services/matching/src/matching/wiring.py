@@ -17,7 +17,7 @@ from smartex_bus import Bus, KafkaSettings, Topic, open_bus
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database, StoreError
 
-from matching import domain, frames, history, lease, marketdata, meters, reports
+from matching import domain, frames, history, lease, marketdata, meters, reports, ticker
 from matching.api import account, order_entry, trade_commands, venue
 from matching.api.account import AccountApi
 from matching.api.order_entry import OrderEntryApi
@@ -79,6 +79,7 @@ WARM_UPS = (
     frames.warm_up,
     reports.warm_up,
     meters.warm_up,
+    ticker.warm_up,
     trade_commands.warm_up,
     marketdata.warm_up,
 )
