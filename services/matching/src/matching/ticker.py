@@ -24,7 +24,7 @@ _IDLE_NS = 1_000_000_000
 
 
 def _any_good_till_date(events: Any) -> bool:
-    for place in range(len(events)):
+    for place in range(len(events)):  # noqa: SIM110 - Numba compiles no generators
         if events[place].time_in_force == TIME_IN_FORCE_GTD:
             return True
     return False

@@ -1,4 +1,4 @@
-"""The projector in a process of its own: `python -m matching.beside matching.history.process 5`.
+"""Keeps the projector up in a process of its own; `following` is what runs in it.
 
 Writing the history costs several times what taking the orders costs. In the pod's process it would take the event loop
 from them; here it has a processor of its own where there is one, and gives way where there is none. It ends with its
@@ -17,14 +17,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
-from smartex_bus import open_bus
-from smartex_chassis.logging import configure
-from smartex_store import Database
 
 from matching.history.meters import position as position_gauge
 from matching.history.meters import projected, set_aside
-from matching.history.projector import SET_ASIDE, Projector
-from matching.history.settings import HistorySettings
+from matching.history.projector import SET_ASIDE
 
 _log = structlog.get_logger("matching.history")
 
@@ -32,9 +28,8 @@ _NICENESS: Final = "5"  # queries wait for it
 _FIRST_PAUSE = 0.5  # seconds
 _LAST_PAUSE = 30.0
 _STOP_WITHIN = 5.0
-_TELL_SECONDS = 1.0
-_STANDS: Final = "history_stands"
-_LINE_BYTES = 1 << 20
+STANDS: Final = "history_stands"
+LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -85,10 +80,11 @@ class ProjectorProcess:
     async def _run(self) -> int:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "matching.beside", "matching.history.process", _NICENESS),
+            *("-m", "matching.beside", "matching.history.following", _NICENESS),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            limit=_LINE_BYTES,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=LINE_BYTES,
             # A session of its own: Ctrl-C is for the pod to handle, and it tells us.
             start_new_session=True,
         )
@@ -111,7 +107,7 @@ class ProjectorProcess:
         except (ValueError, KeyError, AttributeError):
             _log.warning("history_process_says", line=line.decode("utf-8", "backslashreplace")[:500])
             return
-        if event == _STANDS:
+        if event == STANDS:
             self._stands(int(said["sequence"]))
             return
         if event == SET_ASIDE:
@@ -136,46 +132,3 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-# -- in the process
-
-
-async def follow(reader: asyncio.StreamReader) -> None:
-    """Write the history that the first line of the input names, until the input ends."""
-    task = Task(**json.loads(await reader.readline()))
-    async with (
-        Database.connect(task.database_url, name=f"history-{task.holder}", max_size=2) as database,
-        await open_bus(task.bus_url) as bus,
-    ):
-        settings = HistorySettings(**task.settings)
-        projector = Projector(database, bus, task.shard, task.holder, settings)
-        await projector.start()
-        telling = asyncio.create_task(_tell(projector))
-        try:
-            await reader.read()
-        finally:
-            telling.cancel()
-            await projector.stop()
-
-
-async def _tell(projector: Projector) -> None:
-    told = -1
-    while True:
-        if projector.sequence > told:
-            told = projector.sequence
-            _log.info(_STANDS, sequence=told)
-        await asyncio.sleep(_TELL_SECONDS)
-
-
-async def _main() -> None:
-    reader = asyncio.StreamReader(limit=_LINE_BYTES)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    await follow(reader)
-
-
-if __name__ == "__main__":
-    configure(service="matching-history", level="info", form="json", stream=sys.stdout)
-    asyncio.run(_main())
