@@ -87,6 +87,32 @@ async def test_concurrent_appenders(bus: Bus, new_bus: OpenBus, topic: str) -> N
         assert own == sorted(own)
 
 
+async def test_a_follower_sees_its_own_appends_and_those_of_others_in_one_order(
+    bus: Bus, new_bus: OpenBus, topic: str
+) -> None:
+    """What a process appended itself comes from its memory: others' records between must not be passed over."""
+    await bus.ensure_topics(Topic(topic))
+    buses = (bus, await new_bus())
+    count = 300
+    following = [asyncio.create_task(follow_until(each, topic, 0, 2 * count)) for each in buses]
+    chance = random.Random(5)
+
+    async def write(n: int) -> None:
+        appender = buses[n].appender(topic)
+        for i in range(count):
+            await appender.append(Record(b"%d:%d" % (n, i), headers={"n": b"%d" % i}))
+            # Sometimes one pauses for long enough that the other's follower goes back to asking the server.
+            await asyncio.sleep(chance.choice((0, 0, 0, 0.001, 0.03)))
+
+    await asyncio.gather(*(write(n) for n in range(2)))
+    seen = [await each for each in following]
+    expected = await read_all(bus, topic)
+    for records in seen:
+        assert [r.offset for r in records] == list(range(2 * count))
+        assert [(r.value, r.headers) for r in records] == [(r.value, r.headers) for r in expected]
+        assert [r.time_ns // 10**6 for r in records] == [r.time_ns // 10**6 for r in expected]
+
+
 async def test_appends_that_meet_share_a_commit(
     bus: Bus, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

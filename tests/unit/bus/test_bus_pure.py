@@ -33,7 +33,7 @@ from smartex_bus.kafka.dead_letters import mark_redriven, open_letters, to_lette
 from smartex_bus.letters import redriven
 from smartex_bus.opening import settings_of
 from smartex_bus.postgres.groups import assign
-from smartex_bus.postgres.signals import Tail
+from smartex_bus.tail import Tail
 
 HEADERS = st.dictionaries(st.text(max_size=40), st.binary(max_size=300), max_size=6)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -30,21 +31,28 @@ from smartex_bus.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
 
+Appended = Callable[[int, list[Record], int], None]
+"""Told after every append: first offset, records, time in nanoseconds."""
+
 
 class KafkaWriter:
     """Writes groups of records of one partition."""
 
-    def __init__(self, settings: KafkaSettings, topics: Topics, topic: str, partition: int) -> None:
+    def __init__(
+        self, settings: KafkaSettings, topics: Topics, topic: str, partition: int, appended: Appended
+    ) -> None:
         self._settings = settings
         self._topics = topics
         self._topic = topic
         self._partition = partition
+        self._appended = appended
         self._producer: Any = None
         self._next_offset = 0
 
     async def write(self, records: list[Record]) -> int:
         """Make the records durable and return the first offset. ``AppendUnknown`` if that cannot be told."""
-        answer = await self._send(records)
+        time_ms = time.time_ns() // 1_000_000
+        answer = await self._send(records, time_ms)
         try:
             async with asyncio.timeout(self._settings.delivery_timeout):
                 metadata = await asyncio.shield(answer)
@@ -57,16 +65,17 @@ class KafkaWriter:
         if offset < self._next_offset:
             raise self._unknown(f"the broker answered with offset {offset} after {self._next_offset - 1}")
         self._next_offset = offset + len(records)
+        self._appended(offset, records, time_ms * 1_000_000)
         return offset
 
-    async def _send(self, records: list[Record]) -> asyncio.Future[Any]:
+    async def _send(self, records: list[Record], time_ms: int) -> asyncio.Future[Any]:
         """Hand the records to the producer; every error before that is harmless, nothing was sent."""
         backoff = Backoff()
         while True:
             try:
                 producer = self._producer or await self._start()
                 batch = producer.create_batch()
-                fill(batch, records, time.time_ns() // 1_000_000)
+                fill(batch, records, time_ms)
                 answer: asyncio.Future[Any] = await producer.send_batch(
                     batch, self._topic, partition=self._partition
                 )

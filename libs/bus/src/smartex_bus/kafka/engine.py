@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 import structlog
@@ -29,9 +30,13 @@ from smartex_bus.kafka.topics import Available, Topics
 from smartex_bus.letters import count_dead_letter, redrive_topic, redriven
 from smartex_bus.records import DeadLetter, Record, StoredRecord, Topic
 from smartex_bus.settings import KafkaSettings
+from smartex_bus.tail import Tail
 
 _log = structlog.get_logger(__name__)
 _READERS = 16
+_OWN_SECONDS = 0.02
+"""While this process itself appends at least this often, a follower does not ask the broker: what others append shows
+by a gap before the next of its own."""
 
 
 class KafkaBus(Bus):
@@ -47,6 +52,7 @@ class KafkaBus(Bus):
         self._consumers: set[KafkaConsumer] = set()
         self._readers: dict[tuple[str, int], Reader] = {}
         self._followers: set[Reader] = set()
+        self._tails: defaultdict[tuple[str, int], set[Tail]] = defaultdict(set)
         self._letters: dict[str, Appender] = {}
         self._closed = False
 
@@ -80,7 +86,12 @@ class KafkaBus(Bus):
 
         most = self._settings.max_append_bytes
         limits = Limits(max_pending_records, max_pending_bytes, group_bytes=most, append_bytes=most)
-        writer = KafkaWriter(self._settings, self._topics, topic, partition)
+
+        def appended(first: int, records: list[Record], time_ns: int) -> None:
+            for tail in self._tails.get((topic, partition), ()):
+                tail.hand_over(first, records, time_ns)
+
+        writer = KafkaWriter(self._settings, self._topics, topic, partition, appended)
         appender = GroupCommitAppender(
             f"{topic}[{partition}]", writer.write, limits, on_fatal=self._fail, on_close=closed
         )
@@ -127,15 +138,27 @@ class KafkaBus(Bus):
     async def follow(
         self, topic: str, partition: int, offset: int, *, max_records: int = 1000
     ) -> AsyncIterator[list[StoredRecord]]:
-        """See ``Bus.follow``."""
+        """See ``Bus.follow``. What this process appended itself comes from memory, once durable."""
+        tail = Tail(topic, partition)
         await self._resolve_patiently(topic, partition)
         reader = Reader(self._settings, topic, partition, wait_ms=500)
         self._followers.add(reader)
+        self._tails[topic, partition].add(tail)
         try:
-            async for records in reader.follow(offset, max_records):
-                yield records
+            while not self._closed:
+                records = tail.take(offset, max_records)
+                if not records and tail.must_look():
+                    records = await reader.some(offset, max_records, unless=tail.handed)
+                    if not tail.holds:
+                        tail.tell()
+                if records:
+                    offset = records[-1].offset + 1
+                    yield records
+                else:
+                    await tail.wait(_OWN_SECONDS)
             raise BusClosed("the bus is closed: open another")
         finally:
+            self._tails[topic, partition].discard(tail)
             self._followers.discard(reader)
             await reader.close()
 

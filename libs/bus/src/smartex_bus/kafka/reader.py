@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -33,6 +33,7 @@ class Reader:
         self._position = -1
         self._closed = False
         self._lock = asyncio.Lock()
+        self._backoff = Backoff()
 
     async def _open(self) -> Any:
         if self._consumer is None:
@@ -110,28 +111,50 @@ class Reader:
         fetched = await self._consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=max_records)
         return list(fetched.get(self._place, ()))
 
-    async def follow(self, offset: int, max_records: int) -> AsyncIterator[list[StoredRecord]]:
-        """Batches from ``offset`` on, until the reader is closed for good."""
-        backoff = Backoff()
-        while not self._closed:
-            try:
-                await self._open()
-                self._seek(offset)
-                self._consumer.resume(self._place)
-                raw = await self._fetch(max_records)
-            except OffsetOutOfRangeError:
-                await self._check_kept(offset)
-                await asyncio.sleep(backoff.next())
-                continue
-            except (KafkaError, OSError, TimeoutError) as error:
+    async def some(
+        self, offset: int, max_records: int, *, unless: Callable[[], Coroutine[Any, Any, None]]
+    ) -> list[StoredRecord]:
+        """Records from ``offset`` on, as soon as there are any.
+
+        Empty if there were none for a while, if ``unless`` came first, or if Kafka is away.
+        """
+        try:
+            await self._open()
+            self._seek(offset)
+            self._consumer.resume(self._place)
+            raw = await self._fetch_unless(max_records, unless)
+        except OffsetOutOfRangeError:
+            await self._check_kept(offset)
+            await asyncio.sleep(self._backoff.next())
+            return []
+        except (KafkaError, OSError, TimeoutError) as error:
+            if not self._closed:
                 _log.warning("follower waits for Kafka", topic=self._place.topic, error=repr(error))
-                await self.close()
-                await asyncio.sleep(backoff.next())
-                continue
-            if raw:
-                backoff.reset()
-                offset = self._position = raw[-1].offset + 1
-                yield [stored(record) for record in raw]
+            await self.close()
+            await asyncio.sleep(self._backoff.next())
+            return []
+        if raw:
+            self._backoff.reset()
+            self._position = raw[-1].offset + 1
+        return [stored(record) for record in raw]
+
+    async def _fetch_unless(
+        self, max_records: int, unless: Callable[[], Coroutine[Any, Any, None]]
+    ) -> list[Any]:
+        fetching = asyncio.ensure_future(self._fetch(max_records))
+        other = asyncio.ensure_future(unless())
+        try:
+            await asyncio.wait({fetching, other}, return_when=asyncio.FIRST_COMPLETED)
+            if fetching.done():
+                return fetching.result()
+            # It stops asking the broker. What is under way will be thrown away by the next seek.
+            self._consumer.pause(self._place)
+            self._position = -1
+            return []
+        finally:
+            for task in (fetching, other):
+                task.cancel()
+            await asyncio.gather(fetching, other, return_exceptions=True)
 
     async def _check_kept(self, offset: int) -> None:
         """``OffsetTrimmed`` if the offset is gone; an offset beyond the end is waited for."""

@@ -16,9 +16,10 @@ from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusUnavailable, LeaseLost
 from smartex_bus.postgres.connections import FAILED, LOST, WAITING
 from smartex_bus.postgres.groups import GroupTables, Place
-from smartex_bus.postgres.signals import Signals, Tail
+from smartex_bus.postgres.signals import Signals
 from smartex_bus.postgres.topics import Topics
 from smartex_bus.records import GroupBatch, Topic
+from smartex_bus.tail import Tail
 
 _log = structlog.get_logger(__name__)
 

@@ -29,10 +29,11 @@ from smartex_bus.postgres.append import LogWriter
 from smartex_bus.postgres.connections import FAILED, LOST
 from smartex_bus.postgres.consumer import PostgresConsumer
 from smartex_bus.postgres.dead_letters import DeadLetters
-from smartex_bus.postgres.signals import Signals, Tail
+from smartex_bus.postgres.signals import Signals
 from smartex_bus.postgres.topics import Topics
 from smartex_bus.records import DeadLetter, Record, StoredRecord, Topic
 from smartex_bus.settings import PostgresSettings
+from smartex_bus.tail import Tail
 
 _log = structlog.get_logger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from typing import Any
 
 import asyncpg
@@ -18,14 +18,13 @@ import structlog
 
 from smartex_bus.backoff import Backoff
 from smartex_bus.postgres.connections import FAILED, connect
-from smartex_bus.records import Record, StoredRecord
+from smartex_bus.records import Record
 from smartex_bus.settings import PostgresSettings
+from smartex_bus.tail import Tail
 
 _log = structlog.get_logger(__name__)
 
 Key = tuple[int, int]
-_TAIL_GROUPS = 64
-_TAIL_BYTES = 8 << 20
 _PRESENCE = (0x5EB05, 1)
 _RECHECK_SECONDS = 5.0
 _PACE_SECONDS = 0.01
@@ -38,75 +37,6 @@ select exists (
        and database = (select oid from pg_database where datname = current_database())
        and pid <> pg_backend_pid())
 """
-
-
-class Tail:
-    """What one follower was told: groups appended by this very process, or that it has to look itself."""
-
-    def __init__(self, topic: str, partition: int, event: asyncio.Event | None = None) -> None:
-        self._topic = topic
-        self._partition = partition
-        self._groups: deque[tuple[int, list[Record], int]] = deque()
-        self._bytes = 0
-        self._event = event or asyncio.Event()
-        self._look = True
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of values kept for the follower."""
-        return self._bytes
-
-    def tell(self) -> None:
-        """There may be more in the database."""
-        self._look = True
-        self._event.set()
-
-    def hand_over(self, first: int, records: list[Record], time_ns: int) -> None:
-        """This process has just appended these records durably."""
-        self._groups.append((first, records, time_ns))
-        self._bytes += sum(len(record.value) for record in records)
-        if len(self._groups) > _TAIL_GROUPS or self._bytes > _TAIL_BYTES:
-            self._drop_groups()
-        # A step later, so that who appended has the answer first.
-        asyncio.get_running_loop().call_soon(self._event.set)
-
-    def _drop_groups(self) -> None:
-        self._groups.clear()
-        self._bytes = 0
-        self._look = True
-
-    def take(self, position: int, most: int) -> list[StoredRecord]:
-        """Records from ``position`` on that were handed over; empty if the next ones are not among them."""
-        while self._groups:
-            first, records, time_ns = self._groups[0]
-            if first > position:
-                self._drop_groups()
-                return []
-            if first + len(records) <= position:
-                self._groups.popleft()
-                self._bytes -= sum(len(record.value) for record in records)
-                continue
-            return [
-                StoredRecord(self._topic, self._partition, position + i, r.value, r.key, r.headers, time_ns)
-                for i, r in enumerate(records[position - first : position - first + most])
-            ]
-        return []
-
-    def must_look(self) -> bool:
-        """Whether the database has to be read; asking clears it."""
-        look, self._look = self._look, False
-        return look
-
-    async def wait(self, seconds: float) -> None:
-        """Wait to be told something; after ``seconds`` look anyway."""
-        if self._look or self._groups:
-            return
-        self._event.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            self._look = True
 
 
 class Signals:
