@@ -43,7 +43,9 @@ $(UV):
 	@$(PYTHON) -m venv build/bootstrap 2>/dev/null && build/bootstrap/bin/python -m pip install -q --disable-pip-version-check "uv>=0.9,<1" \
 	  || $(PYTHON) -m pip install -q --disable-pip-version-check --target build/bootstrap "uv>=0.9,<1"
 
+# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every process would compile all that it imports.
 $(READY): $(UV) uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
 	@echo "installing the exchange into $(VENV) …"
-	@$(UV) sync --quiet --frozen --all-packages --python $(PYTHON)
+	@$(UV) sync --quiet --frozen --all-packages --compile-bytecode --python $(PYTHON)
+	@$(VENV)/bin/python -m compileall -q libs services
 	@touch $@

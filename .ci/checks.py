@@ -113,6 +113,7 @@ def run_member_alone(member: Path) -> str:
             "-m",
             "not once",
             f"tests/unit/{member.name}",
+            env={"PYTHONDONTWRITEBYTECODE": ""},  # or its subprocesses would compile all imports each time
         )
     )
 

@@ -1,5 +1,7 @@
 """Pure numerics of risk and behaviour. No I/O, no clock, no global random numbers."""
 
+import importlib
+
 from . import (
     backtests,
     beta,
@@ -23,9 +25,16 @@ __all__ = [
     "concentration",
     "drawdown",
     "liquidity",
+    "load_ahead",
     "performance",
     "returns",
     "statistics",
     "stress",
     "var",
 ]
+
+
+def load_ahead() -> None:
+    """Import now what is otherwise imported at the first use: large parts of SciPy and scikit-learn take seconds."""
+    for name in ("scipy.special", "scipy.stats", "scipy.signal", "sklearn.covariance"):
+        importlib.import_module(name)

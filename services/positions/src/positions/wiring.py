@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import grpc.aio
 import numpy as np
+import smartex_quant
 import smartex_store
 import smartex_wire
 from smartex_bus import Bus, KafkaSettings, Topic, open_bus
@@ -39,6 +40,7 @@ from positions.intake import EVENTS, EVENTS_TOPIC, Intake
 from positions.market import Definitions, Mids
 from positions.oversight import Oversight, Surroundings
 from positions.points import Points
+from positions.reports import plots
 from positions.rewind import Rewind
 from positions.settings import PositionsSettings
 from positions.store import SCHEMA, BookStore
@@ -47,6 +49,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 SECOND_NS = 10**9
 
 Clock = Callable[[], int]
+_LOAD_AHEAD_SECONDS = 3.0
 
 
 class ServiceContext(Protocol):
@@ -213,12 +216,21 @@ class Pod:
             for part in (self.oversight, self.keeper, self.follower, self.mids):
                 await part.start()
                 undo.push_async_callback(part.stop)
+            loading = asyncio.create_task(_load_ahead(), name="positions-load-ahead")
+            undo.callback(loading.cancel)
             self._running = undo.pop_all()
 
     async def stop(self) -> None:
         """Stop everything in the reverse order."""
         await self._running.aclose()
         await self._opened.aclose()
+
+
+async def _load_ahead() -> None:
+    """Import once the start is over what the first advice and the first report would wait seconds for."""
+    await asyncio.sleep(_LOAD_AHEAD_SECONDS)
+    await asyncio.to_thread(smartex_quant.load_ahead)
+    await asyncio.to_thread(plots.load_ahead)
 
 
 def _bus_settings(settings: PositionsSettings) -> str | KafkaSettings:

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from smartex_quant.arrays import FloatArray, choice, fraction
 from smartex_quant.returns import RISKMETRICS_DECAY, ewma_volatility
@@ -125,6 +124,6 @@ def degrees_of_freedom(residuals: FloatArray) -> float:
     """
     degrees = 1.0 / _INVERSE_DEGREES[:, None]
     squares = np.log1p(residuals**2 / (degrees - 2.0)).mean(axis=1, keepdims=True)
-    constant = special.gammaln((degrees + 1.0) / 2.0) - special.gammaln(degrees / 2.0)
+    constant = scipy.special.gammaln((degrees + 1.0) / 2.0) - scipy.special.gammaln(degrees / 2.0)
     likelihood = constant - 0.5 * np.log(degrees - 2.0) - (degrees + 1.0) / 2.0 * squares
     return float(degrees[np.argmax(likelihood), 0])

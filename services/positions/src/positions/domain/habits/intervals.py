@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit  # type: ignore[import-untyped, unused-ignore]
+import scipy
 
 from .habit import Estimate
 from .records import Floats, Integers
@@ -172,4 +172,4 @@ def score_interval(part: float, size: float, z: float) -> tuple[float, float]:
 
 def quantile(confidence: float, freedom: float) -> float:
     """How many standard errors an interval reaches to each side."""
-    return float(stdtrit(freedom, 0.5 + confidence / 2))
+    return float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2))
