@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 MODULE = """
 import smartex_wire.numba_setup
@@ -60,6 +63,7 @@ def test_what_other_sources_left_is_removed(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("__pycache__/*.nbc"))) == 2
 
 
+@pytest.mark.skipif(find_spec("scipy") is None, reason="SciPy is no dependency of this library")
 def test_scipy_is_not_loaded_and_can_be_later(tmp_path: Path) -> None:
     code = (
         "import sys, smartex_wire.numba_setup; from numba import njit\n"
