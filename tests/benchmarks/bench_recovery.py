@@ -19,6 +19,7 @@ import psutil
 from matching import domain
 from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, Frame, decode_frame
+from matching.prefault import Prefault
 from matching.recovery import replay
 from matching.replica import Replica
 from order_load import OrderLoad, Rows
@@ -53,10 +54,12 @@ async def _measure() -> list[Row]:
             began = time.perf_counter()
             await _read_all(bus)
             reading = time.perf_counter() - began
-            replica = Replica(Core(CoreSettings()))
+            replica, prefault = Replica(Core(CoreSettings())), Prefault()
             began = time.perf_counter()
+            prefault.start(replica.core.filled_by_orders())  # as a pod does
             recovered = await replay(bus, 0, replica)
             recovery = time.perf_counter() - began
+            await prefault.stop()
         in_memory = _replay_in_memory(records)
     return [
         {

@@ -25,16 +25,22 @@ _PAGE: Final = 4096
 
 
 class Prefault:
-    """Touches the spans in a thread, in small steps, while the pod already serves."""
+    """Touches the spans in a thread, in small steps: at once while the log is replayed, whose commands come as fast as
+    they can be applied; with pauses when the pod already serves."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
+        self._pause = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self, spans: Iterable[Span]) -> None:
         """Begin. The memory must stay until `stop` has returned."""
         touching = asyncio.to_thread(self._touch, list(spans))
         self._task = asyncio.create_task(touching, name="matching-prefault")
+
+    def make_pauses(self) -> None:
+        """The log is replayed."""
+        self._pause = _PAUSE_SECONDS
 
     async def stop(self) -> None:
         """End, after the step under way."""
@@ -45,9 +51,7 @@ class Prefault:
     def _touch(self, spans: list[Span]) -> None:
         for address, size in spans:
             for start in range(0, size, _STEP):
-                if self._stopped.wait(_PAUSE_SECONDS) or not populate(
-                    address + start, min(_STEP, size - start)
-                ):
+                if self._stopped.wait(self._pause) or not populate(address + start, min(_STEP, size - start)):
                     return
 
 

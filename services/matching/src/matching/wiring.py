@@ -281,6 +281,7 @@ class Pod:
             self.prefault.start([*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()])
         await self.market_data.recall(self.bus, self.settings.shard, self.replica.core.sequence)
         await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
+        self.prefault.make_pauses()
 
     async def stop(self) -> None:
         """Publish what is left, stop everything in the reverse order, and save the state."""
