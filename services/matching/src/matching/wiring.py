@@ -144,6 +144,7 @@ class Pod:
                 shard=shard,
                 holder=settings.pod,
                 beside=_history_beside(settings),
+                head=lambda: self.replica.core.sequence,
             )
             if database is not None
             else None
@@ -232,7 +233,7 @@ class Pod:
         if self.history is not None:
             # The status must tell how the pod is also when the database is away.
             with contextlib.suppress(StoreError):
-                self._projected_sequence = await self.history.queries.position()
+                self._projected_sequence = await self.history.queries.reached()
         return self._projected_sequence
 
     async def start(self) -> None:

@@ -246,6 +246,25 @@ async def test_what_the_process_sets_aside_is_logged_and_counted_by_the_pod(
     assert "password" not in str(logs)
 
 
+async def test_the_first_question_after_a_start_waits_for_the_process(
+    place, server: EmbeddedPostgres
+) -> None:
+    flow = Flow(place, 73, commands=200)
+    appender = place.bus.appender(place.topic)
+    await asyncio.gather(*(appender.append(record) for record in flow.records))
+    past = history.build(
+        database=place.database,
+        bus=place.bus,
+        catalogue=flow.market,
+        holder="beside",
+        beside=history.Beside(server.url, server.url),
+        head=lambda: flow.market.sequence,
+    )
+    await past.start()
+    assert await past.queries.position() == flow.market.sequence
+    await past.stop()
+
+
 def test_the_process_does_not_outlive_the_pod(server: EmbeddedPostgres) -> None:
     program = (
         "import asyncio, sys\n"

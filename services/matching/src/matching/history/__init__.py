@@ -14,7 +14,7 @@ position are written in one transaction that the holder's epoch fences, so repea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,8 +80,13 @@ def build(
     holder: str,
     settings: HistorySettings | None = None,
     beside: Beside | None = None,
+    head: Callable[[], int] = lambda: 0,
 ) -> History:
-    """Wire the history of a shard. `holder` names this pod in the table; the projector runs here unless `beside`."""
+    """Wire the history of a shard.
+
+    `holder` names this pod in the table; the projector runs here unless `beside`. `head`: sequence of the market's last
+    event.
+    """
     chosen = settings or HistorySettings()
     projector: Projector | ProjectorProcess
     if beside is not None:
@@ -90,7 +95,7 @@ def build(
         )
     else:
         projector = Projector(database, bus, shard, holder, chosen)
-    queries = Queries(database, shard, chosen.wait_seconds)
+    queries = Queries(database, shard, chosen.wait_seconds, head)
     return History(
         projector=projector,
         queries=queries,

@@ -1,4 +1,4 @@
-"""The projector's process: `python -m matching.beside matching.history.following 5`; see `process`."""
+"""The projector's process: `python -m matching.history.following`; see `process`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from smartex_bus import open_bus
 from smartex_chassis.logging import configure
 from smartex_store import Database
 
+from matching.beside import give_way
 from matching.history.process import LINE_BYTES, STANDS, Task
 from matching.history.projector import Projector
 from matching.history.settings import HistorySettings
@@ -18,6 +19,7 @@ from matching.history.settings import HistorySettings
 _log = structlog.get_logger("matching.history")
 
 _TELL_SECONDS = 1.0
+_NICENESS = 5  # from when it is loaded: the first queries after a start wait for that
 
 
 async def follow(reader: asyncio.StreamReader) -> None:
@@ -57,4 +59,5 @@ async def _main() -> None:
 
 if __name__ == "__main__":
     configure(service="matching-history", level="info", form="json", stream=sys.stdout)
+    give_way(_NICENESS)
     asyncio.run(_main())

@@ -24,7 +24,6 @@ from matching.history.projector import SET_ASIDE
 
 _log = structlog.get_logger("matching.history")
 
-_NICENESS: Final = "5"  # queries wait for it
 _FIRST_PAUSE = 0.5  # seconds
 _LAST_PAUSE = 30.0
 _STOP_WITHIN = 5.0
@@ -80,7 +79,7 @@ class ProjectorProcess:
     async def _run(self) -> int:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "matching.beside", "matching.history.following", _NICENESS),
+            *("-m", "matching.history.following"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from smartex_store import Database
 _LARGEST = 2**63 - 1
 _FIRST_LOOK_SECONDS = 0.005
 _LONGEST_LOOK_SECONDS = 0.1
+_FIRST_SECONDS = 8.0
 
 _FILL_COLUMNS = """
     SELECT sequence, time_ns, instrument_id, price_ticks, quantity_lots, {side} AS side,
@@ -107,19 +108,25 @@ class _Conditions:
 
 
 class Queries:
-    """Reads of one shard's history."""
+    """Reads of one shard's history. `head`: sequence of the market's last event."""
 
-    def __init__(self, database: Database, shard: int, wait_seconds: float) -> None:
+    def __init__(
+        self, database: Database, shard: int, wait_seconds: float, head: Callable[[], int] = lambda: 0
+    ) -> None:
         self._database = database
         self._shard = shard
         self._wait_seconds = wait_seconds
+        self._head = head
+        self._follows = False
 
     async def position(self, at_least: int = 0) -> int:
         """Sequence up to which the history goes; waits a little for `at_least`, else Unavailable."""
+        if not self._follows:
+            await self._wait_for_the_first()
         deadline = time.monotonic() + self._wait_seconds
         pause = _FIRST_LOOK_SECONDS
         while True:
-            sequence: int = await self._position()
+            sequence = await self.reached()
             if sequence >= at_least:
                 return sequence
             if time.monotonic() + pause > deadline:
@@ -132,7 +139,16 @@ class Queries:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
 
-    async def _position(self) -> int:
+    async def _wait_for_the_first(self) -> None:
+        """Right after a start the process that writes the history still loads: who asks then would miss what they have
+        just done. Only one wait, however it ends: a history that is far behind shall be told as it is."""
+        head, deadline = self._head(), time.monotonic() + _FIRST_SECONDS
+        while not self._follows and time.monotonic() < deadline and await self.reached() < head:
+            await asyncio.sleep(_LONGEST_LOOK_SECONDS)
+        self._follows = True
+
+    async def reached(self) -> int:
+        """Sequence up to which the history goes now."""
         found = await self._database.fetchval(
             "SELECT sequence FROM matching.projection WHERE shard = $1", self._shard
         )
