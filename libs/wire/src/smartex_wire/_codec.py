@@ -69,14 +69,14 @@ class Kernels:
     """Changes when code with these compiled into it is out of date, for those that cache such code."""
 
 
-def _kernels(layout: Layout, dedicated: bool = False) -> Kernels:
+def _kernels(layout: Layout, dedicated: bool = False, unlocked: bool = False) -> Kernels:
     """Import the kernels, and with them Numba, as late as the first use."""
     from . import _dedicated, _write
     from . import _kernels as made
     from ._memory import SOURCES
 
     general = made.decode, made.encode, _write.write_row
-    decode, encode, write_row = _dedicated.dedicated(layout) if dedicated else general
+    decode, encode, write_row = _dedicated.dedicated(layout, unlocked) if dedicated else general
     return Kernels(
         layout.program,
         decode,
@@ -151,9 +151,10 @@ class Codec:
     Make one with `smartex_wire.codec`; safe to share between threads.
     """
 
-    def __init__(self, layout: Layout, dedicated: bool = False) -> None:
+    def __init__(self, layout: Layout, dedicated: bool = False, unlocked: bool = False) -> None:
         self._layout = layout
         self._dedicated = dedicated
+        self._unlocked = unlocked
         self.row_dtype = layout.row_dtype
         """One item of the repeated field: names as in the proto, aligned, a whole number of 8-byte words."""
         self.header_dtype = layout.header_dtype
@@ -171,7 +172,7 @@ class Codec:
     @cached_property
     def kernels(self) -> Kernels:
         """The raw kernels; the first access imports Numba."""
-        return _kernels(self._layout, self._dedicated)
+        return _kernels(self._layout, self._dedicated, self._unlocked)
 
     def max_size(self, rows: int) -> int:
         """Bytes that a message of so many rows takes at most."""
@@ -333,15 +334,20 @@ def _descriptor(message: type[Message] | Descriptor) -> Descriptor:
 
 
 def codec(
-    envelope: type[Message] | Descriptor, *, ignore: Collection[str] = (), dedicated: bool = False
+    envelope: type[Message] | Descriptor,
+    *,
+    ignore: Collection[str] = (),
+    dedicated: bool = False,
+    unlocked: bool = False,
 ) -> Codec:
     """A codec for an envelope: scalar fields and exactly one repeated field of a message of scalars.
 
     Fields named in `ignore` are skipped on decode, unseen, and absent on encode. `dedicated`: compile kernels for
-    this message alone, for hot paths; a second or two, once, where the general ones are there already. TypeError
-    names a field that does not fit.
+    this message alone, for hot paths; a second or two, once, where the general ones are there already. `unlocked`, of
+    a dedicated one: its decoding lets other threads of Python run, for large messages that are decoded in a thread.
+    TypeError names a field that does not fit.
     """
-    return Codec(envelope_layout(_descriptor(envelope), ignore), dedicated)
+    return Codec(envelope_layout(_descriptor(envelope), ignore), dedicated, unlocked)
 
 
 def flat_codec(message: type[Message] | Descriptor) -> FlatCodec:

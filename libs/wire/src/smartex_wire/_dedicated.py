@@ -41,12 +41,14 @@ _NAMES: dict[str, Any] = {
 }
 
 
-def dedicated(layout: Layout) -> tuple[Callable[..., int], Callable[..., int], Callable[..., int]]:
+def dedicated(
+    layout: Layout, unlocked: bool
+) -> tuple[Callable[..., int], Callable[..., int], Callable[..., int]]:
     """`decode`, `encode` and `write_row` for this message only."""
     name = hashlib.sha256(layout.program.tobytes()).hexdigest()[:16]
     write_row = _made("write_row", "\n".join(_writing(layout)), name)
     return (
-        decoder(_made("read_row", "\n".join(_reading(layout)), name), name),
+        decoder(_made("read_row", "\n".join(_reading(layout)), name), name, unlocked),
         encoder(write_row, name),
         write_row,
     )

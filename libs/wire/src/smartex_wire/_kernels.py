@@ -64,7 +64,7 @@ def _relative(step: Step, origin: Address) -> int:
     return ~(~step - I64(origin << U64(8)))
 
 
-def decoder(read_row: Callable[..., int], key: str) -> Callable[..., int]:
+def decoder(read_row: Callable[..., int], key: str, unlocked: bool = False) -> Callable[..., int]:
     """Make `decode` with a reader of rows."""
 
     def decode(program: Words, src: Bytes, dst: Bytes, header: Bytes) -> int:
@@ -103,7 +103,7 @@ def decoder(read_row: Callable[..., int], key: str) -> Callable[..., int]:
             position = U64(after)
         return I64((row - first) // row_bytes)
 
-    return kernel(decode, key=key)
+    return kernel(decode, key=key, unlocked=unlocked)
 
 
 @kernel

@@ -40,20 +40,20 @@ SOURCES = _sources()
 _INTERPRETED = bool(vars(config)["DISABLE_JIT"])
 
 
-def kernel(function: Function, *, cached: bool = True, key: str = "") -> Function:
+def kernel(function: Function, *, cached: bool = True, key: str = "", unlocked: bool = False) -> Function:
     """Compile at the first call, or take the result from the disk.
 
     Numba renews a cached function when its own file changes, but not when the file of a function that it
     calls does. So what says that a cached result is fresh is all sources of the package. It also cannot tell
     one closure from another over other functions, on the disk or, once loaded, in memory, where machine code goes
     by the function's name: `key` does, and becomes part of the name. Without `cached` it is only compiled into
-    kernels that call it.
+    kernels that call it. `unlocked`: it lets other threads of Python run, which takes longer than a short call.
     """
     if _INTERPRETED:
         return function
     if key:
         function.__qualname__ = f"{function.__qualname__}.{key}"
-    compiled: Any = njit(cache=cached, error_model="numpy")(function)
+    compiled: Any = njit(cache=cached, error_model="numpy", nogil=unlocked)(function)
     if cached:
         compiled._cache._cache_file._source_stamp = SOURCES
     if cached and key:

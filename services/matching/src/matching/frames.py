@@ -25,7 +25,8 @@ COMMANDS_TOPIC: Final = "matching.commands.v1"
 EVENTS_TOPIC: Final = "matching.events.v1"
 CHECKPOINTS_TOPIC: Final = "matching.checkpoints.v1"
 
-COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",), dedicated=True)
+# Recovery decodes in one thread and applies in another: neither holds the other up.
+COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",), dedicated=True, unlocked=True)
 EVENT_CODEC = EVENTS
 NO_COMMANDS: Rows = np.zeros(0, COMMAND)
 
