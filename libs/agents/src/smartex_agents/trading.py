@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +19,7 @@ _OPEN_ORDERS = 12  # that a noise trader leaves in one book
 _LEAST_PAUSE = 0.01  # seconds
 
 
-class Trader:
+class Trader(ABC):
     """Takes turns at random times such that `rate` commands a second come out of it."""
 
     def __init__(self, desk: Desk, floor: Floor, rng: np.random.Generator, rate: float) -> None:
@@ -36,9 +37,9 @@ class Trader:
                 pause = max(1, sent) / self._rate * self.rng.exponential()
                 await asyncio.sleep(max(_LEAST_PAUSE, pause))
 
+    @abstractmethod
     async def turn(self, number: int) -> int:
         """Do something about an instrument; the number of commands sent."""
-        raise NotImplementedError
 
     def ordinary_lots(self, number: int) -> float:
         """The size of an ordinary order in lots."""

@@ -7,6 +7,7 @@ one gets the sum of what it missed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def changed_levels(old: tuple[LevelTuple, ...], new: tuple[LevelTuple, ...]) -> 
     return changed + [(price, 0, 0) for price, _, _ in old if price not in prices]
 
 
-class View:
+class View(ABC):
     """One book at one depth, for all who subscribe to it."""
 
     def __init__(self, market: Callable[[], Market], instrument_id: int, depth: int) -> None:
@@ -116,8 +117,8 @@ class View:
             self._from[key] = self._difference(seen, newest)
         return self._from[key]
 
-    def _difference(self, seen: BookState, newest: BookState) -> bytes | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _difference(self, seen: BookState, newest: BookState) -> bytes | None: ...
 
 
 class LevelView(View):
