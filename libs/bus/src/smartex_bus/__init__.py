@@ -1,6 +1,6 @@
 """The log: append, read, follow, consume; PostgreSQL and Kafka engines behind one face."""
 
-from smartex_bus.api import Appender, Bus, GroupConsumer
+from smartex_bus.api import Appender, Bus, GroupConsumer, Told
 from smartex_bus.errors import (
     AppenderPoisoned,
     AppendUnknown,
@@ -44,6 +44,7 @@ __all__ = [
     "Retryable",
     "ServerFailed",
     "StoredRecord",
+    "Told",
     "Topic",
     "UnknownTopic",
     "batch_links",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -18,18 +20,40 @@ MAX_PENDING_BYTES = 64 << 20
 StartPosition = Callable[[str, int], Awaitable[int | None]]
 """Tells where a partition's consumer starts: an offset, or ``None`` for the group's committed position."""
 Handler = Callable[[StoredRecord], Awaitable[None]]
+Told = Callable[[int, BusError | None], None]
+"""Called with the offset of an append's first record, or with an error; the offset then means nothing."""
+
+
+def _resolve(future: asyncio.Future[int], offset: int, error: BusError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(offset)
+        return
+    # Every waiter gets an error of its own, or their tracebacks would grow into one another.
+    future.set_exception(copy.copy(error))
+    # Nobody may be waiting any more; an unread exception would only be noise.
+    future.exception()
 
 
 class Appender(ABC):
     """Appends to one partition, in the order of acceptance. Appends that meet share one group commit."""
 
     @abstractmethod
-    def append_nowait(self, *records: Record) -> asyncio.Future[int]:
-        """Accept the records now; the future gives the offset of the first once they are durable.
+    def append_telling(self, told: Told, *records: Record) -> None:
+        """Accept the records now; ``told`` is called with the offset of the first as soon as they are durable.
 
-        The records of one call are contiguous. Raises ``Overloaded`` at once if the bounded queue is full,
-        ``RecordTooLarge``, ``AppenderPoisoned`` or ``BusClosed``.
+        It is called at once where a future would wait for the event loop to come around, and what it appends
+        is in the next group. It must be quick and must not raise. The records of one call are contiguous.
+        Raises ``Overloaded`` at once if the bounded queue is full, ``RecordTooLarge``, ``AppenderPoisoned`` or
+        ``BusClosed``.
         """
+
+    def append_nowait(self, *records: Record) -> asyncio.Future[int]:
+        """As ``append_telling``, with a future instead of a call."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.append_telling(partial(_resolve, future), *records)
+        return future
 
     async def append(self, *records: Record) -> int:
         """Append the records and wait until they are durable; returns the offset of the first."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from smartex_bus.api import Appender
+from smartex_bus.api import Appender, Told
 from smartex_bus.errors import (
     AppenderPoisoned,
     AppendUnknown,
@@ -42,7 +41,7 @@ class Limits:
 class _Entry:
     records: tuple[Record, ...]
     size: int
-    future: asyncio.Future[int]
+    told: Told
 
 
 class GroupCommitAppender(Appender):
@@ -69,8 +68,7 @@ class GroupCommitAppender(Appender):
         self._wake = asyncio.Event()
         self._closing = False
         self._poison: BusError | None = None
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._run(), name=f"append {name}")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"append {name}")
 
     @property
     def pending(self) -> int:
@@ -82,19 +80,17 @@ class GroupCommitAppender(Appender):
         """Why this appender takes no more, if an append has failed for good."""
         return self._poison
 
-    def append_nowait(self, *records: Record) -> asyncio.Future[int]:
-        """See ``Appender.append_nowait``."""
+    def append_telling(self, told: Told, *records: Record) -> None:
+        """See ``Appender.append_telling``."""
         if not records:
             raise ValueError("append at least one record")
         self._check_open()
         size = sum(record.size() for record in records)
         self._check_room(len(records), size)
-        entry = _Entry(records, size, self._loop.create_future())
-        self._queue.append(entry)
+        self._queue.append(_Entry(records, size, told))
         self._pending_records += len(records)
         self._pending_bytes += size
         self._wake.set()
-        return entry.future
 
     def _check_open(self) -> None:
         if self._poison is not None:
@@ -152,12 +148,12 @@ class GroupCommitAppender(Appender):
         return group
 
     def _settle(self, first: int) -> None:
-        for entry in self._in_flight:
+        entries, self._in_flight = self._in_flight, []
+        for entry in entries:
             self._forget(entry)
-            if not entry.future.done():
-                entry.future.set_result(first)
+        for entry in entries:
+            entry.told(first, None)
             first += len(entry.records)
-        self._in_flight = []
 
     def _forget(self, entry: _Entry) -> None:
         self._pending_records -= len(entry.records)
@@ -182,11 +178,7 @@ class GroupCommitAppender(Appender):
 
     def _fail(self, entry: _Entry, error: BusError) -> None:
         self._forget(entry)
-        if not entry.future.done():
-            # Every waiter gets an error of its own, or their tracebacks would grow into one another.
-            entry.future.set_exception(copy.copy(error))
-            # Nobody may be waiting any more; an unread exception would only be noise.
-            entry.future.exception()
+        entry.told(-1, error)
 
     async def close(self, drain: bool = True, *, within: float = 10.0) -> None:
         """See ``Appender.close``."""

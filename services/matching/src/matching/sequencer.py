@@ -238,11 +238,10 @@ class Sequencer:
         self._flight = flight = _Flight(frame, submissions, time.perf_counter())
         _queue_commands.set(self._waiting_commands)
         try:
-            appending = self._appender.append_nowait(Record(flight.record, headers=headers_of(flight.span)))
+            record = Record(flight.record, headers=headers_of(flight.span))
+            self._appender.append_telling(partial(self._acked, flight), record)
         except (BusOverloaded, BusError) as error:
             self._fail(error)
-            return
-        appending.add_done_callback(partial(self._acked, flight))
 
     def _time_of(self, commands: Rows) -> int:
         """The clock; but a checkpoint alone brings no time, so that to ask for the hash does not change it."""
@@ -265,22 +264,24 @@ class Sequencer:
 
     # -- out of the log
 
-    def _acked(self, flight: _Flight, appending: asyncio.Future[int]) -> None:
+    def _acked(self, flight: _Flight, offset: int, error: BusError | None) -> None:
         if self._failed is not None or self.halt_reason:
             return
-        error = appending.exception() if not appending.cancelled() else asyncio.CancelledError()
         if error is not None:
             self._fail(error)
             return
-        offset = appending.result()
         _append_seconds.observe(time.perf_counter() - flight.began)
         still_open = self._flight is flight
         if still_open:
             self._flight = None
+            self._ahead[offset] = flight
             # What gathered meanwhile goes out before this frame is applied, so that the log is never idle.
             self._send()
-            self._ahead[offset] = flight
-        self._guarded(self._apply_ready)
+        if self._flight is None:
+            self._guarded(self._apply_ready)
+        else:
+            # The appender writes the next frame when this returns.
+            asyncio.get_running_loop().call_soon(self._guarded, self._apply_ready)
 
     async def _follow(self) -> None:
         """Apply what other pods appended, as the log shows it."""

@@ -13,7 +13,7 @@ from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import Frame
 from matching.replica import Applied, Replica
 from matching.sequencer import Sequencer
-from smartex_bus import AppendUnknown, Record, StoredRecord
+from smartex_bus import AppendUnknown, Record, StoredRecord, Told
 from smartex_chassis import Overloaded, Unavailable
 
 MASS_CANCEL = 5
@@ -26,16 +26,14 @@ class ScriptedLog:
         self.fatal = asyncio.Event()
         self.fatal_error = None
         self.records: list[bytes] = []
-        self.appends: list[tuple[Record, asyncio.Future[int]]] = []
+        self.appends: list[tuple[Record, Told]] = []
         self.tail: asyncio.Queue[list[StoredRecord]] = asyncio.Queue()
 
     def appender(self, topic: str, partition: int) -> ScriptedLog:
         return self
 
-    def append_nowait(self, record: Record) -> asyncio.Future[int]:
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.appends.append((record, future))
-        return future
+    def append_telling(self, told: Told, record: Record) -> None:
+        self.appends.append((record, told))
 
     async def follow(self, *args: object, **kwargs: object) -> AsyncIterator[list[StoredRecord]]:
         while True:
@@ -50,7 +48,7 @@ class ScriptedLog:
         return len(self.records) - 1
 
     def ack(self, offset: int) -> None:
-        self.appends.pop(0)[1].set_result(offset)
+        self.appends.pop(0)[1](offset, None)
 
     def show(self, *offsets: int) -> None:
         self.tail.put_nowait(
@@ -158,7 +156,7 @@ async def test_callers_that_left_change_nothing() -> None:
 async def test_an_unknown_append_fails_the_callers_and_the_pod() -> None:
     async with sequencing() as (sequencer, log, _):
         first, second = sequencer.submit(commands(1)), sequencer.submit(commands(2))
-        log.appends.pop(0)[1].set_exception(AppendUnknown("no answer"))
+        log.appends.pop(0)[1](-1, AppendUnknown("no answer"))
         for future in (first, second):
             with pytest.raises(Unavailable) as caught:
                 await asyncio.wait_for(future, 2)

@@ -7,7 +7,16 @@ from .changing import amend, cancel, mass_cancel
 from .compiled import I64, U64, entry, hot, lowest_bit, prefetch
 from .days import clock, roll_day
 from .events import refuse_command
-from .idempotency import ORDERS, REQUESTS, WORDS, bucket_of, bucket_tags, id_hash, tag_of
+from .idempotency import (
+    ORDERS,
+    REQUESTS,
+    WORDS,
+    ask_for_leaving,
+    bucket_of,
+    bucket_tags,
+    id_hash,
+    tag_of,
+)
 from .instruments import define, set_reference_price, set_trading_state
 from .placing import place
 from .sessions import beat, open_session
@@ -58,6 +67,7 @@ def apply_frame(
             _ask_for_ids(b, commands, I64(index + _AHEAD))
         if index + _NEAR < count:
             _ask_for_outcome(b, commands, I64(index + _NEAR))
+        ask_for_leaving(b, I64(_NEAR), I64(_AHEAD))
         _apply(b, commands, I64(index))
         h.command_index += 1
     h.sequence += h.events
