@@ -47,9 +47,10 @@ def dedicated(
     """`decode`, `encode` and `write_row` for this message only."""
     name = hashlib.sha256(layout.program.tobytes()).hexdigest()[:16]
     write_row = _made("write_row", "\n".join(_writing(layout)), name)
+    key = f"{name}.unlocked" if unlocked else name
     return (
-        decoder(_made("read_row", "\n".join(_reading(layout)), name), name, unlocked),
-        encoder(write_row, name),
+        decoder(_made("read_row", "\n".join(_reading(layout)), name), key, unlocked),
+        encoder(write_row, key, unlocked),
         write_row,
     )
 

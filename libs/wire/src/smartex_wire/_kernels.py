@@ -142,7 +142,7 @@ def max_size(program: Words, rows: int) -> int:
     return I64(program[_HEADER_MAX]) + rows * I64(program[_ROW_MAX] + _LENGTHS)
 
 
-def encoder(write_row: Callable[..., int], key: str) -> Callable[..., int]:
+def encoder(write_row: Callable[..., int], key: str, unlocked: bool = False) -> Callable[..., int]:
     """Make `encode` with a writer of rows."""
 
     def encode(program: Words, rows: Bytes, header: Bytes, out: Bytes) -> int:
@@ -171,7 +171,7 @@ def encoder(write_row: Callable[..., int], key: str) -> Callable[..., int]:
             position = write_fields(table, _AFTER, scalars, position)
         return I64(position - origin)
 
-    return kernel(encode, key=key)
+    return kernel(encode, key=key, unlocked=unlocked)
 
 
 @kernel

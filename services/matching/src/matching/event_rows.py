@@ -8,8 +8,8 @@ from smartex.matching.v1.log_pb2 import EventBatch
 
 from matching.sources import Rows
 
-EVENTS = smartex_wire.codec(EventBatch, dedicated=True)
-"""Bytes of a record of the event log ⇄ its rows."""
+EVENTS = smartex_wire.codec(EventBatch, dedicated=True, unlocked=True)
+"""Bytes of a record of the event log ⇄ its rows. Unlocked: they are encoded beside the event loop."""
 EVENT = EVENTS.row_dtype
 """One event; the dtype is that of the core."""
 

@@ -13,6 +13,7 @@ import struct
 import time
 from collections import deque
 from contextlib import aclosing
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,6 +32,9 @@ _unpublished_events = gauge(
 )
 _KEY = struct.Struct(">qq")
 _GROUP_RECORDS = 256
+_GROUP_BYTES = 4 << 20
+_THREAD_EVENTS = 1000
+"""Events from which on they are encoded beside the event loop: fewer take less time than a thread to wake up."""
 _LOOK_BACK = 64
 _IDLE_SECONDS = 0.2
 _PACE_SECONDS = 0.02
@@ -165,16 +169,26 @@ class Publisher:
     async def _publish_some(self) -> None:
         """Append the oldest kept events. What was appended stays kept until it is durable."""
         assert self._appender is not None
-        records: list[Record] = []
-        last = self.published
-        for offset, first, time_ns, events in self._kept:
-            for part, count, value in encode_events(self._shard, offset, first, time_ns, events):
-                records.append(Record(value, key=_KEY.pack(part, count)))
-            last = first + len(events) - 1
-            if len(records) >= _GROUP_RECORDS or sum(map(Record.size, records)) > 4 << 20:
-                break
         began = time.monotonic()
+        kept = list(islice(self._kept, _GROUP_RECORDS))
+        if sum(len(events) for *_, events in kept) < _THREAD_EVENTS:
+            records, last = self._encode(kept)
+        else:
+            records, last = await asyncio.to_thread(self._encode, kept)
         await self._appender.append(*records)
         self._know(last)
         if len(records) < _GROUP_RECORDS:
             await asyncio.sleep(_PACE_SECONDS - (time.monotonic() - began))
+
+    def _encode(self, kept: list[tuple[int, int, int, Rows]]) -> tuple[list[Record], int]:
+        """The records of the oldest frames, as many as go together, and the sequence of their last event."""
+        records: list[Record] = []
+        last = size = 0
+        for offset, first, time_ns, events in kept:
+            for part, count, value in encode_events(self._shard, offset, first, time_ns, events):
+                records.append(Record(value, key=_KEY.pack(part, count)))
+                size += records[-1].size()
+            last = first + len(events) - 1
+            if len(records) >= _GROUP_RECORDS or size > _GROUP_BYTES:
+                break
+        return records, last

@@ -59,16 +59,40 @@ class Listener(Protocol):
         """`events` may be kept and must not be changed."""
 
 
+Told: TypeAlias = Callable[[SmartexError | None], None]
+"""Called when commands are applied, or with the reason why that cannot be told."""
+
+
 class _Submission:
-    __slots__ = ("commands", "definitions", "future", "link")
+    """Commands that came together: who wants to know their events has a future, who only wants to know when, a call."""
+
+    __slots__ = ("commands", "definitions", "future", "link", "told")
 
     def __init__(
-        self, commands: Rows, definitions: Sequence[InstrumentDefinition], future: asyncio.Future[Applied]
+        self,
+        commands: Rows,
+        definitions: Sequence[InstrumentDefinition] = (),
+        future: asyncio.Future[Applied] | None = None,
+        told: Told | None = None,
     ) -> None:
         self.commands = commands
         self.definitions = definitions
         self.future = future
+        self.told = told
         self.link = link_of_caller()
+
+    def succeed(self, applied: Applied) -> None:
+        if self.told is not None:
+            self.told(None)
+        elif self.future is not None and not self.future.done():
+            self.future.set_result(applied)
+
+    def fail(self, error: SmartexError) -> None:
+        if self.told is not None:
+            self.told(error)
+        elif self.future is not None and not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # its caller may be gone; that is no news for the log
 
 
 class _Flight:
@@ -193,13 +217,20 @@ class Sequencer:
         Unavailable when this pod takes nothing. The future fails with Unavailable, reason OUTCOME_UNKNOWN,
         if it cannot be told whether the commands are in the log.
         """
-        self._check_open(len(commands))
         future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submission(commands, definitions, future))
-        self._waiting_commands += len(commands)
+        self._accept(_Submission(commands, definitions, future))
+        return future
+
+    def submit_telling(self, commands: Rows, told: Told) -> None:
+        """As `submit`, for who reads the events elsewhere: `told` is called once the listeners have them."""
+        self._accept(_Submission(commands, told=told))
+
+    def _accept(self, submission: _Submission) -> None:
+        self._check_open(len(submission.commands))
+        self._waiting.append(submission)
+        self._waiting_commands += len(submission.commands)
         if self._flight is None:
             self._send()
-        return future
 
     async def submit_definition(self, definition: InstrumentDefinition) -> Applied:
         """Hand a definition of an instrument over, as a frame of its own."""
@@ -368,9 +399,7 @@ class Sequencer:
         self._waiting_commands = 0
         self._flight = None
         for submission in submissions:
-            if not submission.future.done():
-                submission.future.set_exception(make())
-                submission.future.exception()  # its caller may be gone; that is no news for the log
+            submission.fail(make())
 
 
 def _joined(submissions: list[_Submission]) -> Rows:
@@ -383,18 +412,16 @@ def _joined(submissions: list[_Submission]) -> Rows:
 
 def _answer(submissions: list[_Submission], applied: Applied) -> None:
     """Give every submitter its own events; they lie in the order of the commands."""
-    if len(submissions) == 1:
-        if not submissions[0].future.done():
-            submissions[0].future.set_result(applied)
+    if len(submissions) == 1 or all(submission.future is None for submission in submissions):
+        for submission in submissions:
+            submission.succeed(applied)
         return
     ends = np.cumsum([len(submission.commands) for submission in submissions])
     places = np.searchsorted(applied.events["command_index"], ends)
     start = 0
     for submission, place in zip(submissions, places.tolist(), strict=True):
-        if not submission.future.done():
-            first = applied.first_sequence + start
-            part = applied.events[start:place]
-            submission.future.set_result(Applied(applied.offset, first, applied.time_ns, part))
+        first = applied.first_sequence + start
+        submission.succeed(Applied(applied.offset, first, applied.time_ns, applied.events[start:place]))
         start = place
 
 

@@ -9,8 +9,8 @@ import cramjam
 
 SMALLEST = 1024
 """Bytes from which on a value is packed: below, a row is small anyway, and an order should not wait for it."""
-_INLINE = 1 << 20
-"""Bytes that are packed on the event loop, in some 2 ms; a thread would wait longer for the interpreter than that."""
+_INLINE = 1 << 18
+"""Bytes that are packed on the event loop, in some 0.2 ms; a thread may wait longer for the interpreter than that."""
 
 Packed = tuple[list[bytes], list[int | None] | None]
 """The values to store, and the size of each once unpacked; no sizes if all are stored as they are."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -20,7 +21,6 @@ from matching.api.trade_commands import to_commands
 from matching.api.validation import check_open, own_account, refuse
 from matching.hub import Outlet, ReportHub
 from matching.limits import TokenBuckets
-from matching.replica import Applied
 from matching.reports import messages_of
 from matching.resume import Past
 from matching.sequencer import Sequencer
@@ -158,34 +158,33 @@ class _Stream:
     async def _read(self, message: Any) -> None:
         while message is not _END:
             commands = to_commands(message, self._account_id, self._session_id)
-            if len(commands):
-                await self._make_room(len(commands))
-                self._count(len(commands), await self._submit(commands))
+            count = len(commands)
+            if count:
+                if not self._has_room(count):
+                    await self._until(lambda: self._has_room(count))  # noqa: B023 - used before the next round
+                while (seconds := self._streams.buckets.wait_for(self._account_id, count)) > 0:
+                    await asyncio.sleep(seconds)
+                while not self._submitted(commands, count):
+                    # A stream is slowed down rather than told off: it is read from when there is room.
+                    await asyncio.sleep(_PAUSE_SECONDS)
             message = await self._context.read()
 
-    async def _make_room(self, count: int) -> None:
-        await self._until(lambda: not self._unanswered or self._unanswered + count <= self._window)
-        while (seconds := self._streams.buckets.wait_for(self._account_id, count)) > 0:
-            await asyncio.sleep(seconds)
+    def _has_room(self, count: int) -> bool:
+        return not self._unanswered or self._unanswered + count <= self._window
 
-    async def _submit(self, commands: Any) -> asyncio.Future[Applied]:
-        while True:
-            try:
-                return self._streams.sequencer.submit(commands)
-            except Overloaded:
-                # A stream is slowed down rather than told off: it is read from when there is room.
-                await asyncio.sleep(_PAUSE_SECONDS)
-
-    def _count(self, count: int, future: asyncio.Future[Applied]) -> None:
+    def _submitted(self, commands: Any, count: int) -> bool:
+        try:
+            self._streams.sequencer.submit_telling(commands, partial(self._answered, count))
+        except Overloaded:
+            return False
         self._unanswered += count
+        return True
 
-        def answered(done: asyncio.Future[Applied]) -> None:
-            self._unanswered -= count
-            self._progress.set()
-            if not done.cancelled() and isinstance(error := done.exception(), SmartexError):
-                self._outlet.fail(error)
-
-        future.add_done_callback(answered)
+    def _answered(self, count: int, error: SmartexError | None) -> None:
+        self._unanswered -= count
+        self._progress.set()
+        if error is not None:
+            self._outlet.fail(error)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
