@@ -302,16 +302,23 @@ class Sequencer:
             self._fail(error)
             return
         _append_seconds.observe(time.perf_counter() - flight.began)
-        still_open = self._flight is flight
-        if still_open:
+        if self._waiting:
+            # A step later: the next frame takes along what the event loop has in hand already. Each frame costs
+            # as much as a hundred commands.
+            asyncio.get_running_loop().call_soon(self._guarded, partial(self._proceed, flight, offset))
+        else:
+            self._guarded(partial(self._proceed, flight, offset))
+
+    def _proceed(self, flight: _Flight, offset: int) -> None:
+        """A frame is in the log: send the next one, then apply this one, so that the log is never idle."""
+        if self._flight is flight:
             self._flight = None
             self._ahead[offset] = flight
-            # What gathered meanwhile goes out before this frame is applied, so that the log is never idle.
             self._send()
         if self._flight is None:
-            self._guarded(self._apply_ready)
+            self._apply_ready()
         else:
-            # The appender writes the next frame when this returns.
+            # The appender has been woken up to write the next frame: after it.
             asyncio.get_running_loop().call_soon(self._guarded, self._apply_ready)
 
     async def _follow(self) -> None:
