@@ -7,7 +7,8 @@ from pathlib import Path
 
 SOCKET_PORT = 5432  # without TCP it is only part of the socket's name
 
-#: What a small machine needs: durable, no stalls by checkpoints, few processes.
+#: What a small machine needs: durable, no stalls by checkpoints, few processes. Segments of the write-ahead log are used
+#: again rather than removed and made anew, whose memory costs more than writing them.
 DEFAULTS: Mapping[str, str] = {
     "shared_buffers": "128MB",
     "max_connections": "150",
@@ -17,8 +18,8 @@ DEFAULTS: Mapping[str, str] = {
     "wal_level": "replica",
     "wal_buffers": "16MB",
     "wal_compression": "off",
-    "min_wal_size": "256MB",
-    "max_wal_size": "2GB",
+    "min_wal_size": "1GB",
+    "max_wal_size": "1GB",
     "max_wal_senders": "0",
     "checkpoint_timeout": "15min",
     "checkpoint_completion_target": "0.9",
