@@ -21,6 +21,9 @@ from numba import njit
 from order_load import REPORTS, OrderLoad
 from processes import Exchange, echo_server, exchange
 from smartex.matching.v1 import order_entry_pb2, types_pb2
+from smartex_bus import Record, Topic, open_bus
+from smartex_bus.kafka_server import KafkaServer
+from smartex_store import running_url
 from venue_setup import ACCOUNTS, INSTRUMENT, open_market
 
 SECONDS = 4.0
@@ -28,6 +31,8 @@ STREAMS = 4
 IN_FLIGHT = 8
 """Batches that a stream sends ahead of their outcomes."""
 UNARY_CALLS = 2_000
+SETTLE_SECONDS = 20.0
+"""Until what a start leaves to be done afterwards is done: imports, memory, the first reading of the history."""
 TRADE = "/smartex.matching.v1.OrderEntryService/Trade"
 PLACE = "/smartex.matching.v1.OrderEntryService/PlaceOrder"
 OUTCOMES = np.zeros(256, bool)
@@ -53,13 +58,18 @@ def run() -> list[Row]:
 async def measure(engine: str) -> list[Row]:
     """All figures of one bus engine."""
     rows: list[Row] = []
-    options = ["--kafka"] if engine == "kafka" else []
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        venue = stack.enter_context(exchange(Path(folder, "data"), *options))
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        kafka = await stack.enter_async_context(KafkaServer(folder / "kafka")) if engine == "kafka" else None
+        options = ["--bus", kafka.url] if kafka else []
+        venue = stack.enter_context(exchange(folder / "data", *options))
         await open_market(venue)
         echo = stack.enter_context(echo_server())
         # First, while the market is at rest: after the load, the history has minutes of work left.
-        rows += await unary(venue, echo, engine)
+        await asyncio.sleep(SETTLE_SECONDS)
+        log = kafka.url if kafka else running_url(folder / "data")
+        assert log is not None
+        rows += await unary(venue, echo, log, engine)
         before = venue.loop_lag()
         for batch in (100, 1000):
             peer = statistics.median([await echo_rate(echo, batch) for _ in range(3)])
@@ -195,22 +205,30 @@ class EntryStream(EchoStream):
             self._room.release()
 
 
-async def unary(venue: Exchange, echo: str, engine: str) -> list[Row]:
-    """Latency of PlaceOrder and of an echoed call of the same bytes, alternating."""
+async def unary(venue: Exchange, echo: str, log: str, engine: str) -> list[Row]:
+    """Latency of PlaceOrder, of an echoed call of the same bytes and of a durable append to the same log, in turns.
+
+    All three in the same run at the same pace: each wakes up processes that were asleep, which costs as much as
+    what they do.
+    """
     token = venue.token("trade", account_id=ACCOUNTS[0])
     metadata = (("authorization", f"Bearer {token}"),)
     async with (
         grpc.aio.insecure_channel(venue.url, options=OPTIONS) as venue_channel,
         grpc.aio.insecure_channel(echo, options=OPTIONS) as echo_channel,
+        await open_bus(log) as bus,
     ):
         place = venue_channel.unary_unary(PLACE)
         repeat = echo_channel.unary_unary("/bench.Echo/Unary")
-        product, peer = [], []
+        await bus.ensure_topics(Topic("bench"))
+        appender = bus.appender("bench")
+        product, peer, append = [], [], []
         for index in range(UNARY_CALLS):
             request = order(index)
             product.append(await timed(place(request, metadata=metadata)))
             peer.append(await timed(repeat(request)))
-    return [
+            append.append(await timed(appender.append(Record(request))))
+    rows = [
         {
             "name": f"PlaceOrder {name}, {engine}",
             "value": quantile(product, share),
@@ -220,6 +238,15 @@ async def unary(venue: Exchange, echo: str, engine: str) -> list[Row]:
         }
         for name, share in (("p50", 0.50), ("p99", 0.99))
     ]
+    above = rows[0]["value"] - quantile(peer, 0.5) - quantile(append, 0.5)
+    rows += [
+        {"name": f"{name}, {engine}", "value": value, "unit": "ms", "peer": None, "ratio": None}
+        for name, value in (
+            ("durable append p50, in turns with it", quantile(append, 0.5)),
+            ("PlaceOrder p50 above echo and append", above),
+        )
+    ]
+    return rows
 
 
 def order(index: int) -> bytes:

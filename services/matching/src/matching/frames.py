@@ -29,6 +29,7 @@ CHECKPOINTS_TOPIC: Final = "matching.checkpoints.v1"
 COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",), dedicated=True, unlocked=True)
 EVENT_CODEC = EVENTS
 NO_COMMANDS: Rows = np.zeros(0, COMMAND)
+_NAMES = frozenset(COMMAND.names or ())
 
 
 class FrameError(Exception):
@@ -97,11 +98,11 @@ def encode_events(
 
 
 def one_command(**fields: int) -> Rows:
-    """An array of one command with these fields."""
-    command = np.zeros(1, COMMAND)
-    for name, value in fields.items():
-        command[name] = value
-    return command
+    """An array of one command with these fields; all others are zero."""
+    if not _NAMES.issuperset(fields):
+        raise TypeError(f"a command has no field {', '.join(fields.keys() - _NAMES)}")
+    # All at once: NumPy takes as long for one field as for the whole row.
+    return np.array([tuple([fields.get(name, 0) for name in COMMAND.names or ()])], COMMAND)
 
 
 def warm_up() -> None:

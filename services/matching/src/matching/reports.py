@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -252,7 +253,12 @@ def _messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -
 
 def messages_of(account_id: int, first_sequence: int, time_ns: int, events: Rows) -> list[bytes]:
     """The reports of one account."""
-    return [message for _, message in messages(Owners.of((account_id,)), first_sequence, time_ns, events)]
+    return [message for _, message in messages(_owner(account_id), first_sequence, time_ns, events)]
+
+
+@lru_cache(maxsize=4096)
+def _owner(account_id: int) -> Owners:
+    return Owners.of((account_id,))
 
 
 def warm_up() -> None:

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -26,7 +27,7 @@ from smartex_bus import Appender, Bus, BusError, Record
 from smartex_bus import Overloaded as BusOverloaded
 from smartex_chassis import Overloaded, SmartexError, Unavailable, counter, gauge, histogram
 
-from matching.domain import COMMAND
+from matching.domain import COMMAND, Core
 from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, NO_COMMANDS, Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
 from matching.spans import end, frame_span, headers_of, link_of_caller
@@ -64,9 +65,12 @@ Told: TypeAlias = Callable[[SmartexError | None], None]
 
 
 class _Submission:
-    """Commands that came together: who wants to know their events has a future, who only wants to know when, a call."""
+    """Commands that came together: who wants to know their events has a future, who only wants to know when, a call.
 
-    __slots__ = ("commands", "definitions", "future", "link", "told")
+    `early`: the answer need not wait until the listeners know.
+    """
+
+    __slots__ = ("commands", "definitions", "early", "future", "link", "told")
 
     def __init__(
         self,
@@ -74,7 +78,9 @@ class _Submission:
         definitions: Sequence[InstrumentDefinition] = (),
         future: asyncio.Future[Applied] | None = None,
         told: Told | None = None,
+        early: bool = False,
     ) -> None:
+        self.early = early
         self.commands = commands
         self.definitions = definitions
         self.future = future
@@ -98,14 +104,36 @@ class _Submission:
 class _Flight:
     """A frame of this pod on its way to the log."""
 
-    __slots__ = ("began", "frame", "record", "span", "submissions")
+    __slots__ = ("append_seconds", "began", "frame", "record", "span", "submissions")
 
     def __init__(self, frame: Frame, submissions: list[_Submission], began: float) -> None:
         self.frame = frame
         self.record = frame.encode()
         self.submissions = submissions
         self.began = began
+        self.append_seconds = 0.0
         self.span = frame_span([each.link for each in submissions], len(frame.commands))
+
+
+@dataclass(frozen=True, slots=True)
+class _Untold:
+    """A frame that is applied, of which the listeners do not know yet. `flight`: if it is one of this pod."""
+
+    frame: Frame
+    applied: Applied
+    flight: _Flight | None
+    apply_seconds: float
+
+    def count(self) -> None:
+        _apply_seconds.observe(self.apply_seconds)
+        _events_total.inc(len(self.applied.events))
+        if self.flight is None:
+            _other_frames.inc()
+            return
+        _own_frames.inc()
+        _commands_total.inc(len(self.frame.commands))
+        _append_seconds.observe(self.flight.append_seconds)
+        end(self.flight.span, self.applied.offset)
 
 
 class Sequencer:
@@ -139,6 +167,7 @@ class Sequencer:
         self._waiting_commands = 0
         self._flight: _Flight | None = None
         self._ahead: dict[int, _Flight] = {}
+        self._untold: _Untold | None = None
         self._appender: Appender | None = None
         self._tail: asyncio.Task[None] | None = None
         self._failed: BaseException | None = None
@@ -151,12 +180,13 @@ class Sequencer:
         """Take submissions and follow the log from the replica's next offset."""
         self._appender = self._bus.appender(COMMANDS_TOPIC, self._shard)
         self._tail = asyncio.create_task(self._follow(), name="matching-tail")
+        _queue_commands.set_function(lambda: self._waiting_commands)
 
     async def settle(self, within: float = 10.0) -> None:
         """Take no more, and wait until what is on its way is applied."""
         self._stopping = True
         deadline = time.monotonic() + within
-        while (self._flight or self._waiting or self._ahead) and time.monotonic() < deadline:
+        while (self._flight or self._waiting or self._ahead or self._untold) and time.monotonic() < deadline:
             if self._failed is not None:
                 break
             await asyncio.sleep(0.005)
@@ -209,16 +239,18 @@ class Sequencer:
     # -- in
 
     def submit(
-        self, commands: Rows, definitions: Sequence[InstrumentDefinition] = ()
+        self, commands: Rows, definitions: Sequence[InstrumentDefinition] = (), *, early: bool = False
     ) -> asyncio.Future[Applied]:
         """Hand commands (at most 10,000) over; the future gives their events once they are durable and applied.
+
+        `early`: for an answer that is waited for and looks at nothing else: the listeners are told after it.
 
         Cancelling the future does not take the commands back. Raises Overloaded when too much waits,
         Unavailable when this pod takes nothing. The future fails with Unavailable, reason OUTCOME_UNKNOWN,
         if it cannot be told whether the commands are in the log.
         """
         future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
-        self._accept(_Submission(commands, definitions, future))
+        self._accept(_Submission(commands, definitions, future, early=early))
         return future
 
     def submit_telling(self, commands: Rows, told: Told) -> None:
@@ -267,7 +299,6 @@ class Sequencer:
         commands = _joined(submissions)
         frame = Frame(self._producer_id, self._frame_id, self._time_of(commands), commands, first.definitions)
         self._flight = flight = _Flight(frame, submissions, time.perf_counter())
-        _queue_commands.set(self._waiting_commands)
         try:
             record = Record(flight.record, headers=headers_of(flight.span))
             self._appender.append_telling(partial(self._acked, flight), record)
@@ -301,7 +332,7 @@ class Sequencer:
         if error is not None:
             self._fail(error)
             return
-        _append_seconds.observe(time.perf_counter() - flight.began)
+        flight.append_seconds = time.perf_counter() - flight.began
         if self._waiting:
             # A step later: the next frame takes along what the event loop has in hand already. Each frame costs
             # as much as a hundred commands.
@@ -364,23 +395,41 @@ class Sequencer:
             self._apply(self.replica.next_offset, flight.frame, flight)
 
     def _apply(self, offset: int, frame: Frame, flight: _Flight | None) -> None:
+        self.tell()
         began = time.perf_counter()
         applied = self.replica.apply(offset, frame)
-        _apply_seconds.observe(time.perf_counter() - began)
-        _events_total.inc(len(applied.events))
+        self._untold = _Untold(frame, applied, flight, time.perf_counter() - began)
         if len(frame.commands) == 1 and frame.commands[0]["kind"] == COMMAND_KIND_CLOCK:
             self.last_clock_ns = self._clock()
-        for listener in self.listeners:
-            listener.on_applied(offset, applied.first_sequence, applied.time_ns, applied.events)
-        for hook in self.frame_hooks:
-            hook(offset, frame)
         if flight is None:
-            _other_frames.inc()
+            self.tell()
+        elif all(submission.early for submission in flight.submissions):
+            _answer(flight.submissions, applied)
+            # Who waited for the answer is next on the event loop, then this.
+            asyncio.get_running_loop().call_soon(self._guarded, self.tell)
+        else:
+            self.tell()
+            _answer(flight.submissions, applied)
+
+    def tell(self) -> None:
+        """Tell the listeners of the frame that was applied last, unless they know.
+
+        Who reads the core together with what a listener keeps calls this before.
+        """
+        untold, self._untold = self._untold, None
+        if untold is None:
             return
-        _own_frames.inc()
-        _commands_total.inc(len(frame.commands))
-        end(flight.span, offset)
-        _answer(flight.submissions, applied)
+        applied = untold.applied
+        for listener in self.listeners:
+            listener.on_applied(applied.offset, applied.first_sequence, applied.time_ns, applied.events)
+        for hook in self.frame_hooks:
+            hook(applied.offset, untold.frame)
+        untold.count()
+
+    def told_core(self) -> Core:
+        """The core, of which the listeners know everything."""
+        self.tell()
+        return self.replica.core
 
     # -- failures
 

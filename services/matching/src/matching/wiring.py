@@ -150,7 +150,7 @@ class Pod:
             else None
         )
         self.market_data = marketdata.build(
-            market=lambda: self.replica.core,
+            market=self.sequencer.told_core,
             instruments=self.instruments,
             past=self.history.past if self.history else None,
         )

@@ -111,6 +111,35 @@ async def test_what_waits_shares_the_next_frame_and_each_gets_its_own() -> None:
         assert seen.sequences == list(range(1, 11))
 
 
+async def test_an_early_answer_comes_before_the_listeners_know_but_nobody_misses_a_frame() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        early = sequencer.submit(commands(1), early=True)
+        log.ack(log.store(log.appends[0][0].value))
+        assert early.done()
+        assert seen.sequences == []
+        assert sequencer.told_core().sequence == 1
+        assert seen.sequences == [1]  # who asks for what the listeners know has it, told once
+        await turns()
+        assert seen.sequences == [1]
+        sequencer.submit(commands(2), early=True)
+        log.ack(log.store(log.appends[0][0].value))
+        log.store(foreign(9))
+        log.show(0, 1, 2)
+        await turns()
+        assert seen.accounts == [1, 2, 9]
+
+
+async def test_listeners_know_of_an_early_answer_in_the_next_turn() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        early = sequencer.submit(commands(1), early=True)
+        known: list[list[int]] = []
+        early.add_done_callback(lambda _: known.append(list(seen.sequences)))
+        log.ack(log.store(log.appends[0][0].value))
+        await turns()
+        assert known == [[]]
+        assert seen.sequences == [1]
+
+
 async def test_frames_of_others_that_lie_before_come_first() -> None:
     async with sequencing() as (sequencer, log, seen):
         mine = sequencer.submit(commands(1))

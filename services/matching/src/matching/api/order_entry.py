@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import grpc
-import numpy as np
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1.log_pb2 import (
     COMMAND_KIND_AMEND,
@@ -19,7 +18,6 @@ from smartex.matching.v1.types_pb2 import Report
 from matching.api.registration import register, unary
 from matching.api.trade_stream import TradeStreams
 from matching.api.validation import check_amend, check_mass_cancel, check_place, check_target, own_account
-from matching.domain import COMMAND
 from matching.frames import Rows, one_command
 from matching.limits import TokenBuckets
 from matching.replica import Applied
@@ -31,20 +29,6 @@ SCOPES: Final = {
     f"/{SERVICE}/{name}": "trade"
     for name in ("PlaceOrder", "CancelOrder", "AmendOrder", "MassCancel", "Trade")
 }
-_PLACE_FIELDS: Final = (
-    "client_order_id",
-    "instrument_id",
-    "side",
-    "order_type",
-    "time_in_force",
-    "price_ticks",
-    "quantity_lots",
-    "create_time_ns",
-    "post_only",
-    "self_trade_prevention",
-    "min_quantity_lots",
-    "expire_time_ns",
-)
 
 
 class OrderEntryApi:
@@ -70,11 +54,22 @@ class OrderEntryApi:
         """See the contract."""
         account_id = own_account()
         check_place(request)
-        command = np.zeros(1, COMMAND)
-        row = command[0]
-        row["kind"], row["account_id"] = COMMAND_KIND_PLACE, account_id
-        for name in _PLACE_FIELDS:
-            row[name] = getattr(request, name)
+        command = one_command(
+            kind=COMMAND_KIND_PLACE,
+            account_id=account_id,
+            client_order_id=request.client_order_id,
+            instrument_id=request.instrument_id,
+            side=int(request.side),
+            order_type=int(request.order_type),
+            time_in_force=int(request.time_in_force),
+            price_ticks=request.price_ticks,
+            quantity_lots=request.quantity_lots,
+            create_time_ns=request.create_time_ns,
+            post_only=int(request.post_only),
+            self_trade_prevention=int(request.self_trade_prevention),
+            min_quantity_lots=request.min_quantity_lots,
+            expire_time_ns=request.expire_time_ns,
+        )
         reports = await self._reports(account_id, command)
         outcome = reports[0]
         return pb.PlaceOrderResponse(outcome=outcome, reports=_following(outcome, reports[1:]))
@@ -126,7 +121,7 @@ class OrderEntryApi:
     async def _reports(self, account_id: int, command: Rows, *, last: bool = False) -> list[Report]:
         """Send a command; its reports for the account, the outcome first (`last`: it alone)."""
         self._buckets.take(account_id)
-        applied: Applied = await self._sequencer.submit(command)
+        applied: Applied = await self._sequencer.submit(command, early=True)
         first, events = applied.first_sequence, applied.events
         if last:
             first, events = first + len(events) - 1, events[-1:]

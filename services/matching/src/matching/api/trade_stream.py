@@ -53,6 +53,7 @@ class TradeStreams:
             return
         opening = _opening(first)
         await self._catch_up(opening.resume_sequence)
+        self.sequencer.tell()  # what the hub is told from here on is after the sequence that the stream begins at
         outlet = self.hub.enter(account_id)
         live: Live | None = None
         try:

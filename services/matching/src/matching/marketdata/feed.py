@@ -125,7 +125,7 @@ class Feed:
     ) -> StreamSubscriber:
         """A subscription to L3 or trades, from where it left off or else from snapshots."""
         self._check_room()
-        self.tell()  # what is told from here on is after the snapshot
+        self._catch_up()  # what is told from here on is after the snapshot
         subscriber = StreamSubscriber(
             channel,
             wanted,
@@ -192,7 +192,7 @@ class Feed:
 
     def open_board(self, instrument_id: int, seconds: int, position: int, past: list[Bar]) -> None:
         """Begin to follow candles with what the history tells up to `position`, and what traded since."""
-        self.tell()  # what is told from here on is not among the kept trades
+        self._catch_up()  # what is told from here on is not among the kept trades
         rows = self.trades_after(instrument_id, position)
         board = self._new_board(instrument_id, seconds)
         board.add(joined(past, bars(rows, seconds) if rows is not None else ()))
@@ -292,6 +292,11 @@ class Feed:
             book = to_snapshot(instrument_id, state, sequence)
             parts = iter((messages.snapshot(book),))
         subscriber.start(parts)
+
+    def _catch_up(self) -> None:
+        """Have everything that the market did taken in and told."""
+        self.market()
+        self.tell()
 
     def _followers_of(self, instrument_id: int) -> Iterable[Subscriber]:
         return chain(self._followers.get(instrument_id, ()), self._followers.get(None, ()))
