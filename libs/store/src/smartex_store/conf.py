@@ -7,8 +7,8 @@ from pathlib import Path
 
 SOCKET_PORT = 5432  # without TCP it is only part of the socket's name
 
-#: What a small machine needs: durable, no stalls by checkpoints, few processes. Segments of the write-ahead log are used
-#: again rather than removed and made anew, whose memory costs more than writing them.
+#: What a small machine needs: durable, no stalls by checkpoints, few processes. Segments of the write-ahead log are
+#: used again rather than removed and made anew, whose memory costs more than writing them.
 DEFAULTS: Mapping[str, str] = {
     "shared_buffers": "128MB",
     "max_connections": "150",
