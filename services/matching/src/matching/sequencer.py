@@ -166,6 +166,7 @@ class Sequencer:
         self._waiting: deque[_Submission] = deque()
         self._waiting_commands = 0
         self._flight: _Flight | None = None
+        self._gathering = False
         self._ahead: dict[int, _Flight] = {}
         self._untold: _Untold | None = None
         self._appender: Appender | None = None
@@ -333,24 +334,28 @@ class Sequencer:
             self._fail(error)
             return
         flight.append_seconds = time.perf_counter() - flight.began
-        if self._waiting:
-            # A step later: the next frame takes along what the event loop has in hand already. Each frame costs
-            # as much as a hundred commands.
-            asyncio.get_running_loop().call_soon(self._guarded, partial(self._proceed, flight, offset))
-        else:
-            self._guarded(partial(self._proceed, flight, offset))
+        self._guarded(partial(self._proceed, flight, offset))
 
     def _proceed(self, flight: _Flight, offset: int) -> None:
-        """A frame is in the log: send the next one, then apply this one, so that the log is never idle."""
+        """A frame is in the log: apply it, then send the next one.
+
+        In this order, and the next one a turn later, because a frame costs as much as a hundred commands: it takes
+        along what came meanwhile, and what the event loop has in hand.
+        """
         if self._flight is flight:
             self._flight = None
             self._ahead[offset] = flight
-            self._send()
-        if self._flight is None:
-            self._apply_ready()
+        self._gathering = True
+        self._apply_ready()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._guarded, self._send_gathered)
         else:
-            # The appender has been woken up to write the next frame: after it.
-            asyncio.get_running_loop().call_soon(self._guarded, self._apply_ready)
+            self._gathering = False
+
+    def _send_gathered(self) -> None:
+        self._gathering = False
+        if self._flight is None:
+            self._send()
 
     async def _follow(self) -> None:
         """Apply what other pods appended, as the log shows it."""
