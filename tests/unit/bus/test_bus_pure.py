@@ -165,6 +165,23 @@ async def test_the_tail_wakes_its_follower() -> None:
     await tail.wait(0.001)
 
 
+async def test_the_tail_wakes_nobody_for_what_is_known() -> None:
+    known = 3
+    tail = Tail("t", 0, known=lambda: known)
+    tail.must_look()
+    waiting = asyncio.create_task(tail.wait(3600))
+    await asyncio.sleep(0)
+    tail.hand_over(0, [Record(b"0"), Record(b"1")], 1)
+    tail.hand_over(2, [Record(b"2")], 1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    assert tail.held_bytes == 0
+    tail.hand_over(3, [Record(b"3")], 1)
+    await waiting
+    assert [r.value for r in tail.take(3, 10)] == [b"3"]
+
+
 def test_letters_as_records() -> None:
     record = stored(7, {"a": b"1"})
     letter = to_letter("g", 3, to_record(record, "cannot parse"))

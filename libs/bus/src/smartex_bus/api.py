@@ -147,9 +147,19 @@ class Bus(ABC):
 
     @abstractmethod
     def follow(
-        self, topic: str, partition: int, offset: int, *, max_records: int = 1000
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        *,
+        max_records: int = 1000,
+        known: Callable[[], int] = lambda: 0,
     ) -> AsyncIterator[list[StoredRecord]]:
-        """Batches from ``offset`` on, for ever: catches up, then waits. Reconnects by itself."""
+        """Batches from ``offset`` on, for ever: catches up, then waits. Reconnects by itself.
+
+        ``known``: the offset up to which the caller has the records by other means (it appended them, say); they
+        may be left out, and nobody is woken up for them.
+        """
 
     @abstractmethod
     async def offsets(self, topic: str, partition: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from smartex_bus.records import Record, StoredRecord
 
@@ -14,7 +15,15 @@ _TAIL_BYTES = 8 << 20
 class Tail:
     """What one follower was told: groups appended by this very process, or that it has to look itself."""
 
-    def __init__(self, topic: str, partition: int, event: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        event: asyncio.Event | None = None,
+        known: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.known = known
+        """The offset up to which the follower has the records by other means."""
         self._topic = topic
         self._partition = partition
         self._groups: deque[tuple[int, list[Record], int]] = deque()
@@ -43,8 +52,19 @@ class Tail:
         self._bytes += sum(len(record.value) for record in records)
         if len(self._groups) > _TAIL_GROUPS or self._bytes > _TAIL_BYTES:
             self._drop_groups()
-        # A step later, so that who appended has the answer first.
-        asyncio.get_running_loop().call_soon(self._event.set)
+        # A step later, so that who appended has the answer first, and may know the records by then.
+        asyncio.get_running_loop().call_soon(self._wake)
+
+    def _wake(self) -> None:
+        known = self.known()
+        while self._groups and self._groups[0][0] + len(self._groups[0][1]) <= known:
+            self._drop_first()
+        if self._groups or self._look:
+            self._event.set()
+
+    def _drop_first(self) -> None:
+        _, records, _ = self._groups.popleft()
+        self._bytes -= sum(len(record.value) for record in records)
 
     def _drop_groups(self) -> None:
         self._groups.clear()
@@ -59,8 +79,7 @@ class Tail:
                 self._drop_groups()
                 return []
             if first + len(records) <= position:
-                self._groups.popleft()
-                self._bytes -= sum(len(record.value) for record in records)
+                self._drop_first()
                 continue
             return [
                 StoredRecord(self._topic, self._partition, position + i, r.value, r.key, r.headers, time_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,7 +60,7 @@ class EventMeters:
             _trades.inc(trades)
         if refused:
             for reason in self._reasons.nonzero()[0].tolist():
-                _refused.labels(_name(reason)).inc(int(self._reasons[reason]))
+                _refused_for(reason).inc(int(self._reasons[reason]))
             self._reasons[:] = 0
 
 
@@ -68,5 +69,7 @@ def warm_up() -> None:
     _kernel(np.zeros(1, EVENT), _REFUSALS, np.zeros(256, np.int64))
 
 
-def _name(reason: int) -> str:
-    return Reason.Name(reason).removeprefix("REASON_")  # type: ignore[arg-type]
+@cache
+def _refused_for(reason: int) -> Any:
+    name = Reason.Name(reason).removeprefix("REASON_")  # type: ignore[arg-type]
+    return _refused.labels(name)

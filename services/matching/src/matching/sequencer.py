@@ -361,7 +361,11 @@ class Sequencer:
         """Apply what other pods appended, as the log shows it."""
         try:
             tail = self._bus.follow(
-                COMMANDS_TOPIC, self._shard, self.replica.next_offset, max_records=_TAIL_RECORDS
+                COMMANDS_TOPIC,
+                self._shard,
+                self.replica.next_offset,
+                max_records=_TAIL_RECORDS,
+                known=lambda: self.replica.next_offset,
             )
             async with aclosing(tail) as batches:  # type: ignore[type-var]
                 async for batch in batches:

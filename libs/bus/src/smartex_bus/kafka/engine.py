@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -136,16 +136,23 @@ class KafkaBus(Bus):
                 raise
 
     async def follow(
-        self, topic: str, partition: int, offset: int, *, max_records: int = 1000
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        *,
+        max_records: int = 1000,
+        known: Callable[[], int] = lambda: 0,
     ) -> AsyncIterator[list[StoredRecord]]:
         """See ``Bus.follow``. What this process appended itself comes from memory, once durable."""
-        tail = Tail(topic, partition)
+        tail = Tail(topic, partition, known=known)
         await self._resolve_patiently(topic, partition)
         reader = Reader(self._settings, topic, partition, wait_ms=500)
         self._followers.add(reader)
         self._tails[topic, partition].add(tail)
         try:
             while not self._closed:
+                offset = max(offset, known())
                 records = tail.take(offset, max_records)
                 if not records and tail.must_look():
                     records = await reader.some(offset, max_records, unless=tail.handed)

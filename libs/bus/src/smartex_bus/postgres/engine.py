@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -142,15 +142,22 @@ class PostgresBus(Bus):
             return await self._topics.read(topic, partition, offset, max_records, max_bytes)
 
     async def follow(
-        self, topic: str, partition: int, offset: int, *, max_records: int = 1000
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        *,
+        max_records: int = 1000,
+        known: Callable[[], int] = lambda: 0,
     ) -> AsyncIterator[list[StoredRecord]]:
         """See ``Bus.follow``. What this process appended itself comes from memory, once durable."""
-        tail = Tail(topic, partition)
+        tail = Tail(topic, partition, known=known)
         key = (await self._resolve_patiently(topic, partition), partition)
         backoff = Backoff()
         self._signals.follow(key, tail)
         try:
             while True:
+                offset = max(offset, known())
                 records = tail.take(offset, max_records)
                 if not records and tail.must_look():
                     self._check_open()

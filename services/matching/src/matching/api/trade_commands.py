@@ -17,6 +17,8 @@ from matching.frames import MAX_COMMANDS, Rows
 
 REQUEST_CODEC = smartex_wire.codec(TradeRequest, ignore=("open",), dedicated=True)
 _PLACE, _LAST = int(COMMAND_KIND_PLACE), int(COMMAND_KIND_MASS_CANCEL)
+_orders = np.empty(MAX_COMMANDS, REQUEST_CODEC.row_dtype)
+"""What a message is decoded into, message by message on the event loop: new memory would cost as much as decoding."""
 _BAD_KIND: Final = 1
 _BAD_SIDE: Final = 2
 
@@ -55,7 +57,7 @@ _kernel: Any = njit(cache=True, nogil=True, error_model="numpy")(_to_commands)
 def to_commands(message: bytes, account_id: int, session_id: int) -> Rows:
     """The commands of a message, stamped with whose they are. InvalidInput names what is malformed."""
     try:
-        _, orders = REQUEST_CODEC.decode(message, max_rows=MAX_COMMANDS)
+        _, orders = REQUEST_CODEC.decode(message, _orders)
     except smartex_wire.WireError as error:
         if error.reason == "TOO_MANY_ROWS":
             raise refuse("commands", f"send at most {MAX_COMMANDS} in one message") from error
