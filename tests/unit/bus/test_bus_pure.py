@@ -182,6 +182,20 @@ async def test_the_tail_wakes_nobody_for_what_is_known() -> None:
     assert [r.value for r in tail.take(3, 10)] == [b"3"]
 
 
+async def test_who_waits_at_the_log_is_told_of_what_is_known_too() -> None:
+    """Or it would read back from the log what this process appends."""
+    tail = Tail("t", 0, known=lambda: 1)
+    assert tail.must_look()
+    waiting = asyncio.create_task(tail.handed())
+    await asyncio.sleep(0)
+    tail.hand_over(0, [Record(b"0")], 1)
+    await asyncio.wait_for(waiting, 2)
+    assert tail.holds
+    assert tail.take(1, 10) == []
+    assert not tail.must_look()
+    assert not tail.holds
+
+
 def test_letters_as_records() -> None:
     record = stored(7, {"a": b"1"})
     letter = to_letter("g", 3, to_record(record, "cannot parse"))

@@ -30,6 +30,8 @@ class Tail:
         self._bytes = 0
         self._event = event or asyncio.Event()
         self._look = True
+        self._passed = False
+        self._impatient = False
 
     @property
     def held_bytes(self) -> int:
@@ -38,8 +40,8 @@ class Tail:
 
     @property
     def holds(self) -> bool:
-        """Whether something was handed over that the follower has not taken yet."""
-        return bool(self._groups)
+        """Whether something was handed over, since the follower looked, that it has not taken or knew already."""
+        return bool(self._groups) or self._passed
 
     def tell(self) -> None:
         """There may be more in the log."""
@@ -59,7 +61,8 @@ class Tail:
         known = self.known()
         while self._groups and self._groups[0][0] + len(self._groups[0][1]) <= known:
             self._drop_first()
-        if self._groups or self._look:
+            self._passed = True
+        if self._groups or self._look or self._impatient:
             self._event.set()
 
     def _drop_first(self) -> None:
@@ -90,13 +93,18 @@ class Tail:
     def must_look(self) -> bool:
         """Whether the log has to be read; asking clears it."""
         look, self._look = self._look, False
+        self._passed = False
         return look
 
     async def handed(self) -> None:
-        """Wait until this process has appended something that the follower has not taken yet."""
-        while not self.holds:
-            self._event.clear()
-            await self._event.wait()
+        """Wait until this process has appended something."""
+        self._impatient = True
+        try:
+            while not self.holds:
+                self._event.clear()
+                await self._event.wait()
+        finally:
+            self._impatient = False
 
     async def wait(self, seconds: float) -> None:
         """Wait to be told something; after ``seconds`` look anyway."""
