@@ -21,7 +21,7 @@ import structlog
 from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
 from smartex_chassis import gauge
 
-from matching.frames import EVENT_CODEC, EVENTS_TOPIC, encode_events
+from matching.frames import EVENTS_TOPIC, encode_events
 from matching.lease import Lease
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
@@ -56,12 +56,12 @@ async def published_sequence(bus: Bus, shard: int) -> int:
 
 
 def last_sequence(record: StoredRecord) -> int:
-    """Sequence of the last event of a record of the event log."""
-    if len(record.key) == _KEY.size:
-        first, count = _KEY.unpack(record.key)
-        return int(first + count - 1)
-    header, events = EVENT_CODEC.decode(record.value)
-    return int(header["first_sequence"]) + len(events) - 1
+    """Sequence of the last event of a record of the event log; 0 if no publisher wrote it, for then it says nothing."""
+    if len(record.key) != _KEY.size:
+        _log.error("event_record_of_nobody", offset=record.offset, bytes=len(record.value))
+        return 0
+    first, count = _KEY.unpack(record.key)
+    return int(first + count - 1)
 
 
 class Publisher:

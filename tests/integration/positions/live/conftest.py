@@ -178,6 +178,11 @@ class Exchange:
             await channel.close()
             await server.drain()
 
+    async def published(self) -> None:
+        """Wait until all that the market has said is in the event log."""
+        last = self.market.replica.core.sequence
+        await until(lambda: self.market.publisher.published >= last)
+
     async def folded(self, pod: Pod) -> None:
         """Wait until a pod has folded all that the market has said, and written it if it is the one that writes."""
         last = self.market.replica.core.sequence

@@ -151,7 +151,7 @@ async def test_a_failed_transaction_is_written_again(exchange) -> None:
         pod.oversight.look = failing
         for seed in (1, 2, 3):
             await trade(exchange, seed, 20)
-        await agrees(exchange, pod)
+            await agrees(exchange, pod)  # or all may be written at once after the first failure
         assert len(looks) > 3
 
 
@@ -187,6 +187,7 @@ def poisonous() -> list[bytes]:
 async def test_poison_is_set_aside_and_the_stream_goes_on(exchange) -> None:
     async with exchange.positions() as (pod, _):
         await trade(exchange, 1, 20)
+        await exchange.published()
         async with await open_bus(exchange.settings["database_url"]) as other:
             await other.appender(EVENTS_TOPIC).append(*(Record(value) for value in poisonous()))
             await trade(exchange, 2, 20)
@@ -198,6 +199,7 @@ async def test_poison_is_set_aside_and_the_stream_goes_on(exchange) -> None:
 
 async def test_a_start_before_the_market_serves(exchange) -> None:
     await trade(exchange, 1, 20)
+    await exchange.published()
     async with exchange.positions(exchange_url=f"127.0.0.1:{free_port()}") as (pod, _):
         await asyncio.sleep(0.5)
         assert pod.follower.ready
@@ -297,8 +299,9 @@ def often(pod: Any) -> None:
 
 async def test_checkpoints_are_kept_and_a_rebuild_begins_them_anew(exchange) -> None:
     async with exchange.positions(opened=often) as (pod, channel):
-        await trade(exchange, 1, 80)
-        await agrees(exchange, pod)
+        for seed in (1, 2, 3, 4):
+            await trade(exchange, seed, 20)
+            await agrees(exchange, pod)  # what comes at once is folded in one step, and makes one checkpoint
         async with asyncio.timeout(20):
             while await kept(pod) < 3:
                 await asyncio.sleep(0.05)
