@@ -40,6 +40,7 @@ from smartex_chassis.settings import (
     read_secret,
 )
 from smartex_chassis.telemetry import counter, gauge, histogram, trace_metadata
+from smartex_chassis.waiting import set_within
 
 __all__ = [
     "PUBLIC",
@@ -88,6 +89,7 @@ __all__ = [
     "run_loop",
     "run_service",
     "serve",
+    "set_within",
     "time_remaining",
     "to_status",
     "trace_metadata",

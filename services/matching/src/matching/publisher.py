@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import structlog
 from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
-from smartex_chassis import gauge
+from smartex_chassis import gauge, set_within
 
 from matching.frames import EVENTS_TOPIC, encode_events
 from matching.lease import Lease
@@ -156,8 +156,7 @@ class Publisher:
                     leading = True
                 if not self._kept:
                     self._wake.clear()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
+                    await set_within(self._wake, _IDLE_SECONDS)
                     continue
                 await self._publish_some()
             except BusError as error:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import structlog
+from smartex_chassis import set_within
 from smartex_store import Connection, Database, is_retryable
 
 Listener: TypeAlias = Callable[[str], None]
@@ -73,8 +74,7 @@ class Signals:
         while not self._stopping.is_set():
             for channel in self._listeners:
                 self._wake(channel, EVERYTHING)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._poll)
+            await set_within(self._stopping, self._poll)
             # A connection that died says nothing; this finds out.
             await connection.execute("SELECT 1")
 

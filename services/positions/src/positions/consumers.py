@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 from smartex_bus import Bus, BusError, OffsetTrimmed, Retryable, StoredRecord
-from smartex_chassis import counter, gauge, histogram
+from smartex_chassis import counter, gauge, histogram, set_within
 from smartex_store import Connection, Database, is_retryable
 
 from positions.checkpoints import Keeper
@@ -325,8 +325,7 @@ class Follower:
             self.caught_up = self.caught_up or not await self._is_behind(batch.next_offset)
 
     async def _sleep_until_news(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+        await set_within(self._news, seconds)
         self._news.clear()
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import structlog
 from smartex.notifications.v1.notice_pb2 import Notice
-from smartex_bus import Bus, BusError, Record, Topic
-from smartex_chassis import counter, gauge
+from smartex_bus import Appender, Bus, BusError, Record, Topic
+from smartex_chassis import counter, gauge, set_within
 from smartex_store import Connection, Database, StoreError
 
 NOTICES_TOPIC = "notifications.notices.v1"
@@ -43,6 +43,8 @@ class Relay:
         self._bus = bus
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._appender: Appender | None = None
+        """One for all batches: each holds a connection."""
 
     async def start(self) -> None:
         """Begin to relay."""
@@ -56,6 +58,9 @@ class Relay:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        if self._appender is not None:
+            await self._appender.close()
+            self._appender = None
 
     def wake(self) -> None:
         """Say that something was committed."""
@@ -75,8 +80,7 @@ class Relay:
                 _log.exception("outbox_stopped_short")
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
+            await set_within(self._wake, _IDLE_SECONDS)
 
     async def relay(self) -> int:
         """Move one batch; returns how many notices it held."""
@@ -91,8 +95,9 @@ class Relay:
             _waiting.set(len(rows))
             if not rows:
                 return 0
-            appender = self._bus.appender(NOTICES_TOPIC)
-            await appender.append(
+            if self._appender is None:
+                self._appender = self._bus.appender(NOTICES_TOPIC)
+            await self._appender.append(
                 *(Record(row["notice"], key=str(row["account_id"]).encode()) for row in rows)
             )
             await connection.execute(

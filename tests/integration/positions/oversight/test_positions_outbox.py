@@ -90,3 +90,15 @@ async def test_a_running_relay_hears_a_wake(desk: Any) -> None:
         raise AssertionError(await ids(desk))
     finally:
         await relay.stop()
+
+
+async def test_a_relay_holds_one_connection_however_much_it_moves(desk: Any) -> None:
+    """A connection for each batch used the server's up after a hundred alerts."""
+    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%append%'"
+    found = []
+    for number in range(5):
+        await put(desk, number)
+        assert await desk.oversight.relay.relay() == 1
+        found.append(await desk.database.fetchval(count))
+    assert len(set(found)) == 1
+    await desk.oversight.relay.stop()

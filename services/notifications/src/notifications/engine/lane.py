@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from smartex_chassis import set_within
 from smartex_store import Connection, is_retryable
 
 from notifications.domain.breaker import OPEN, Breaker, counts
@@ -90,8 +91,7 @@ class Lane:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if not more:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                await set_within(self._wake, _POLL_SECONDS)
 
     async def _fill(self) -> bool:
         """Begin as much as there is room for; True if there is more to do at once."""

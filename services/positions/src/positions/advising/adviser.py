@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import asyncpg
 import structlog
+from smartex_chassis import set_within
 from smartex_store import Database, StoreError
 
 from positions.advising.giving import DAY_NS, Cause, Giving
@@ -91,8 +92,7 @@ class Adviser:
                 _log.exception("adviser_stopped_short")
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
+            await set_within(self._wake, _IDLE_SECONDS)
 
     async def answer_alerts(self) -> int:
         """Look for advice for alerts that nobody has looked at; returns how many there were."""
