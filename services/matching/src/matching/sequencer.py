@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -25,28 +24,18 @@ import structlog
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CHECKPOINT, COMMAND_KIND_CLOCK, InstrumentDefinition
 from smartex_bus import Appender, Bus, BusError, Record
 from smartex_bus import Overloaded as BusOverloaded
-from smartex_chassis import Overloaded, SmartexError, Unavailable, counter, gauge, histogram
+from smartex_chassis import Overloaded, SmartexError, Unavailable, gauge
 
-from matching.domain import COMMAND, Core
+from matching.domain import Core
+from matching.flights import Flight, Untold
 from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, NO_COMMANDS, Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
-from matching.spans import end, frame_span, headers_of, link_of_caller
+from matching.spans import headers_of
+from matching.submissions import Submission, Told, answer, joined
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 _log = structlog.get_logger("matching.sequencer")
-_commands_total = counter("matching_commands_total", "Commands appended by this pod")
-_frames_total = counter("matching_frames_total", "Frames applied, by who appended them", ("origin",))
-_own_frames, _other_frames = _frames_total.labels("own"), _frames_total.labels("other")
-_events_total = counter("matching_events_total", "Events of the applied frames")
-_append_seconds = histogram(
-    "matching_append_seconds", "From a frame's hand-over to the log until it is durable"
-)
-_apply_seconds = histogram(
-    "matching_apply_seconds",
-    "Time that the core takes for a frame",
-    buckets=(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25),
-)
 _queue_commands = gauge("matching_queue_commands", "Commands that wait for the log")
 
 _RETRY = timedelta(milliseconds=50)
@@ -58,82 +47,6 @@ class Listener(Protocol):
 
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
         """`events` may be kept and must not be changed."""
-
-
-Told: TypeAlias = Callable[[SmartexError | None], None]
-"""Called when commands are applied, or with the reason why that cannot be told."""
-
-
-class _Submission:
-    """Commands that came together: who wants to know their events has a future, who only wants to know when, a call.
-
-    `early`: the answer need not wait until the listeners know.
-    """
-
-    __slots__ = ("commands", "definitions", "early", "future", "link", "told")
-
-    def __init__(
-        self,
-        commands: Rows,
-        definitions: Sequence[InstrumentDefinition] = (),
-        future: asyncio.Future[Applied] | None = None,
-        told: Told | None = None,
-        early: bool = False,
-    ) -> None:
-        self.early = early
-        self.commands = commands
-        self.definitions = definitions
-        self.future = future
-        self.told = told
-        self.link = link_of_caller()
-
-    def succeed(self, applied: Applied) -> None:
-        if self.told is not None:
-            self.told(None)
-        elif self.future is not None and not self.future.done():
-            self.future.set_result(applied)
-
-    def fail(self, error: SmartexError) -> None:
-        if self.told is not None:
-            self.told(error)
-        elif self.future is not None and not self.future.done():
-            self.future.set_exception(error)
-            self.future.exception()  # its caller may be gone; that is no news for the log
-
-
-class _Flight:
-    """A frame of this pod on its way to the log."""
-
-    __slots__ = ("append_seconds", "began", "frame", "record", "span", "submissions")
-
-    def __init__(self, frame: Frame, submissions: list[_Submission], began: float) -> None:
-        self.frame = frame
-        self.record = frame.encode()
-        self.submissions = submissions
-        self.began = began
-        self.append_seconds = 0.0
-        self.span = frame_span([each.link for each in submissions], len(frame.commands))
-
-
-@dataclass(frozen=True, slots=True)
-class _Untold:
-    """A frame that is applied, of which the listeners do not know yet. `flight`: if it is one of this pod."""
-
-    frame: Frame
-    applied: Applied
-    flight: _Flight | None
-    apply_seconds: float
-
-    def count(self) -> None:
-        _apply_seconds.observe(self.apply_seconds)
-        _events_total.inc(len(self.applied.events))
-        if self.flight is None:
-            _other_frames.inc()
-            return
-        _own_frames.inc()
-        _commands_total.inc(len(self.frame.commands))
-        _append_seconds.observe(self.flight.append_seconds)
-        end(self.flight.span, self.applied.offset)
 
 
 class Sequencer:
@@ -163,12 +76,12 @@ class Sequencer:
         self._max_queue = max_queue_commands
         self._producer_id = secrets.randbits(64)
         self._frame_id = 0
-        self._waiting: deque[_Submission] = deque()
+        self._waiting: deque[Submission] = deque()
         self._waiting_commands = 0
-        self._flight: _Flight | None = None
+        self._flight: Flight | None = None
         self._gathering = False
-        self._ahead: dict[int, _Flight] = {}
-        self._untold: _Untold | None = None
+        self._ahead: dict[int, Flight] = {}
+        self._untold: Untold | None = None
         self._appender: Appender | None = None
         self._tail: asyncio.Task[None] | None = None
         self._failed: BaseException | None = None
@@ -251,14 +164,14 @@ class Sequencer:
         if it cannot be told whether the commands are in the log.
         """
         future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
-        self._accept(_Submission(commands, definitions, future, early=early))
+        self._accept(Submission(commands, definitions, future, early=early))
         return future
 
     def submit_telling(self, commands: Rows, told: Told) -> None:
         """As `submit`, for who reads the events elsewhere: `told` is called once the listeners have them."""
-        self._accept(_Submission(commands, told=told))
+        self._accept(Submission(commands, told=told))
 
-    def _accept(self, submission: _Submission) -> None:
+    def _accept(self, submission: Submission) -> None:
         self._check_open(len(submission.commands))
         self._waiting.append(submission)
         self._waiting_commands += len(submission.commands)
@@ -297,9 +210,9 @@ class Sequencer:
         assert self._appender is not None
         self._frame_id += 1
         first = submissions[0]
-        commands = _joined(submissions)
+        commands = joined(submissions)
         frame = Frame(self._producer_id, self._frame_id, self._time_of(commands), commands, first.definitions)
-        self._flight = flight = _Flight(frame, submissions, time.perf_counter())
+        self._flight = flight = Flight(frame, submissions, time.perf_counter())
         try:
             record = Record(flight.record, headers=headers_of(flight.span))
             self._appender.append_telling(partial(self._acked, flight), record)
@@ -312,9 +225,9 @@ class Sequencer:
             return 0
         return self._clock()
 
-    def _take(self) -> list[_Submission]:
+    def _take(self) -> list[Submission]:
         """The submissions of the next frame: a definition goes alone, commands together up to the limit."""
-        taken: list[_Submission] = []
+        taken: list[Submission] = []
         count = 0
         while self._waiting:
             submission = self._waiting[0]
@@ -327,7 +240,7 @@ class Sequencer:
 
     # -- out of the log
 
-    def _acked(self, flight: _Flight, offset: int, error: BusError | None) -> None:
+    def _acked(self, flight: Flight, offset: int, error: BusError | None) -> None:
         if self._failed is not None or self.halt_reason:
             return
         if error is not None:
@@ -336,7 +249,7 @@ class Sequencer:
         flight.append_seconds = time.perf_counter() - flight.began
         self._guarded(partial(self._proceed, flight, offset))
 
-    def _proceed(self, flight: _Flight, offset: int) -> None:
+    def _proceed(self, flight: Flight, offset: int) -> None:
         """A frame is in the log: apply it, then send the next one.
 
         In this order, and the next one a turn later, because a frame costs as much as a hundred commands: it takes
@@ -391,34 +304,33 @@ class Sequencer:
         flight = self._flight
         # A frame names its producer and its number, so equal bytes are the same frame; no need to decode it.
         if flight is not None and flight.record == value:
-            # It is in the log although its append has not returned yet.
-            self._flight = None
-            self._send()
-            self._apply(offset, flight.frame, flight)
-        else:
-            self._apply(offset, decode_frame(value), None)
+            self._proceed(flight, offset)  # it is in the log although its append has not returned yet
+            return
+        self._apply(offset, decode_frame(value), None)
         self._apply_ready()
 
     def _apply_ready(self) -> None:
-        while self._ahead and (flight := self._ahead.pop(self.replica.next_offset, None)) is not None:
-            self._apply(self.replica.next_offset, flight.frame, flight)
+        while (flight := self._ahead.get(offset := self.replica.next_offset)) is not None:
+            self._apply(offset, flight.frame, flight)
+            # Only now: if it cannot be applied, its callers are told that its outcome is unknown.
+            self._ahead.pop(offset, None)
 
-    def _apply(self, offset: int, frame: Frame, flight: _Flight | None) -> None:
+    def _apply(self, offset: int, frame: Frame, flight: Flight | None) -> None:
         self.tell()
         began = time.perf_counter()
         applied = self.replica.apply(offset, frame)
-        self._untold = _Untold(frame, applied, flight, time.perf_counter() - began)
+        self._untold = Untold(frame, applied, flight, time.perf_counter() - began)
         if len(frame.commands) == 1 and frame.commands[0]["kind"] == COMMAND_KIND_CLOCK:
             self.last_clock_ns = self._clock()
         if flight is None:
             self.tell()
         elif all(submission.early for submission in flight.submissions):
-            _answer(flight.submissions, applied)
+            answer(flight.submissions, applied)
             # Who waited for the answer is next on the event loop, then this.
             asyncio.get_running_loop().call_soon(self._guarded, self.tell)
         else:
             self.tell()
-            _answer(flight.submissions, applied)
+            answer(flight.submissions, applied)
 
     def tell(self) -> None:
         """Tell the listeners of the frame that was applied last, unless they know.
@@ -465,29 +377,6 @@ class Sequencer:
         self._flight = None
         for submission in submissions:
             submission.fail(make())
-
-
-def _joined(submissions: list[_Submission]) -> Rows:
-    if len(submissions) == 1:
-        return submissions[0].commands
-    # As bytes: NumPy takes its time to find the common type of many arrays of records.
-    parts = [submission.commands.view(np.uint8) for submission in submissions]
-    return np.concatenate(parts).view(COMMAND)
-
-
-def _answer(submissions: list[_Submission], applied: Applied) -> None:
-    """Give every submitter its own events; they lie in the order of the commands."""
-    if len(submissions) == 1 or all(submission.future is None for submission in submissions):
-        for submission in submissions:
-            submission.succeed(applied)
-        return
-    ends = np.cumsum([len(submission.commands) for submission in submissions])
-    places = np.searchsorted(applied.events["command_index"], ends)
-    start = 0
-    for submission, place in zip(submissions, places.tolist(), strict=True):
-        first = applied.first_sequence + start
-        submission.succeed(Applied(applied.offset, first, applied.time_ns, applied.events[start:place]))
-        start = place
 
 
 def _unknown() -> SmartexError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 from smartex.notifications.v1.notice_pb2 import Notice
@@ -44,7 +44,6 @@ class Relay:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._appender: Appender | None = None
-        """One for all batches: each holds a connection."""
 
     async def start(self) -> None:
         """Begin to relay."""
@@ -58,9 +57,7 @@ class Relay:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        if self._appender is not None:
-            await self._appender.close()
-            self._appender = None
+        await self._let_go()
 
     def wake(self) -> None:
         """Say that something was committed."""
@@ -95,14 +92,28 @@ class Relay:
             _waiting.set(len(rows))
             if not rows:
                 return 0
-            if self._appender is None:
-                self._appender = self._bus.appender(NOTICES_TOPIC)
-            await self._appender.append(
-                *(Record(row["notice"], key=str(row["account_id"]).encode()) for row in rows)
-            )
+            await self._append([Record(row["notice"], key=str(row["account_id"]).encode()) for row in rows])
             await connection.execute(
                 "DELETE FROM positions.outbox WHERE number = ANY($1::bigint[])",
                 [row["number"] for row in rows],
             )
         _relayed.inc(len(rows))
         return len(rows)
+
+    async def _append(self, records: Sequence[Record]) -> None:
+        """Over one appender for all batches, since each holds a connection; after a failure, over a new one.
+
+        An append whose outcome is unknown is repeated with the batch: a notice that comes twice counts once.
+        """
+        if self._appender is None:
+            self._appender = self._bus.appender(NOTICES_TOPIC)
+        try:
+            await self._appender.append(*records)
+        except BusError:
+            await self._let_go()
+            raise
+
+    async def _let_go(self) -> None:
+        appender, self._appender = self._appender, None
+        if appender is not None:
+            await appender.close(drain=False)

@@ -9,7 +9,7 @@ import pytest
 from positions import outbox
 from positions.outbox import NOTICES_TOPIC, Relay
 from smartex.notifications.v1.notice_pb2 import Notice
-from smartex_bus import Record
+from smartex_bus import AppendUnknown, Record
 
 
 def notice(number: int) -> Notice:
@@ -102,3 +102,34 @@ async def test_a_relay_holds_one_connection_however_much_it_moves(desk: Any) -> 
         found.append(await desk.database.fetchval(count))
     assert len(set(found)) == 1
     await desk.oversight.relay.stop()
+
+
+async def test_a_failed_append_is_tried_again_over_a_new_one(desk: Any) -> None:
+    """An appender that failed takes no more: kept, it would hold all later notices back until a restart."""
+    made: list[Any] = []
+
+    class Bus:
+        def appender(self, topic: str) -> Any:
+            made.append(Failing() if not made else desk.bus.appender(topic))
+            return made[-1]
+
+    relay = Relay(desk.database, Bus())  # type: ignore[arg-type]
+    await put(desk, 1, 2)
+    with pytest.raises(AppendUnknown):
+        await relay.relay()
+    assert made[0].closed
+    assert await relay.relay() == 2
+    assert await ids(desk) == ["n:1", "n:2"]
+    await relay.stop()
+
+
+class Failing:
+    """An appender whose append fails for good."""
+
+    closed = False
+
+    async def append(self, *records: Record) -> int:
+        raise AppendUnknown("no answer")
+
+    async def close(self, drain: bool = True) -> None:
+        self.closed = True

@@ -140,6 +140,23 @@ async def test_listeners_know_of_an_early_answer_in_the_next_turn() -> None:
         assert seen.sequences == [1]
 
 
+async def test_whose_frame_cannot_be_applied_is_told() -> None:
+    async with sequencing() as (sequencer, log, _):
+        mine = sequencer.submit(commands(1))
+        told: list[Any] = []
+        sequencer.submit_telling(commands(2), told.append)
+
+        def broken(*arguments: Any) -> None:
+            raise RuntimeError("this cannot be applied")
+
+        sequencer.replica.apply = broken  # type: ignore[method-assign]
+        log.ack(log.store(log.appends[0][0].value))
+        with pytest.raises(Unavailable, match="not known"):
+            await asyncio.wait_for(mine, 2)
+        assert [error.reason for error in told] == ["OUTCOME_UNKNOWN"]
+        assert not sequencer.ready
+
+
 async def test_frames_of_others_that_lie_before_come_first() -> None:
     async with sequencing() as (sequencer, log, seen):
         mine = sequencer.submit(commands(1))
