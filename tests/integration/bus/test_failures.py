@@ -140,7 +140,7 @@ async def test_a_frozen_server_is_waited_for(server: Any, new_bus: OpenBus, topi
     try:
         futures = [appender.append_nowait(Record(b"%d" % i)) for i in range(1, 6)]
         await asyncio.sleep(2.0)
-        assert not any(future.done() for future in futures)
+        assert [future for future in futures if future.done()] == []
     finally:
         server.resume()
     async with asyncio.timeout(45):

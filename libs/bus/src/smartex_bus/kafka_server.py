@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ KAFKA_VERSION = "4.1.1"
 _COORDINATE = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
 _JVM = ("-Xmx512m", "-Xms128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 _MESSAGE_BYTES = 32 << 20
+_STOPPED_WITHIN = 5.0
 _GUARD = Path(__file__).with_name("kafka_guard.py")
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -108,6 +110,15 @@ def new_cluster_id() -> str:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):
             return text
+
+
+def _runs(pid: int) -> bool:
+    """Whether a thread of a process is not stopped, as far as the system tells."""
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            if task.read_text().rpartition(")")[2].split()[0] != "T":
+                return True
+    return False
 
 
 class KafkaServer:
@@ -301,8 +312,12 @@ class KafkaServer:
         await self.start()
 
     def pause(self) -> None:
-        """Freeze the process (SIGSTOP): connections stay open, nothing answers."""
+        """Freeze the process (SIGSTOP): connections stay open, nothing answers once this returns."""
         self._signal(signal.SIGSTOP)
+        end = time.monotonic() + _STOPPED_WITHIN
+        # A thread that was running goes on for a moment, and could answer one more request in it.
+        while self._pid is not None and _runs(self._pid) and time.monotonic() < end:
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a frozen process go on (SIGCONT)."""
