@@ -31,7 +31,8 @@ os.replace = once
 
 
 def run(folder: Path, code: str) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    # -B: Python tells sources apart by second and size, and these are written anew within a second.
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=folder, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout.strip()
 
