@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import ended
 from smartex_bus import KafkaSettings, Record, ServerFailed, StoredRecord, Topic, open_bus
 from smartex_bus.kafka_server import KafkaCluster, KafkaServer
 
@@ -29,7 +30,7 @@ asyncio.run(main())
 
 async def gone(process: psutil.Process) -> None:
     async with asyncio.timeout(30):
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        while not ended(process):
             await asyncio.sleep(0.05)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import ended
 
 ROOT = Path(__file__).resolve().parents[3]
 PUSH_PORTS = ("--standins-port", "0", "--callback-port", "0")
@@ -103,17 +104,9 @@ class Launched:
         )
 
 
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(
-        process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        for process in processes
-        if psutil.pid_exists(process.pid)
-    )
-
-
 @pytest.fixture
 def none_left() -> Callable[[list[psutil.Process]], None]:
-    return lambda processes: wait_until(lambda: gone(processes), "every process is gone")
+    return lambda processes: wait_until(lambda: all(map(ended, processes)), "every process is gone")
 
 
 @pytest.fixture

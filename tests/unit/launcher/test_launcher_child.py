@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from processes import ended
 from smartex_launcher.child import Child, agents_command
 
 OBEDIENT = "import sys; print('up', flush=True); sys.stdin.read()"
@@ -93,10 +94,10 @@ async def test_it_does_not_outlive_an_owner_that_is_killed(tmp_path: Path) -> No
         sys.executable, "-c", OWNER, str(tmp_path / "log"), stdout=asyncio.subprocess.PIPE
     )
     assert owner.stdout is not None
-    pid = int(await owner.stdout.readline())
+    child = psutil.Process(int(await owner.stdout.readline()))
     owner.kill()
     await owner.wait()
-    await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    await until(lambda: ended(child))
 
 
 def test_the_command_runs_the_participants(tmp_path: Path) -> None:

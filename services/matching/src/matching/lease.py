@@ -62,11 +62,11 @@ class Lease:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        if self.held:
-            self._until = 0.0
-            with contextlib.suppress(StoreError, TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._database.execute(_RELEASE, self._shard, self._holder)
+        self._until = 0.0
+        # Also when it is not held as far as this pod knows: the claim that was cut off may have been granted.
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._database.execute(_RELEASE, self._shard, self._holder)
 
     async def _run(self, database: Database) -> None:
         epoch = 0
