@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import psutil
 import pytest
 from processes import ended
-from smartex_bus import KafkaSettings, Record, ServerFailed, StoredRecord, Topic, open_bus
+from smartex_bus import KafkaCompression, KafkaSettings, Record, ServerFailed, StoredRecord, Topic, open_bus
 from smartex_bus.kafka_server import KafkaCluster, KafkaServer
 
 _OWNER = """
@@ -61,6 +63,18 @@ async def test_a_port_that_is_taken(kafka: object, tmp_path: Path) -> None:
     async with taken:
         with pytest.raises(ServerFailed, match=r"ended while starting|did not answer"):
             await KafkaServer(tmp_path, port, ready_within=20).start()
+
+
+@pytest.mark.parametrize("compression", get_args(KafkaCompression))
+async def test_batches_packed_in_every_way(kafka: Any, compression: KafkaCompression) -> None:
+    topic = f"packed-{compression}"
+    given = [Record(b"order %d " % n * 1000, key=b"k", headers={"n": b"%d" % n}) for n in range(5)]
+    async with await open_bus(replace(kafka.settings, compression=compression)) as writer:
+        await writer.ensure_topics(Topic(topic))
+        await writer.appender(topic).append(*given)
+    async with await open_bus(kafka.settings) as reader:
+        found = await reader.read(topic, 0, 0)
+    assert [(r.value, r.key, r.headers) for r in found] == [(r.value, r.key, r.headers) for r in given]
 
 
 async def test_a_cluster_survives_the_loss_of_a_node(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from smartex_bus.backoff import Backoff
 from smartex_bus.headers import decode_headers, encode_headers
 from smartex_bus.kafka.dead_letters import mark_redriven, open_letters, to_letter, to_record
 from smartex_bus.letters import redriven
-from smartex_bus.opening import settings_of
+from smartex_bus.opening import service_settings, settings_of
 from smartex_bus.postgres.groups import assign
 from smartex_bus.tail import Tail
 
@@ -232,6 +232,15 @@ async def test_urls() -> None:
         with pytest.raises(ValueError, match="a bus is"):
             await open_bus(url)
     assert "secret" not in repr(PostgresSettings("postgresql://user:secret@h/db"))
+
+
+def test_a_service_wants_most_copies_to_have_an_append() -> None:
+    wanted = service_settings("kafka://a:1,b:2", "matching-0", kafka_replication=3, kafka_compression="lz4")
+    assert wanted == KafkaSettings(
+        "a:1,b:2", replication=3, min_insync=2, compression="lz4", client_id="matching-0"
+    )
+    url = "postgresql://h/db"
+    assert service_settings(url, "x", kafka_replication=3, kafka_compression="lz4") == PostgresSettings(url)
 
 
 def test_errors_say_what_to_do() -> None:

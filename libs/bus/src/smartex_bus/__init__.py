@@ -17,9 +17,9 @@ from smartex_bus.errors import (
     UnknownTopic,
 )
 from smartex_bus.letters import origin, redrive_topic
-from smartex_bus.opening import open_bus
+from smartex_bus.opening import open_bus, service_settings
 from smartex_bus.records import DeadLetter, GroupBatch, Record, StoredRecord, Topic
-from smartex_bus.settings import KafkaSettings, PostgresSettings
+from smartex_bus.settings import KafkaCompression, KafkaSettings, PostgresSettings
 from smartex_bus.tracing import batch_links, extract_trace, inject_trace
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Final",
     "GroupBatch",
     "GroupConsumer",
+    "KafkaCompression",
     "KafkaSettings",
     "LeaseLost",
     "OffsetTrimmed",
@@ -53,4 +54,5 @@ __all__ = [
     "open_bus",
     "origin",
     "redrive_topic",
+    "service_settings",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smartex_bus.api import Bus
-from smartex_bus.settings import KafkaSettings, PostgresSettings
+from smartex_bus.settings import KafkaCompression, KafkaSettings, PostgresSettings
 
 
 async def open_bus(where: str | PostgresSettings | KafkaSettings) -> Bus:
@@ -30,3 +30,19 @@ def settings_of(url: str) -> PostgresSettings | KafkaSettings:
     if scheme == "kafka" and rest:
         return KafkaSettings(rest)
     raise ValueError(f"a bus is postgresql://… or kafka://host:port,host:port, not {scheme}://…")
+
+
+def service_settings(
+    url: str, client_id: str, *, kafka_replication: int, kafka_compression: KafkaCompression
+) -> PostgresSettings | KafkaSettings:
+    """The settings of a service: an append is durable once most copies have it. ``ValueError`` as `settings_of`."""
+    settings = settings_of(url)
+    if isinstance(settings, PostgresSettings):
+        return settings
+    return KafkaSettings(
+        settings.servers,
+        replication=kafka_replication,
+        min_insync=kafka_replication // 2 + 1,
+        compression=kafka_compression,
+        client_id=client_id,
+    )

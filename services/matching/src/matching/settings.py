@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr
+from smartex_bus import KafkaCompression
 from smartex_chassis import Settings, SettingsInvalid, read_secret
 
 from matching.domain import CoreSettings
@@ -32,6 +33,9 @@ class MatchingSettings(Settings):
         default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
+    kafka_compression: KafkaCompression = Field(
+        default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
+    )
     matching_data: Path = Field(
         default=Path("data/matching"), description="folder of this pod's snapshots; each pod has its own"
     )

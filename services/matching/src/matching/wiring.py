@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 import structlog
-from smartex_bus import Bus, KafkaSettings, Topic, open_bus
+from smartex_bus import Bus, KafkaSettings, PostgresSettings, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database, StoreError
 
@@ -306,16 +306,12 @@ class Pod:
         )
 
 
-def _bus_settings(settings: MatchingSettings) -> str | KafkaSettings:
-    url = settings.bus()
-    if not url.startswith("kafka://"):
-        return url
-    copies = settings.kafka_replication
-    return KafkaSettings(
-        url.removeprefix("kafka://"),
-        replication=copies,
-        min_insync=copies // 2 + 1,
-        client_id=f"matching-{settings.pod}",
+def _bus_settings(settings: MatchingSettings) -> PostgresSettings | KafkaSettings:
+    return service_settings(
+        settings.bus(),
+        f"matching-{settings.pod}",
+        kafka_replication=settings.kafka_replication,
+        kafka_compression=settings.kafka_compression,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr
+from smartex_bus import KafkaCompression
 from smartex_chassis import Settings, SettingsInvalid, read_secret
 
 
@@ -29,6 +30,9 @@ class NotificationsSettings(Settings):
         default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
+    kafka_compression: KafkaCompression = Field(
+        default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
+    )
     exchange_url: str = Field(default="", description="host:port at which the exchange's services answer")
     exchange_ca_file: Path | None = Field(
         default=None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc
-from smartex_bus import Bus, KafkaSettings, Topic, open_bus
+from smartex_bus import Bus, KafkaSettings, PostgresSettings, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database
 
@@ -280,14 +280,10 @@ def _engine_settings(settings: NotificationsSettings) -> EngineSettings:
     return EngineSettings(settings.pod, settings.max_sending, settings.sending_lease_seconds)
 
 
-def _bus_settings(settings: NotificationsSettings) -> str | KafkaSettings:
-    url = settings.bus()
-    if not url.startswith("kafka://"):
-        return url
-    copies = settings.kafka_replication
-    return KafkaSettings(
-        url.removeprefix("kafka://"),
-        replication=copies,
-        min_insync=copies // 2 + 1,
-        client_id=f"notifications-{settings.pod}",
+def _bus_settings(settings: NotificationsSettings) -> PostgresSettings | KafkaSettings:
+    return service_settings(
+        settings.bus(),
+        f"notifications-{settings.pod}",
+        kafka_replication=settings.kafka_replication,
+        kafka_compression=settings.kafka_compression,
     )

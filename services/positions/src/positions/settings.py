@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
+from smartex_bus import KafkaCompression
 from smartex_chassis import SettingsInvalid, read_secret
 
 from positions.oversight_settings import OversightFields
@@ -32,6 +33,9 @@ class PositionsSettings(OversightFields):
         default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
+    kafka_compression: KafkaCompression = Field(
+        default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
+    )
     exchange_url: str = Field(default="127.0.0.1:7400", description="host:port of the market's services")
     exchange_ca_file: Path | None = Field(
         default=None,

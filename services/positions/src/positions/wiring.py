@@ -23,7 +23,7 @@ import numpy as np
 import smartex_quant
 import smartex_store
 import smartex_wire
-from smartex_bus import Bus, KafkaSettings, Topic, open_bus
+from smartex_bus import Bus, KafkaSettings, PostgresSettings, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load, peer_channel
 from smartex_store import Database
 
@@ -233,14 +233,10 @@ async def _load_ahead() -> None:
     await asyncio.to_thread(plots.load_ahead)
 
 
-def _bus_settings(settings: PositionsSettings) -> str | KafkaSettings:
-    url = settings.bus()
-    if not url.startswith("kafka://"):
-        return url
-    copies = settings.kafka_replication
-    return KafkaSettings(
-        url.removeprefix("kafka://"),
-        replication=copies,
-        min_insync=copies // 2 + 1,
-        client_id=f"positions-{settings.pod}",
+def _bus_settings(settings: PositionsSettings) -> PostgresSettings | KafkaSettings:
+    return service_settings(
+        settings.bus(),
+        f"positions-{settings.pod}",
+        kafka_replication=settings.kafka_replication,
+        kafka_compression=settings.kafka_compression,
     )

@@ -93,12 +93,13 @@ class KafkaWriter:
     async def _start(self) -> Any:
         await self._topics.resolve(self._topic, self._partition)
         room = self._settings.max_append_bytes + RECORD_OVERHEAD
+        compression = self._settings.compression
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.servers,
             client_id=self._settings.client_id,
             acks="all",
             enable_idempotence=True,
-            compression_type="snappy",
+            compression_type=None if compression == "none" else compression,
             linger_ms=0,
             max_batch_size=room,
             max_request_size=room + RECORD_OVERHEAD,
