@@ -131,14 +131,20 @@ class Publisher:
         _unpublished_events.set(self.backlog)
 
     async def _learn(self) -> None:
-        """Follow the event log while another pod publishes."""
+        """Follow the event log while another pod publishes: the one that does knows without reading it all again."""
         while True:
+            if self.leading:
+                await asyncio.sleep(_IDLE_SECONDS)
+                continue
             try:
                 _, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
+                self._know(await published_sequence(self._bus, self._shard))
                 follow = self._bus.follow(EVENTS_TOPIC, self._shard, end)
                 async with aclosing(follow) as batches:  # type: ignore[type-var]
                     async for records in batches:
                         self._know(max(map(last_sequence, records)))
+                        if self.leading:
+                            break
             except BusError as error:
                 _log.warning("the event log cannot be followed", error=str(error))
                 await asyncio.sleep(_IDLE_SECONDS)

@@ -76,6 +76,20 @@ async def test_another_pod_publishes_when_the_first_is_gone(venue, open_market) 
             seen = max(seen, sequence)
 
 
+async def test_a_pod_that_published_learns_what_the_next_one_publishes(venue, open_market) -> None:
+    async with venue.pod() as one, venue.pod() as two:
+        await until(lambda: one.pod.lease.held or two.pod.lease.held)
+        before, after = (one, two) if one.pod.lease.held else (two, one)
+        await open_market(before)
+        await until(lambda: before.pod.publisher.backlog == 0)
+        await before.pod.lease.stop()
+        await until(lambda: after.pod.lease.held)
+        placed = await after.trader(1).place(types.SIDE_BUY, 900, 1)
+        assert placed.outcome.kind == types.REPORT_KIND_ACCEPTED
+        await until(lambda: before.pod.publisher.published >= placed.outcome.sequence)
+        assert before.pod.publisher.backlog == 0
+
+
 async def test_a_pod_that_disagrees_halts(venue, open_market) -> None:
     async with venue.pod(check_conservation=False) as right, venue.pod(check_conservation=False) as wrong:
         await until(lambda: right.pod.lease.held or wrong.pod.lease.held)  # either may be first
