@@ -28,8 +28,9 @@ from venue_setup import ACCOUNTS, INSTRUMENT, open_market
 SECONDS = 4.0
 TRIALS = 5
 STREAMS = 4
-IN_FLIGHT = 8
-"""Batches that a stream sends ahead of their outcomes."""
+LOADS = ((100, 8), (100, 16), (1000, 8))
+"""Commands of a batch, and batches that a stream sends ahead of their outcomes: an echo is quickest with few already,
+what waits for a disk gains by more."""
 UNARY_CALLS = 2_000
 SETTLE_SECONDS = 20.0
 """Until what a start leaves to be done afterwards is done: imports, memory, the first reading of the history."""
@@ -63,13 +64,16 @@ async def measure(engine: str) -> list[Row]:
         assert log is not None
         rows += await unary(venue, echo, log, engine)
         before = venue.loop_lag()
-        for batch in (100, 1000):
+        for batch, ahead in LOADS:
             # In turns, for a shared machine is faster in one minute than in the next.
-            rates = [(await echo_rate(echo, batch), await entry_rate(venue, batch, n)) for n in range(TRIALS)]
+            rates = [
+                (await echo_rate(echo, batch, ahead), await entry_rate(venue, batch, ahead, n))
+                for n in range(TRIALS)
+            ]
             peer, product = (statistics.median(each) for each in zip(*rates, strict=True))
             rows.append(
                 {
-                    "name": f"durable orders, batches of {batch}, {engine}",
+                    "name": f"durable orders, batches of {batch}, {ahead} ahead, {engine}",
                     "value": product,
                     "unit": "orders/s",
                     "peer": peer,
@@ -94,23 +98,24 @@ def lag_bound(before: dict[float, float], after: dict[float, float], share: floa
     return next(bound for bound, count in beats.items() if count >= share * max(beats.values()))
 
 
-async def echo_rate(url: str, batch: int) -> float:
+async def echo_rate(url: str, batch: int, ahead: int) -> float:
     """Commands a second through the echo server."""
     loads = [OrderLoad(INSTRUMENT, batch, 900 + index) for index in range(STREAMS)]
     async with grpc.aio.insecure_channel(url, options=OPTIONS) as channel:
         method = channel.stream_stream("/bench.Echo/Stream")
-        return await rate([EchoStream(method, load, batch) for load in loads])
+        return await rate([EchoStream(method, load, batch, ahead) for load in loads])
 
 
-async def entry_rate(venue: Exchange, batch: int, trial: int) -> float:
+async def entry_rate(venue: Exchange, batch: int, ahead: int, trial: int) -> float:
     """Commands a second through the exchange."""
     async with grpc.aio.insecure_channel(venue.url, options=OPTIONS) as channel:
         method = channel.stream_stream(TRADE)
         streams = [
             EntryStream(
                 method,
-                OrderLoad(INSTRUMENT, batch, 1 + index + STREAMS * trial + 100 * batch),
+                OrderLoad(INSTRUMENT, batch, 1 + index + STREAMS * trial + 100 * (batch + ahead)),
                 batch,
+                ahead,
                 venue.token("trade", account_id=account),
             )
             for index, account in enumerate(ACCOUNTS[:STREAMS])
@@ -135,10 +140,10 @@ async def rate(streams: list[EchoStream]) -> float:
 class EchoStream:
     """One stream that keeps batches in flight and counts the commands that came back."""
 
-    def __init__(self, method: Any, load: OrderLoad, batch: int, token: str = "") -> None:
+    def __init__(self, method: Any, load: OrderLoad, batch: int, ahead: int, token: str = "") -> None:
         self._method, self._load, self._batch = method, load, batch
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._room = asyncio.Semaphore(ahead)
         self.sent = self.done = 0
         self.stop = False
 
