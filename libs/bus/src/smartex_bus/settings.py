@@ -37,8 +37,8 @@ class KafkaSettings:
     min_insync: int = 1
     """Copies that must have an append before it counts as durable."""
     compression: KafkaCompression = "none"
-    """How batches are packed. It halves the bytes on the network and the brokers' disks and costs the event loop a
-    tenth of its time under load: worth it where brokers are far away or their disks small."""
+    """How batches are packed, Snappy fastest. It saves two thirds of the bytes on the network and on disks, and
+    costs an eighth of the orders a second: worth it where brokers are far away or their disks small."""
     delivery_timeout: float = 120.0
     """Seconds after which an append without an answer poisons its appender (outcome unknown)."""
     request_timeout: float = 10.0
