@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,9 @@ _log = structlog.get_logger("matching.auditor")
 DISAGREES: Final = 3
 _NICENESS: Final = "15"  # it may take its time
 _LOOK_SECONDS = 2.0
+_REST = 4.0
+"""Rest after an audit, in times of what it took: to load and save a whole market costs processors, memory and the disk
+the same whether much happened or little, and under load it takes from the orders."""
 _ANY_SEQUENCE = 2**62
 
 
@@ -108,7 +112,9 @@ class Auditing:
             if checkpoint is None or checkpoint.sequence - self._audited < self._every:
                 continue
             self._audited = checkpoint.sequence
+            began = time.monotonic()
             await self._audit(checkpoint)
+            await asyncio.sleep(_REST * (time.monotonic() - began))
 
     async def _audit(self, checkpoint: Checkpoint) -> None:
         task = asdict(self._template) | {"offset": checkpoint.offset, "state_hash": checkpoint.own}
