@@ -80,15 +80,8 @@ async def measure(engine: str) -> list[Row]:
                     "ratio": product / peer,
                 }
             )
-        rows.append(
-            {
-                "name": f"event-loop lag p99 under that load, at most, {engine}",
-                "value": 1e3 * lag_bound(before, venue.loop_lag(), 0.99),
-                "unit": "ms",
-                "peer": None,
-                "ratio": None,
-            }
-        )
+        lag = 1e3 * lag_bound(before, venue.loop_lag(), 0.99)
+        rows.append(row(f"event-loop lag p99 under that load, at most, {engine}", lag))
     return rows
 
 
@@ -218,25 +211,21 @@ async def unary(venue: Exchange, echo: str, log: str, engine: str) -> list[Row]:
             product.append(await timed(place(request, metadata=metadata)))
             peer.append(await timed(repeat(request)))
             append.append(await timed(appender.append(Record(request))))
-    rows = [
-        {
-            "name": f"PlaceOrder {name}, {engine}",
-            "value": quantile(product, share),
-            "unit": "ms",
-            "peer": quantile(peer, share),
-            "ratio": quantile(product, share) / quantile(peer, share),
-        }
-        for name, share in (("p50", 0.50), ("p99", 0.99))
-    ]
-    above = rows[0]["value"] - quantile(peer, 0.5) - quantile(append, 0.5)
-    rows += [
-        {"name": f"{name}, {engine}", "value": value, "unit": "ms", "peer": None, "ratio": None}
-        for name, value in (
-            ("durable append p50, in turns with it", quantile(append, 0.5)),
-            ("PlaceOrder p50 above echo and append", above),
-        )
-    ]
+    rows: list[Row] = []
+    for name, share in (("p50", 0.50), ("p99", 0.99)):
+        ours, theirs, durable = (quantile(each, share) for each in (product, peer, append))
+        rows += [
+            row(f"PlaceOrder {name}, {engine}", ours, theirs),
+            row(f"durable append {name}, in turns with it, {engine}", durable),
+            row(f"PlaceOrder {name} above echo's and append's, {engine}", ours - theirs - durable),
+        ]
     return rows
+
+
+def row(name: str, milliseconds: float, peer: float | None = None) -> Row:
+    """One line of the table of latencies."""
+    ratio = None if peer is None else milliseconds / peer
+    return {"name": name, "value": milliseconds, "unit": "ms", "peer": peer, "ratio": ratio}
 
 
 def order(index: int) -> bytes:
