@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from smartex_bus import (
     DeadLetter,
     Final,
+    KafkaCompression,
     KafkaSettings,
     OffsetTrimmed,
     Overloaded,
@@ -234,13 +236,22 @@ async def test_urls() -> None:
     assert "secret" not in repr(PostgresSettings("postgresql://user:secret@h/db"))
 
 
+@dataclass
+class Chosen:
+    url: str
+    pod: str = "pod-0"
+    kafka_replication: int = 3
+    kafka_compression: KafkaCompression = "lz4"
+
+    def bus(self) -> str:
+        return self.url
+
+
 def test_a_service_wants_most_copies_to_have_an_append() -> None:
-    wanted = service_settings("kafka://a:1,b:2", "matching-0", kafka_replication=3, kafka_compression="lz4")
-    assert wanted == KafkaSettings(
-        "a:1,b:2", replication=3, min_insync=2, compression="lz4", client_id="matching-0"
+    assert service_settings("matching", Chosen("kafka://a:1,b:2")) == KafkaSettings(
+        "a:1,b:2", replication=3, min_insync=2, compression="lz4", client_id="matching-pod-0"
     )
-    url = "postgresql://h/db"
-    assert service_settings(url, "x", kafka_replication=3, kafka_compression="lz4") == PostgresSettings(url)
+    assert service_settings("matching", Chosen("postgresql://h/db")) == PostgresSettings("postgresql://h/db")
 
 
 def test_errors_say_what_to_do() -> None:

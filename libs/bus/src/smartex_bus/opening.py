@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from smartex_bus.api import Bus
 from smartex_bus.settings import KafkaCompression, KafkaSettings, PostgresSettings
 
@@ -32,17 +34,26 @@ def settings_of(url: str) -> PostgresSettings | KafkaSettings:
     raise ValueError(f"a bus is postgresql://… or kafka://host:port,host:port, not {scheme}://…")
 
 
-def service_settings(
-    url: str, client_id: str, *, kafka_replication: int, kafka_compression: KafkaCompression
-) -> PostgresSettings | KafkaSettings:
-    """The settings of a service: an append is durable once most copies have it. ``ValueError`` as `settings_of`."""
-    settings = settings_of(url)
+class BusChoice(Protocol):
+    """What a service's settings say of its bus."""
+
+    pod: str
+    kafka_replication: int
+    kafka_compression: KafkaCompression
+
+    def bus(self) -> str:
+        """URL of the bus."""
+
+
+def service_settings(service: str, chosen: BusChoice) -> PostgresSettings | KafkaSettings:
+    """The bus of a service's pod: an append is durable once most copies have it. ``ValueError`` as `settings_of`."""
+    settings = settings_of(chosen.bus())
     if isinstance(settings, PostgresSettings):
         return settings
     return KafkaSettings(
         settings.servers,
-        replication=kafka_replication,
-        min_insync=kafka_replication // 2 + 1,
-        compression=kafka_compression,
-        client_id=client_id,
+        replication=chosen.kafka_replication,
+        min_insync=chosen.kafka_replication // 2 + 1,
+        compression=chosen.kafka_compression,
+        client_id=f"{service}-{chosen.pod}",
     )

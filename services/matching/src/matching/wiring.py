@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 import structlog
-from smartex_bus import Bus, KafkaSettings, PostgresSettings, Topic, open_bus, service_settings
+from smartex_bus import Bus, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database, StoreError
 
@@ -176,7 +176,7 @@ class Pod:
                 undo.push_async_callback(database.close)
                 await history.migrate(database)
                 await lease.prepare(database)
-            bus = await open_bus(_bus_settings(settings))
+            bus = await open_bus(service_settings("matching", settings))
             undo.push_async_callback(bus.close)
             shards = settings.shard + 1
             await bus.ensure_topics(
@@ -304,15 +304,6 @@ class Pod:
             and self.replica.next_offset > 0
             and self.publisher.published >= self.replica.core.sequence
         )
-
-
-def _bus_settings(settings: MatchingSettings) -> PostgresSettings | KafkaSettings:
-    return service_settings(
-        settings.bus(),
-        f"matching-{settings.pod}",
-        kafka_replication=settings.kafka_replication,
-        kafka_compression=settings.kafka_compression,
-    )
 
 
 def _history_beside(settings: MatchingSettings) -> history.Beside | None:

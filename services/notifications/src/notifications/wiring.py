@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc
-from smartex_bus import Bus, KafkaSettings, PostgresSettings, Topic, open_bus, service_settings
+from smartex_bus import Bus, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database
 
@@ -167,7 +167,7 @@ class Pod:
             )
             undo.push_async_callback(database.close)
             await store.migrate(database)
-            bus = await open_bus(_bus_settings(settings))
+            bus = await open_bus(service_settings("notifications", settings))
             undo.push_async_callback(bus.close)
             await bus.ensure_topics(Topic(NOTICES_TOPIC))
             pod = cls(settings, clock, database, bus, vault, providers)
@@ -278,12 +278,3 @@ class Pod:
 
 def _engine_settings(settings: NotificationsSettings) -> EngineSettings:
     return EngineSettings(settings.pod, settings.max_sending, settings.sending_lease_seconds)
-
-
-def _bus_settings(settings: NotificationsSettings) -> PostgresSettings | KafkaSettings:
-    return service_settings(
-        settings.bus(),
-        f"notifications-{settings.pod}",
-        kafka_replication=settings.kafka_replication,
-        kafka_compression=settings.kafka_compression,
-    )

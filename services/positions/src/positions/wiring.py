@@ -23,7 +23,7 @@ import numpy as np
 import smartex_quant
 import smartex_store
 import smartex_wire
-from smartex_bus import Bus, KafkaSettings, PostgresSettings, Topic, open_bus, service_settings
+from smartex_bus import Bus, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load, peer_channel
 from smartex_store import Database
 
@@ -170,7 +170,7 @@ class Pod:
             database = await Database.connect(settings.database(), name=f"positions-{settings.pod}")
             undo.push_async_callback(database.close)
             await smartex_store.migrate(database, SCHEMA, MIGRATIONS)
-            bus = await open_bus(_bus_settings(settings))
+            bus = await open_bus(service_settings("positions", settings))
             undo.push_async_callback(bus.close)
             await bus.ensure_topics(Topic(EVENTS_TOPIC, settings.shard + 1))
             channel = peer_channel(
@@ -231,12 +231,3 @@ async def _load_ahead() -> None:
     await asyncio.sleep(_LOAD_AHEAD_SECONDS)
     await asyncio.to_thread(smartex_quant.load_ahead)
     await asyncio.to_thread(plots.load_ahead)
-
-
-def _bus_settings(settings: PositionsSettings) -> PostgresSettings | KafkaSettings:
-    return service_settings(
-        settings.bus(),
-        f"positions-{settings.pod}",
-        kafka_replication=settings.kafka_replication,
-        kafka_compression=settings.kafka_compression,
-    )
