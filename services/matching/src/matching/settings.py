@@ -103,7 +103,9 @@ class MatchingSettings(Settings):
         description="write the history in a process of its own (some 150 MB), so that orders do not wait for it",
     )
     snapshot_events: int = Field(
-        default=5_000_000, ge=1000, description="events between two snapshots (made beside the running pod)"
+        default=5_000_000,
+        ge=1000,
+        description="events between two snapshots at least (made beside the running pod)",
     )
     snapshots_kept: int = Field(default=3, ge=1, le=100, description="snapshots kept")
 
