@@ -16,9 +16,12 @@ def give_way(niceness: int) -> None:
     """Let orders have the processors first: with 15 all but wholly, with 5 for three quarters.
 
     Linux shares them between sessions before it looks at the niceness of processes, so the session is made nice too.
+    As a batch task it does not interrupt a running process when it wakes up, however well rested it is.
     """
     with contextlib.suppress(OSError):
         os.nice(niceness)
+    with contextlib.suppress(OSError, AttributeError):  # not every system has batch tasks
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(niceness))
 

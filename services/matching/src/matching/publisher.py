@@ -38,7 +38,9 @@ _THREAD_EVENTS = 1000
 _LOOK_BACK = 64
 _IDLE_SECONDS = 0.2
 _PACE_SECONDS = 0.02
-"""Appends begin at most this often: each flushes the disk that orders wait for too. It is a reader's greatest delay."""
+"""Appends begin at most this often: each flushes the disk that orders wait for too."""
+_ANSWER_SECONDS = 0.005
+"""What is appended waits at most that long more for a good moment. Both together are a reader's greatest delay."""
 
 
 async def published_sequence(bus: Bus, shard: int) -> int:
@@ -184,6 +186,12 @@ class Publisher:
         self._know(last)
         if len(records) < _GROUP_RECORDS:
             await asyncio.sleep(_PACE_SECONDS - (time.monotonic() - began))
+            await self._order_answered()
+
+    async def _order_answered(self) -> None:
+        """Wait a little for the next frame: just after its answer an append disturbs orders least."""
+        self._wake.clear()
+        await set_within(self._wake, _ANSWER_SECONDS)
 
     def _encode(self, kept: list[tuple[int, int, int, Rows]]) -> tuple[list[Record], int]:
         """The records of the oldest frames, as many as go together, and the sequence of their last event."""

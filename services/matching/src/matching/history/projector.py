@@ -187,7 +187,7 @@ class Projector:
         held = self._held
         began = time.monotonic()
         pieces = [read.piece for read in reads if read.piece is not None]
-        # The arrays are made in a thread: a large batch takes milliseconds, and orders wait on the loop.
+        # In a thread: measured, orders are interrupted for less long than by one that reads and then makes the arrays.
         batch = await asyncio.to_thread(rows.build, pieces, self._shard) if pieces else None
         new = replace(held, sequence=reads[-1].last_sequence, next_offset=reads[-1].record.offset + 1)
         await self._store.write(batch, held, new)
