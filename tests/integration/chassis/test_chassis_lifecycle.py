@@ -15,7 +15,15 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from smartex_chassis import ChassisServer, PortInUse, StartupError, drain_started, serve, time_remaining
+from smartex_chassis import (
+    ChassisServer,
+    PortInUse,
+    StartupError,
+    drain_started,
+    serve,
+    start_task,
+    time_remaining,
+)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -429,6 +437,30 @@ async def test_what_fails_beside_the_calls_takes_the_process_down_in_order(venue
     modules = [venue.echo.module(run=run, stop=stop)]
     assert await serve(modules, venue.settings(), on_ready=lambda _: fail.set()) == 1
     assert said == ["stopped"]
+
+
+async def test_a_part_that_fails_unnoticed_takes_the_process_down_too(venue: Any) -> None:
+    fail = asyncio.Event()
+
+    async def part() -> None:
+        await fail.wait()
+        raise RuntimeError("a bug")
+
+    async def start() -> None:
+        start_task(part(), "part")
+
+    modules = [venue.echo.module(start=start)]
+    with structlog.testing.capture_logs() as logs:
+        assert await serve(modules, venue.settings(), on_ready=lambda _: fail.set()) == 1
+    assert [each["task"] for each in logs if each["event"] == "failed, leaving"] == ["part"]
+
+
+async def test_what_a_library_forgot_is_logged_and_nothing_more(venue: Any) -> None:
+    server = await venue.start(venue.echo.module())
+    with structlog.testing.capture_logs() as logs:
+        asyncio.get_running_loop().call_exception_handler({"message": "a future was forgotten"})
+    assert [each["what"] for each in logs if each["event"] == "unexpected"] == ["a future was forgotten"]
+    assert not server.failed.is_set()
 
 
 async def test_a_module_that_does_not_stop_does_not_keep_the_others(venue: Any) -> None:

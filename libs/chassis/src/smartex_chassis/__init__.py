@@ -39,6 +39,7 @@ from smartex_chassis.settings import (
     print_settings,
     read_secret,
 )
+from smartex_chassis.tasks import start_task, stop_tasks
 from smartex_chassis.telemetry import counter, gauge, histogram, trace_metadata
 from smartex_chassis.waiting import set_within
 
@@ -90,6 +91,8 @@ __all__ = [
     "run_service",
     "serve",
     "set_within",
+    "start_task",
+    "stop_tasks",
     "time_remaining",
     "to_status",
     "trace_metadata",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from smartex_chassis.metrics_http import MetricsServer
 from smartex_chassis.ports import listen
 from smartex_chassis.rpc import Router
 from smartex_chassis.settings import ChassisSettings
+from smartex_chassis.tasks import FAILED, stop_tasks
 from smartex_chassis.watchdog import LoopWatchdog
 
 _HEALTH_SCOPES = {f"/grpc.health.v1.Health/{name}": PUBLIC for name in ("Check", "Watch", "List")}
@@ -80,7 +81,7 @@ class ChassisServer:
         self._drained: asyncio.Task[None] | None = None
         self._runs: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
-        """Set when a module's `run` raised, a module did not stop, or gRPC itself gave up."""
+        """Set when a module's `run` or a task of `start_task` raised, a module did not stop, or gRPC itself gave up."""
         self.port = 0
 
     @property
@@ -99,6 +100,7 @@ class ChassisServer:
         start, those before it are stopped and its error is raised.
         """
         self._router.check()
+        asyncio.get_running_loop().set_exception_handler(self._unexpected)
         async with AsyncExitStack() as undo:
             self.port = listen(self._server, self._settings)
             undo.push_async_callback(self._server.stop, None)
@@ -138,12 +140,12 @@ class ChassisServer:
     async def _drain(self) -> None:
         _log.info("draining", in_flight=len(self._gate.calls))
         self._gate.drain.set()
-        await self._cancel_health()
+        await stop_tasks(self._health_task)
         await self._set_health()
         streams = asyncio.create_task(self._end_streams(), name="end-streams")
         await self._server.stop(self._settings.drain_timeout.total_seconds())
         streams.cancel()
-        await self._stop_runs()
+        await stop_tasks(*self._runs)
         await self._stop_modules()
         self._watchdog.stop()
         await self._metrics.close()
@@ -159,13 +161,18 @@ class ChassisServer:
             return
         error = task.exception()
         if error is not None:
-            _log.error("failed, leaving", task=task.get_name(), exc_info=error)
-            self.failed.set()
+            self._leave(task, error)
 
-    async def _stop_runs(self) -> None:
-        for task in self._runs:
-            task.cancel()
-        await asyncio.gather(*self._runs, return_exceptions=True)
+    def _leave(self, task: asyncio.Task[None], error: BaseException) -> None:
+        _log.error("failed, leaving", task=task.get_name(), exc_info=error)
+        self.failed.set()
+
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What the event loop has nobody to tell: a task of `start_task` that failed, or a library's oversight."""
+        if context["message"] == FAILED:
+            self._leave(context["task"], context["exception"])
+        else:
+            _log.error("unexpected", what=context["message"], exc_info=context.get("exception"))
 
     async def _end_streams(self) -> None:
         await asyncio.sleep(self._settings.stream_drain.total_seconds())
@@ -197,12 +204,6 @@ class ChassisServer:
         while True:
             await asyncio.sleep(_HEALTH_POLL_SECONDS)
             await self._set_health()
-
-    async def _cancel_health(self) -> None:
-        if self._health_task is not None:
-            self._health_task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._health_task
 
     def _build_router(self) -> Router:
         scopes = dict(_HEALTH_SCOPES)

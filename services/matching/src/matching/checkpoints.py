@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import structlog
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CHECKPOINT
-from smartex_bus import Appender, Bus, BusError, Record
-from smartex_chassis import Overloaded, Unavailable, histogram
+from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
+from smartex_chassis import Overloaded, Unavailable, histogram, start_task, stop_tasks
 
 from matching.frames import CHECKPOINTS_TOPIC, Frame, one_command
 from matching.publisher import Publisher
@@ -66,16 +66,14 @@ class Checkpoints:
         self._appender = self._bus.appender(CHECKPOINTS_TOPIC, self._shard)
         self._sequencer.frame_hooks.append(self._on_frame)
         self._tasks = [
-            asyncio.create_task(self._ask(), name="matching-checkpoints"),
-            asyncio.create_task(self._say(), name="matching-checkpoint-hashes"),
-            asyncio.create_task(self._compare(), name="matching-checkpoint-compare"),
+            start_task(self._ask(), "matching-checkpoints"),
+            start_task(self._say(), "matching-checkpoint-hashes"),
+            start_task(self._compare(), "matching-checkpoint-compare"),
         ]
 
     async def stop(self) -> None:
         """End."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop_tasks(*self._tasks)
         if self._appender is not None:
             await self._appender.close()
 
@@ -146,14 +144,21 @@ class Checkpoints:
                 async with aclosing(follow) as batches:  # type: ignore[type-var]
                     async for records in batches:
                         for record in records:
-                            self._hear(json.loads(record.value))
+                            self._hear(record)
             except BusError as error:
                 _log.warning("checkpoints cannot be compared now", error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    def _hear(self, said: dict[str, Any]) -> None:
-        checkpoint = self._at(int(said["offset"]))
-        checkpoint.said.setdefault(str(said["pod"]), str(said["state_hash"]))
+    def _hear(self, record: StoredRecord) -> None:
+        try:
+            said = json.loads(record.value)
+            offset, pod, state_hash = int(said["offset"]), str(said["pod"]), str(said["state_hash"])
+        except (ValueError, KeyError, TypeError):
+            # No pod of ours wrote it: it says nothing of any state, and those after it are heard all the same.
+            _log.error("checkpoint_of_nobody", offset=record.offset, bytes=len(record.value))
+            return
+        checkpoint = self._at(offset)
+        checkpoint.said.setdefault(pod, state_hash)
         self._check(checkpoint)
 
     def _check(self, checkpoint: Checkpoint) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from smartex_chassis import start_task, stop_tasks
 from smartex_store import Database, StoreError, migrate
 
 SCHEMA: Final = "matching_lease"
@@ -53,15 +54,13 @@ class Lease:
     async def start(self) -> None:
         """Begin to claim it, and to keep it."""
         if self._database is not None:
-            self._task = asyncio.create_task(self._run(self._database), name="matching-lease")
+            self._task = start_task(self._run(self._database), "matching-lease")
 
     async def stop(self) -> None:
         """Let another pod have it at once."""
         if self._task is None or self._database is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await stop_tasks(self._task)
         self._until = 0.0
         # Also when it is not held as far as this pod knows: the claim that was cut off may have been granted.
         with contextlib.suppress(StoreError, TimeoutError):

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import structlog
 from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
-from smartex_chassis import gauge, set_within
+from smartex_chassis import gauge, set_within, start_task, stop_tasks
 
 from matching.frames import EVENTS_TOPIC, encode_events
 from matching.lease import Lease
@@ -107,8 +107,8 @@ class Publisher:
         """Begin."""
         self._appender = self._bus.appender(EVENTS_TOPIC, self._shard)
         self._tasks = [
-            asyncio.create_task(self._publish(), name="matching-publish"),
-            asyncio.create_task(self._learn(), name="matching-published"),
+            start_task(self._publish(), "matching-publish"),
+            start_task(self._learn(), "matching-published"),
         ]
 
     async def flush(self, within: float = 5.0) -> None:
@@ -120,9 +120,7 @@ class Publisher:
 
     async def stop(self) -> None:
         """End."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop_tasks(*self._tasks)
         if self._appender is not None:
             await self._appender.close()
 

@@ -24,7 +24,7 @@ import structlog
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CHECKPOINT, COMMAND_KIND_CLOCK, InstrumentDefinition
 from smartex_bus import Appender, Bus, BusError, Record
 from smartex_bus import Overloaded as BusOverloaded
-from smartex_chassis import Overloaded, SmartexError, Unavailable, gauge
+from smartex_chassis import Overloaded, SmartexError, Unavailable, gauge, start_task, stop_tasks
 
 from matching.domain import Core
 from matching.flights import Flight, Untold
@@ -93,7 +93,7 @@ class Sequencer:
     async def start(self) -> None:
         """Take submissions and follow the log from the replica's next offset."""
         self._appender = self._bus.appender(COMMANDS_TOPIC, self._shard)
-        self._tail = asyncio.create_task(self._follow(), name="matching-tail")
+        self._tail = start_task(self._follow(), "matching-tail")
         _queue_commands.set_function(lambda: self._waiting_commands)
 
     async def settle(self, within: float = 10.0) -> None:
@@ -108,9 +108,7 @@ class Sequencer:
     async def stop(self) -> None:
         """Let go of the log."""
         await self.settle()
-        if self._tail is not None:
-            self._tail.cancel()
-            await asyncio.gather(self._tail, return_exceptions=True)
+        await stop_tasks(self._tail)
         if self._appender is not None:
             await self._appender.close()
         self._fail_open(_unknown)

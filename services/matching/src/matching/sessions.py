@@ -17,7 +17,7 @@ from smartex.matching.v1.log_pb2 import (
     EVENT_KIND_SESSION_OPENED,
 )
 from smartex.matching.v1.types_pb2 import Reason
-from smartex_chassis import FailedPrecondition, Overloaded, Unavailable
+from smartex_chassis import FailedPrecondition, Overloaded, Unavailable, start_task, stop_tasks
 
 from matching.domain import COMMAND
 from matching.frames import MAX_COMMANDS, one_command
@@ -50,14 +50,11 @@ class Sessions:
 
     async def start(self) -> None:
         """Begin to send beats."""
-        self._task = asyncio.create_task(self._run(), name="matching-session-beats")
+        self._task = start_task(self._run(), "matching-session-beats")
 
     async def stop(self) -> None:
         """Send no more beats; the sessions end after their grace time."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await stop_tasks(self._task)
 
     async def open(
         self, session_id: int, account_id: int, grace_ms: int, on_ended: Callable[[], None]

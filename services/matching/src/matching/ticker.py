@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK
 from smartex.matching.v1.types_pb2 import TIME_IN_FORCE_GTD
-from smartex_chassis import Overloaded, Unavailable
+from smartex_chassis import Overloaded, Unavailable, start_task, stop_tasks
 
 from matching.domain import EVENT
 from matching.frames import one_command
@@ -62,14 +62,11 @@ class Ticker:
         # Which resting orders have an end is not asked of the core; after a start any of them might.
         self._may_expire = core.open_order_count > 0
         self._told_sequence = core.sequence
-        self._task = asyncio.create_task(self._run(), name="matching-clock")
+        self._task = start_task(self._run(), "matching-clock")
 
     async def stop(self) -> None:
         """End."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await stop_tasks(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import structlog
@@ -11,7 +10,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry import trace
 from smartex.notifications.v1.notice_pb2 import Notice
 from smartex_bus import Bus, BusError, GroupBatch, GroupConsumer, StoredRecord, Topic, batch_links
-from smartex_chassis import counter
+from smartex_chassis import counter, start_task, stop_tasks
 from smartex_store import Connection, Database, is_retryable
 
 from notifications.contract import Malformed
@@ -46,15 +45,12 @@ class NoticeConsumer:
     async def start(self) -> None:
         """Begin to take notices in."""
         await self._bus.ensure_topics(Topic(TOPIC), Topic(REDRIVE))
-        self._task = asyncio.create_task(self._run(), name="notifications-consumer")
+        self._task = start_task(self._run(), "notifications-consumer")
 
     async def stop(self) -> None:
         """Stop; what was not committed comes again."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
 
     async def _run(self) -> None:
         while True:

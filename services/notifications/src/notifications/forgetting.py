@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from smartex_chassis import counter
+from smartex_chassis import counter, start_task, stop_tasks
 from smartex_store import Database, is_retryable
 
 from notifications.store import retention
@@ -40,15 +39,12 @@ class Forgetter:
 
     async def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="notifications-forgetter")
+        self._task = start_task(self._run(), "notifications-forgetter")
 
     async def stop(self) -> None:
         """Stop; what is half done is undone."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
 
     async def forget(self) -> int:
         """Delete all that is old; returns how many notices."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import structlog
-from smartex_chassis import set_within
+from smartex_chassis import set_within, start_task, stop_tasks
 from smartex_store import Connection, Database, is_retryable
 
 Listener: TypeAlias = Callable[[str], None]
@@ -37,15 +37,14 @@ class Signals:
 
     async def start(self) -> None:
         """Begin to listen."""
-        self._task = asyncio.create_task(self._run(), name="notifications-signals")
+        self._task = start_task(self._run(), "notifications-signals")
 
     async def stop(self) -> None:
         """Stop listening. A statement under way ends first: its connection goes back to the pool whole."""
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=_STOP_SECONDS)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop_tasks(self._task)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
@@ -102,14 +101,11 @@ class Refreshing:
     async def start(self) -> None:
         """Refresh once, then whenever asked. What fails now fails the start."""
         await self._refresh()
-        self._task = asyncio.create_task(self._run(), name=self._name)
+        self._task = start_task(self._run(), self._name)
 
     async def stop(self) -> None:
         """Refresh no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await stop_tasks(self._task)
 
     async def _run(self) -> None:
         while True:

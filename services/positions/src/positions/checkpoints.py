@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Sequence
 
 import structlog
-from smartex_chassis import histogram
+from smartex_chassis import histogram, start_task, stop_tasks
 from smartex_store import Connection, Database
 
 from positions.domain.book.changes import Rows
@@ -113,7 +112,7 @@ class Keeper:
     def keep(self, epoch: int, snapshot: Snapshot) -> None:
         """Begin to keep a copy of the book."""
         self._newest = snapshot.sequence
-        self._task = asyncio.create_task(self._keep(epoch, snapshot), name="positions-checkpoint")
+        self._task = start_task(self._keep(epoch, snapshot), "positions-checkpoint")
 
     async def _keep(self, epoch: int, snapshot: Snapshot) -> None:
         try:
@@ -133,10 +132,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Let go of what is under way: a transaction that was not committed leaves nothing."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await stop_tasks(self._task)
 
 
 def superfluous(sequences: Sequence[int], most: int) -> list[int]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 from smartex_bus import Bus, BusError, OffsetTrimmed, Retryable, StoredRecord
-from smartex_chassis import counter, gauge, histogram, set_within
+from smartex_chassis import counter, gauge, histogram, set_within, start_task, stop_tasks
 from smartex_store import Connection, Database, is_retryable
 
 from positions.checkpoints import Keeper
@@ -130,15 +130,12 @@ class Follower:
 
     async def start(self) -> None:
         """Begin to follow."""
-        self._task = asyncio.create_task(self._run(), name="positions-follower")
+        self._task = start_task(self._run(), "positions-follower")
 
     async def stop(self) -> None:
         """Stop; what was not written is read from the log again."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
 
     async def _run(self) -> None:
         while True:

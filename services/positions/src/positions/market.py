@@ -15,6 +15,7 @@ import structlog
 from smartex.matching.v1 import market_data_pb2 as md
 from smartex.matching.v1 import market_data_pb2_grpc as rpc
 from smartex.matching.v1.types_pb2 import SETTLEMENT_T1, Instrument
+from smartex_chassis import start_task, stop_tasks
 from smartex_store import Database
 
 from positions.domain.book import Book, Rules, words
@@ -157,15 +158,12 @@ class Mids:
 
     async def start(self) -> None:
         """Begin to follow, whenever the market answers."""
-        self._task = asyncio.create_task(self._run(), name="positions-mids")
+        self._task = start_task(self._run(), "positions-mids")
 
     async def stop(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
 
     async def _run(self) -> None:
         while True:

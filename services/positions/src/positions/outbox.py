@@ -6,13 +6,12 @@ A crash between append and delete appends a notice again; its id is the same, an
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Sequence
 
 import structlog
 from smartex.notifications.v1.notice_pb2 import Notice
 from smartex_bus import Appender, Bus, BusError, Record, Topic
-from smartex_chassis import counter, gauge, set_within
+from smartex_chassis import counter, gauge, set_within, start_task, stop_tasks
 from smartex_store import Connection, Database, StoreError
 
 NOTICES_TOPIC = "notifications.notices.v1"
@@ -48,15 +47,12 @@ class Relay:
     async def start(self) -> None:
         """Begin to relay."""
         await self._bus.ensure_topics(Topic(NOTICES_TOPIC))
-        self._task = asyncio.create_task(self._run(), name="positions-outbox")
+        self._task = start_task(self._run(), "positions-outbox")
 
     async def stop(self) -> None:
         """Stop; what is left goes out after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
         await self._let_go()
 
     def wake(self) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import grpc.aio
 import structlog
-from smartex_chassis import counter
+from smartex_chassis import counter, start_task, stop_tasks
 from smartex_store import StoreError
 
 _log = structlog.get_logger("positions.rounds")
@@ -35,17 +34,11 @@ class Rounds:
 
     async def start(self) -> None:
         """Begin; the first of each comes after its time."""
-        self._tasks = [
-            asyncio.create_task(self._run(one), name=f"positions-{one.name}") for one in self._rounds
-        ]
+        self._tasks = [start_task(self._run(one), f"positions-{one.name}") for one in self._rounds]
 
     async def stop(self) -> None:
         """Stop all."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await stop_tasks(*self._tasks)
         self._tasks = []
 
     async def _run(self, one: Round) -> None:

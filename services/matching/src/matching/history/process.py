@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
+from smartex_chassis import start_task, stop_tasks
 
 from matching.history.meters import position as position_gauge
 from matching.history.meters import projected, set_aside
@@ -54,22 +55,27 @@ class ProjectorProcess:
 
     async def start(self) -> None:
         """Start it, and keep it up from now on."""
-        self._keeper = asyncio.create_task(self._keep(), name="history-process")
+        self._keeper = start_task(self._keep(), "history-process")
 
     async def stop(self) -> None:
         """Let it end its transaction and let another pod take over."""
         if self._keeper is None:
             return
-        self._keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._keeper
+        await stop_tasks(self._keeper)
         self._keeper = None
 
     async def _keep(self) -> None:
         pause = _FIRST_PAUSE
         while True:
             reached = self._sequence
-            status = await self._run()
+            status: int | str
+            try:
+                status = await self._run()
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # there is no process to be had, or it said a line without an end
+                status = str(error)
             if self._sequence > reached:
                 pause = _FIRST_PAUSE
             _log.warning("history_process_ended", status=status, again_in_seconds=pause)

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import structlog
 from smartex_bus import Bus, BusError, OffsetTrimmed, Retryable, StoredRecord
+from smartex_chassis import start_task, stop_tasks
 from smartex_store import Database, is_retryable
 from smartex_wire import WireError
 
@@ -60,15 +61,13 @@ class Projector:
 
     async def start(self) -> None:
         """Begin to follow the log."""
-        self._task = asyncio.create_task(self._run(), name="history-projector")
+        self._task = start_task(self._run(), "history-projector")
 
     async def stop(self) -> None:
         """Stop after the transaction under way and let another pod take over."""
         if self._task is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await stop_tasks(self._task)
         self._task = None
 
     @property

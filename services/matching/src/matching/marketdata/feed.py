@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -11,7 +10,7 @@ from itertools import chain
 import numpy as np
 import structlog
 from smartex.matching.v1.market_data_pb2 import BookSnapshot, Channel
-from smartex_chassis import Overloaded, counter, gauge
+from smartex_chassis import Overloaded, counter, gauge, start_task, stop_tasks
 
 from matching.marketdata import messages
 from matching.marketdata.books import LevelView, QuoteView, View, read_state, to_snapshot
@@ -103,15 +102,12 @@ class Feed:
 
     async def start(self) -> None:
         """Begin to send heartbeats."""
-        self._ticker = asyncio.create_task(self._tick(), name="market-data-heartbeats")
+        self._ticker = start_task(self._tick(), "market-data-heartbeats")
 
     async def stop(self) -> None:
         """Send no more."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
-            self._ticker = None
+        await stop_tasks(self._ticker)
+        self._ticker = None
 
     @property
     def subscriber_count(self) -> int:

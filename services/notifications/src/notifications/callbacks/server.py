@@ -11,7 +11,7 @@ import structlog
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
-from smartex_chassis import BindFailed, PortInUse
+from smartex_chassis import BindFailed, PortInUse, stop_tasks
 from starlette.types import ASGIApp
 
 _VARIABLE: Final = "SMARTEX_CALLBACK_PORT"
@@ -58,8 +58,7 @@ class CallbackServer:
         self._stop.set()
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=2 * _STOP_SECONDS)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop_tasks(self._task)
 
 
 def _ended(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1 import notice_pb2 as notice_pb
-from smartex_chassis import FailedPrecondition, NotFound, counter
+from smartex_chassis import FailedPrecondition, NotFound, counter, start_task, stop_tasks
 from smartex_store import Connection
 
 from notifications.conversations import messages, wording, writing
@@ -313,13 +313,11 @@ class Settler:
 
     async def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="notifications-settler")
+        self._task = start_task(self._run(), "notifications-settler")
 
     async def stop(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop_tasks(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
-from smartex_chassis import set_within
+from smartex_chassis import set_within, start_task, stop_tasks
 from smartex_store import Connection, is_retryable
 
 from notifications.domain.breaker import OPEN, Breaker, counts
@@ -59,15 +58,12 @@ class Lane:
 
     async def start(self) -> None:
         """Begin to send."""
-        self._task = asyncio.create_task(self._run(), name=f"notifications-{self.channel.kind}")
+        self._task = start_task(self._run(), f"notifications-{self.channel.kind}")
 
     async def stop(self, within: float) -> None:
         """Claim no more; let what is on its way end, so many seconds, then cut it."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
         if self._sending:
             _, late = await asyncio.wait(self._sending, timeout=within)
             for task in late:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from smartex_chassis import start_task, stop_tasks
 from smartex_store import Connection, is_retryable
 
 from notifications.domain.decide import by_channel
@@ -50,7 +51,7 @@ class Recorder:
 
     async def start(self) -> None:
         """Begin to write."""
-        self._task = asyncio.create_task(self._run(), name="notifications-recorder")
+        self._task = start_task(self._run(), "notifications-recorder")
 
     async def stop(self, within: float = 10.0) -> None:
         """Write what is left, and stop. What cannot be written counts as perhaps sent after the next start."""
@@ -58,9 +59,7 @@ class Recorder:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._results.join(), within)
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await stop_tasks(self._task)
         self._task = None
 
     async def add(self, result: Result) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from smartex_chassis import start_task, stop_tasks
 from smartex_store import is_retryable
 
 from notifications.domain.notice import State
@@ -53,15 +53,12 @@ class Sweeper:
         """Take up what this pod was sending before it was restarted, then keep looking."""
         while await self.sweep(mine=True):
             pass
-        self._task = asyncio.create_task(self._run(), name="notifications-sweeper")
+        self._task = start_task(self._run(), "notifications-sweeper")
 
     async def stop(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
 
     async def sweep(self, *, mine: bool = False) -> int:
         """Take up what was interrupted; returns how many deliveries."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 import structlog
-from smartex_chassis import set_within
+from smartex_chassis import set_within, start_task, stop_tasks
 from smartex_store import Database, StoreError
 
 from positions.advising.giving import DAY_NS, Cause, Giving
@@ -64,15 +63,12 @@ class Adviser:
 
     async def start(self) -> None:
         """Begin to look for advice."""
-        self._task = asyncio.create_task(self._run(), name="positions-adviser")
+        self._task = start_task(self._run(), "positions-adviser")
 
     async def stop(self) -> None:
         """Stop; alerts without advice are looked at after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await stop_tasks(self._task)
+        self._task = None
 
     def wake(self) -> None:
         """Say that alerts were committed."""
