@@ -26,6 +26,8 @@ from smartex_store import EmbeddedPostgres
 
 Append = Callable[[], Awaitable[Any]]
 VALUE = bytes(range(200))
+WARM_UP = 1_000
+"""Appends of each kind before those that count: a broker that has just started compiles itself while it answers."""
 ROUNDS = 5
 SINGLE = 200
 CALLERS = 8
@@ -54,9 +56,11 @@ async def _rate(appends: list[Append]) -> float:
 
 async def _compare(engine: str, ours: Append, theirs: list[Append]) -> list[dict[str, Any]]:
     """`theirs`: one append per caller; the first also stands for the single caller."""
-    for append in (ours, *theirs):
-        for _ in range(20):
-            await append()
+    for _ in range(WARM_UP):
+        await ours()
+        await theirs[0]()
+    for append in theirs[1:]:
+        await append()
     single: tuple[list[float], list[float]] = ([], [])
     rates: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):

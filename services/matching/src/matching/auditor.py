@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 from smartex_bus import open_bus
+from smartex_chassis import start_task, stop_tasks
 from smartex_chassis.logging import configure
 
 from matching.checkpoints import Checkpoint, Checkpoints
@@ -36,6 +37,8 @@ _LOOK_SECONDS = 2.0
 _REST = 4.0
 """Rest after an audit, in times of what it took: to load and save a whole market costs processors, memory and the disk
 the same whether much happened or little, and under load it takes from the orders."""
+_REST_EVENTS = 40
+"""A rest ends when so many times as many events as a snapshot is made after have come: a start replays them all."""
 _ANY_SEQUENCE = 2**62
 
 
@@ -92,31 +95,51 @@ class Auditing:
         folder = SnapshotFolder(Path(self._template.folder), self._template.shard, self._template.keep)
         newest = await asyncio.to_thread(folder.newest_first)
         self._audited = newest[0].sequence if newest else 0
-        self._task = asyncio.create_task(self._run(), name="matching-auditing")
+        self._task = start_task(self._run(), "matching-auditing")
 
     async def stop(self) -> None:
         """End; an auditor under way is stopped, it has changed nothing yet."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await stop_tasks(self._task)
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
 
     async def _run(self) -> None:
+        rested = 0.0
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             checkpoint = self._checkpoints.newest(self._publisher.published)
-            if checkpoint is None or checkpoint.sequence - self._audited < self._every:
+            if checkpoint is None or not self._due(checkpoint.sequence, time.monotonic() >= rested):
                 continue
-            self._audited = checkpoint.sequence
             began = time.monotonic()
-            await self._audit(checkpoint)
-            await asyncio.sleep(_REST * (time.monotonic() - began))
+            if await self._audit(checkpoint):
+                self._audited = checkpoint.sequence
+            ended = time.monotonic()
+            rested = ended + _REST * (ended - began)
 
-    async def _audit(self, checkpoint: Checkpoint) -> None:
+    def _due(self, sequence: int, rested: bool) -> bool:
+        events = sequence - self._audited
+        return events >= self._every * (1 if rested else _REST_EVENTS)
+
+    async def _audit(self, checkpoint: Checkpoint) -> bool:
+        """Run the auditor up to a checkpoint; whether there is a snapshot of it."""
+        try:
+            code = await self._process_of(checkpoint)
+        except OSError as error:
+            _log.warning("no snapshot was made; the next checkpoint is tried", why=str(error))
+            return False
+        if code == DISAGREES:
+            self._publisher.halted = True
+            self._sequencer.halt(
+                f"the log replayed up to offset {checkpoint.offset} gives another state than this pod's: "
+                "start the pod again"
+            )
+        elif code:
+            _log.warning("no snapshot was made; the next checkpoint is tried", why=f"exit code {code}")
+        return code == 0
+
+    async def _process_of(self, checkpoint: Checkpoint) -> int | None:
         task = asdict(self._template) | {"offset": checkpoint.offset, "state_hash": checkpoint.own}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -125,16 +148,7 @@ class Auditing:
             start_new_session=True,
         )
         await self._process.communicate(json.dumps(task).encode())
-        code = self._process.returncode
-        if code == DISAGREES:
-            self._publisher.halted = True
-            self._sequencer.halt(
-                f"the log replayed up to offset {checkpoint.offset} gives another state than this pod's: "
-                "start the pod again"
-            )
-        elif code:
-            _log.warning("no snapshot was made; the next checkpoint is tried", exit_code=code)
-            self._audited = 0
+        return self._process.returncode
 
 
 def main() -> int:
