@@ -94,6 +94,7 @@ async def turns(count: int = 10) -> None:
 
 async def answer(future: asyncio.Future[Applied]) -> list[int]:
     applied = await asyncio.wait_for(future, 2)
+    await turns(1)  # since Python 3.12 none passes in waiting for what is done
     return applied.events["account_id"].tolist()  # type: ignore[no-any-return]
 
 
