@@ -70,6 +70,7 @@ async def test_every_field_wrong(place: Place, opened: dict[str, bool], rpc: Rpc
         after = await place.fingerprint()
         if isinstance(answer, grpc.aio.AioRpcError):
             check_refusal(answer, what)
+            assert ("\\x00" in what) == (details(answer)[0] == "TEXT_MALFORMED"), f"{what}: {details(answer)}"
             if after != before and details(answer)[0] in REMEMBERED:
                 # Only the id may be new to the market: the same request again finds it, and changes nothing.
                 again = await call(place, rpc, request.SerializeToString(), metadata)
@@ -80,6 +81,8 @@ async def test_every_field_wrong(place: Place, opened: dict[str, bool], rpc: Rpc
                 assert money(place) == before_money, f"{what}: refused, but money moved"
             else:
                 assert after == before, f"{what}: refused, but something changed"
+        else:
+            assert "\\x00" not in what, f"{what}: taken, though no database can keep it"
         before, before_money = after, money(place)
 
 

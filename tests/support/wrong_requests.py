@@ -17,7 +17,7 @@ _INTEGERS = {
     FieldDescriptor.CPPTYPE_ENUM: (0, 99, -1),
     FieldDescriptor.CPPTYPE_DOUBLE: (0.0, -1.0, float("nan"), float("inf"), 1e308),
 }
-_STRINGS = ("", "x" * 5000, "\x00", "NaN", "1e9", "-5", "0.0000001", "99999999999999999999999999")
+_STRINGS = ("", "x" * 5000, "\x00", "ab\x00cd", "NaN", "1e9", "-5", "0.0000001", "99999999999999999999999999")
 
 
 def wrong_requests(rpc: Rpc) -> Iterator[tuple[str, Message]]:

@@ -7,24 +7,30 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from smartex_chassis.errors import InvalidInput, StartupError, Unimplemented
+from smartex_chassis.texts import nul_field
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
 
 
 def polite(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Return a deserializer whose failures are the caller's fault, `MESSAGE_MALFORMED`."""
+    """Return a deserializer whose failures are the caller's fault: `MESSAGE_MALFORMED`, `TEXT_MALFORMED`."""
 
     def read_or_refuse(raw: bytes) -> Any:
         try:
-            return read(raw)
+            message = read(raw)
         except (DecodeError, ValueError) as error:
             raise InvalidInput(
                 "the bytes are not a message of this RPC; use the published contract",
                 reason="MESSAGE_MALFORMED",
             ) from error
+        if isinstance(message, Message) and (field := nul_field(message)):
+            raise InvalidInput(
+                f"{field} holds the character U+0000: leave it out", reason="TEXT_MALFORMED", field=field
+            )
+        return message
 
     return read_or_refuse
 

@@ -2,6 +2,7 @@
 
 from ._codec import Codec, FlatCodec, Kernels, codec, flat_codec
 from ._errors import Reason, WireError
+from ._rows import joined
 from ._warm import warm_up
 
-__all__ = ["Codec", "FlatCodec", "Kernels", "Reason", "WireError", "codec", "flat_codec", "warm_up"]
+__all__ = ["Codec", "FlatCodec", "Kernels", "Reason", "WireError", "codec", "flat_codec", "joined", "warm_up"]

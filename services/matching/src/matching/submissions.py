@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import smartex_wire
 from smartex.matching.v1.log_pb2 import InstrumentDefinition
 from smartex_chassis import SmartexError
 
-from matching.domain import COMMAND
 from matching.replica import Applied
 from matching.spans import link_of_caller
 
@@ -62,9 +62,7 @@ def joined(submissions: list[Submission]) -> Rows:
     """The commands of all, in order."""
     if len(submissions) == 1:
         return submissions[0].commands
-    # As bytes: NumPy takes its time to find the common type of many arrays of records.
-    parts = [submission.commands.view(np.uint8) for submission in submissions]
-    return np.concatenate(parts).view(COMMAND)
+    return smartex_wire.joined([submission.commands for submission in submissions])
 
 
 def answer(submissions: list[Submission], applied: Applied) -> None:

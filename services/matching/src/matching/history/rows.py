@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import smartex_wire
 
 from matching.history.copying import CANDLE, CHANGE, ORDER, TRADE, TRANSFER
 from matching.sources import Rows
@@ -47,7 +48,7 @@ class Piece:
 def build(pieces: Iterable[Piece], shard: int) -> Batch:
     """The rows of these events, which are in order and without repeats."""
     parts = list(pieces)
-    events = np.concatenate([part.events for part in parts])
+    events = smartex_wire.joined([part.events for part in parts])
     sequence = np.concatenate(
         [np.arange(part.first_sequence, part.first_sequence + len(part.events)) for part in parts]
     )

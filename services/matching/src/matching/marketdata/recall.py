@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
+import smartex_wire
 import structlog
 from smartex_bus import Bus, BusError, StoredRecord
 from smartex_wire import WireError
@@ -68,11 +68,11 @@ def _frames(records: list[StoredRecord], sequence: int) -> Iterator[tuple[int, i
             continue  # a second publisher repeats
         if int(header["offset"]) != offset:
             if whole and parts:
-                yield first, time_ns, np.concatenate(parts)
+                yield first, time_ns, smartex_wire.joined(parts)
             # The first frame in sight may have begun before it.
             whole = offset >= 0 or begin == 1
             parts, first, offset, time_ns = [], begin, int(header["offset"]), int(header["time_ns"])
         parts.append(events)
         next_sequence = begin + len(events)
     if whole and parts:
-        yield first, time_ns, np.concatenate(parts)
+        yield first, time_ns, smartex_wire.joined(parts)

@@ -11,6 +11,7 @@ import numpy as np
 from positions.domain.book import changes, words
 from positions.domain.book import fold as folding
 from positions.domain.book.changes import Rows
+from positions.domain.book.checking import problem
 from positions.domain.book.hashing import look_up
 from positions.domain.book.listing import Listing, Rules
 from positions.domain.book.tables import new_tables, with_room
@@ -73,6 +74,14 @@ class Book:
             self.tables = with_room(self.tables, len(events))
             self.version += 1
             folding.fold(self.tables, events, first_sequence, time_ns)
+
+    def fold_batches(self, events: Any, ends: Any, first_sequences: Any, times_ns: Any) -> None:
+        """Take several batches in at once, as `fold` does one: where each ends among the events, the sequence of its
+        first event, and its time."""
+        with self.lock:
+            self.tables = with_room(self.tables, len(events))
+            self.version += 1
+            folding.fold_batches(self.tables, events, ends, first_sequences, times_ns)
 
     def place(self, account_id: int) -> int:
         """Where an account is; -1 if the market has not named it."""
@@ -171,7 +180,9 @@ def warm_up(event: np.dtype[Any]) -> None:
     events["account_id"], events["counter_account_id"], events["instrument_id"] = 1, 2, 1
     events["order_id"], events["counter_order_id"], events["side"] = 7, 8, words.BUY
     events["quantity_lots"], events["price_ticks"], events["leaves_lots"], events["required"] = 1, 1, 1, 1
+    assert not problem(events)
     book.fold(events, 1, 1)
+    folding.fold_batches(book.tables, events[:0], *np.zeros((3, 0), np.int64))
     book.tables = with_room(book.tables, len(book.tables.accounts))
     freshness = Freshness(1, 1, 1)
     book.figures([0], freshness)

@@ -44,6 +44,15 @@ def fold(tables: Tables, events: Any, first_sequence: int, time_ns: int) -> None
     head["time_ns"] = time_ns
 
 
+@kernel
+def fold_batches(tables: Tables, events: Any, ends: Any, first_sequences: Any, times_ns: Any) -> None:
+    """Take several batches in: the events of all, where those of each end, the sequence of its first, and its time."""
+    begin = 0
+    for batch in range(len(ends)):
+        fold(tables, events[begin : ends[batch]], first_sequences[batch], times_ns[batch])
+        begin = ends[batch]
+
+
 @inline
 def _venue_event(tables: Tables, event: Any, sequence: int, time_ns: int) -> None:
     kind = event["kind"]
