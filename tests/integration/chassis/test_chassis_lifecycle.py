@@ -455,6 +455,23 @@ async def test_a_part_that_fails_unnoticed_takes_the_process_down_too(venue: Any
     assert [each["task"] for each in logs if each["event"] == "failed, leaving"] == ["part"]
 
 
+async def test_why_it_leaves_is_told_in_lines(venue: Any) -> None:
+    async def run() -> None:
+        raise RuntimeError("the log\nis gone")
+
+    async def part() -> None:
+        raise LookupError
+
+    server = await venue.start(venue.echo.module(run=run))
+    await server.failed.wait()
+    start_task(part(), "part")
+    await asyncio.sleep(0.01)
+    assert server.reasons == [
+        f"{venue.echo.module().name} failed: the log is gone",
+        "part failed: LookupError",
+    ]
+
+
 async def test_what_a_library_forgot_is_logged_and_nothing_more(venue: Any) -> None:
     server = await venue.start(venue.echo.module())
     with structlog.testing.capture_logs() as logs:

@@ -94,18 +94,6 @@ async def test_a_module_is_built_and_its_settings_are_known(tmp_path: Path) -> N
     assert found.settings is ChassisSettings
 
 
-async def test_why_a_service_failed_is_remembered() -> None:
-    async def fail() -> None:
-        raise RuntimeError("the log\nis gone")
-
-    failures = services.Failures()
-    module = failures.watched(ServiceModule("made", lambda server: None, {}, run=fail))
-    assert module.run is not None
-    with pytest.raises(RuntimeError):
-        await module.run()
-    assert failures.reasons == ["made failed: the log is gone"]
-
-
 @given(
     st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),
     st.sampled_from(["Asia/Shanghai", "UTC", "Europe/Berlin", "America/New_York"]),

@@ -27,6 +27,8 @@ from smartex_chassis.watchdog import LoopWatchdog
 _HEALTH_SCOPES = {f"/grpc.health.v1.Health/{name}": PUBLIC for name in ("Check", "Watch", "List")}
 _REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 _HEALTH_POLL_SECONDS = 0.2
+_RUN = "run-"
+"""The name of the task of a module's `run` begins like that."""
 
 _log = structlog.get_logger("smartex.server")
 
@@ -82,6 +84,8 @@ class ChassisServer:
         self._runs: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
         """Set when a module's `run` or a task of `start_task` raised, a module did not stop, or gRPC itself gave up."""
+        self.reasons: list[str] = []
+        """Why `failed` is set, a line for each failure."""
         self.port = 0
 
     @property
@@ -119,7 +123,7 @@ class ChassisServer:
         self._gate.open = True
         for module in self._modules:
             if module.run is not None:
-                self._run(f"run-{module.name}", module.run())
+                self._run(f"{_RUN}{module.name}", module.run())
         self._run("grpc", self._server.wait_for_termination())
         await self._set_health()
         self._health_task = asyncio.create_task(self._follow_health(), name="health")
@@ -164,7 +168,9 @@ class ChassisServer:
             self._leave(task, error)
 
     def _leave(self, task: asyncio.Task[None], error: BaseException) -> None:
-        _log.error("failed, leaving", task=task.get_name(), exc_info=error)
+        name, words = task.get_name().removeprefix(_RUN), " ".join(str(error).split())
+        _log.error("failed, leaving", task=name, exc_info=error)
+        self.reasons.append(f"{name} failed: {words or type(error).__name__}")
         self.failed.set()
 
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -187,6 +193,7 @@ class ChassisServer:
             except Exception as error:
                 # The others must be stopped all the same.
                 _log.error("module did not stop", module=module.name, exc_info=error)
+                self.reasons.append(f"{module.name} did not stop")
                 self.failed.set()
 
     async def _set_health(self) -> None:

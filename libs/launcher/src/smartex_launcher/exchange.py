@@ -70,7 +70,7 @@ class Exchange:
         self._screen = screen
         self._signals = Signals()
         self._stack = AsyncExitStack()
-        self._failures = services.Failures()
+        self._reasons: list[str] = []
         self._failed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._agents: Child | None = None
@@ -197,7 +197,7 @@ class Exchange:
         modules = []
         for each in found:
             own = replace(context, token_file=service_token(self._tokens, each.name))
-            modules.append(self._failures.watched(await services.build(each, own)))
+            modules.append(await services.build(each, own))
         server = ChassisServer(modules, chassis)
         await server.start()
         self._stack.push_async_callback(self._drain, server)
@@ -239,8 +239,6 @@ class Exchange:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        if server.failed.is_set():
-            self._failed.set()
 
     async def _cancel_tasks(self) -> None:
         tasks = list(self._tasks)
@@ -252,7 +250,7 @@ class Exchange:
         try:
             await server.watch()
         except StoreError as error:
-            self._failures.reasons.append(f"the database does not come back: {error.message}")
+            self._reasons.append(f"the database does not come back: {error.message}")
             self._failed.set()
 
     async def _watch_kafka(self, server: KafkaServer) -> None:
@@ -264,7 +262,7 @@ class Exchange:
             try:
                 await server.restart()
             except BusError as error:
-                self._failures.reasons.append(f"Kafka does not come back: {services.one_line(error)}")
+                self._reasons.append(f"Kafka does not come back: {services.one_line(error)}")
                 self._failed.set()
                 return
 
@@ -311,6 +309,7 @@ class Exchange:
         if not draining.done():
             await server.hurry()
         await draining
+        self._reasons += server.reasons
 
     # -- words
 
@@ -356,8 +355,8 @@ class Exchange:
         return home + demo.commands(demo=self._launcher.demo)
 
     def _farewell(self, *, interrupted: bool) -> int:
-        if self._failures.reasons or self._failed.is_set():
-            why = "; ".join(self._failures.reasons) or "a service failed"
+        if self._reasons or self._failed.is_set():
+            why = "; ".join(self._reasons) or "a service failed"
             raise ExchangeStoppedError(f"the exchange stopped: {why}; see {self._plan.log_file}")
         self._screen.say("stopped")
         if interrupted:

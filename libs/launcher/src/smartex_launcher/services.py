@@ -13,7 +13,7 @@ import sys
 import time
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -69,28 +69,6 @@ async def build(found: Found, context: ServiceContext) -> ServiceModule:
     module = found.build(context)
     built: ServiceModule = await module if inspect.isawaitable(module) else module
     return built
-
-
-class Failures:
-    """Why running services failed; the chassis only says that one did."""
-
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-
-    def watched(self, module: ServiceModule) -> ServiceModule:
-        """The module, whose failure while running is remembered here."""
-        if module.run is None:
-            return module
-        run = module.run
-
-        async def remember() -> None:
-            try:
-                await run()
-            except Exception as error:
-                self.reasons.append(f"{module.name} failed: {one_line(error)}")
-                raise
-
-        return replace(module, run=remember)
 
 
 def one_line(error: BaseException) -> str:
