@@ -24,6 +24,7 @@ from smartex_chassis.errors import (
     Unimplemented,
     to_status,
 )
+from smartex_chassis.garbage import settle_garbage, settle_imports
 from smartex_chassis.issuer import LocalIssuer
 from smartex_chassis.keys import KeySet
 from smartex_chassis.main import Service, run_all, run_loop, run_service
@@ -91,6 +92,8 @@ __all__ = [
     "run_service",
     "serve",
     "set_within",
+    "settle_garbage",
+    "settle_imports",
     "start_task",
     "stop_tasks",
     "time_remaining",

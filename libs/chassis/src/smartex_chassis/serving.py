@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from smartex_chassis.garbage import settle_garbage
 from smartex_chassis.server import ChassisServer, ServiceModule
 from smartex_chassis.settings import ChassisSettings
 
@@ -29,22 +29,13 @@ async def serve(
     try:
         if not await signals.first_before(server.start()):
             return 0
-        _settle_garbage()
+        settle_garbage()
         if on_ready is not None:
             on_ready(server)
         await _any(signals.first, server.failed)
         return await _drain_until(signals.second, server)
     finally:
         signals.remove()
-
-
-def _settle_garbage() -> None:
-    """Exempt from the collector what is there once all services run: modules, kernels, wiring.
-
-    They live as long as the process, and a full collection would walk hundreds of thousands of them while callers wait.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 async def _drain_until(hurry: asyncio.Event, server: ChassisServer) -> int:

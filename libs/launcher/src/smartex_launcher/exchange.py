@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import psutil
 import structlog
 from smartex_bus import BusError
-from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, StartupError
+from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, StartupError, settle_garbage
 from smartex_client import SmartexError
 from smartex_store import EmbeddedPostgres, StoreError
 
@@ -87,6 +87,7 @@ class Exchange:
                     server = await self._signals.unless_asked(self._start())
                     if server is not None:
                         self._greet(server)
+                        settle_garbage()
                         await self._until_stopped(server)
                         self._screen.say("stopping …")
                 finally:

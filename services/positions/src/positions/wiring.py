@@ -24,7 +24,7 @@ import smartex_quant
 import smartex_store
 import smartex_wire
 from smartex_bus import Bus, Topic, open_bus, service_settings
-from smartex_chassis import ServiceModule, load, peer_channel
+from smartex_chassis import ServiceModule, load, peer_channel, settle_imports
 from smartex_store import Database
 
 from positions.api.portfolios import PortfoliosApi
@@ -231,3 +231,4 @@ async def _load_ahead() -> None:
     await asyncio.sleep(_LOAD_AHEAD_SECONDS)
     await asyncio.to_thread(smartex_quant.load_ahead)
     await asyncio.to_thread(plots.load_ahead)
+    settle_imports()
