@@ -57,7 +57,7 @@ async def test_a_card_that_no_notice_can_carry_is_refused(place: Place, opened: 
     post = next(rpc for rpc in PEOPLE if rpc.descriptor.name == "PostMessage")
     request: Any = post.request()
     request.ClearField("proposal")
-    request.card.id = "a\x00"
+    request.card.id = "a" * 129
     before = await place.fingerprint()
     answer = await call(place, post, request.SerializeToString(), caller(place, post))
     assert isinstance(answer, grpc.aio.AioRpcError)
