@@ -85,11 +85,10 @@ async def test_a_killed_pod_comes_back_with_everything(venue, open_market, tmp_p
     }
     if "bus_url" in venue.settings:
         settings["SMARTEX_BUS_URL"] = venue.settings["bus_url"]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, env=os.environ | settings, stderr=asyncio.subprocess.DEVNULL
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=os.environ | settings)
     try:
-        await until(port.exists)
+        # The file is there a moment before it says anything.
+        await until(lambda: port.exists() and port.read_text())
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port.read_text()}") as channel:
             alice = running.trader(1)
             alice.__init__(channel, alice.token, 1)  # type: ignore[misc]
@@ -101,7 +100,8 @@ async def test_a_killed_pod_comes_back_with_everything(venue, open_market, tmp_p
                     acknowledged.append(outcome.client_order_id)
 
             trading = asyncio.create_task(trade())
-            await until(lambda: len(acknowledged) > 50)
+            await until(lambda: len(acknowledged) > 50 or trading.done())
+            assert not trading.done(), trading.exception()
             process.send_signal(signal.SIGKILL)
             await asyncio.gather(trading, return_exceptions=True)
     finally:
