@@ -55,7 +55,7 @@ class Rewind:
         self._stale_ns = stale_ns
         self._max_events = max_events
         self._free = asyncio.Semaphore(_AT_ONCE)
-        self._asked = 0
+        self._waiting = 0
 
     async def portfolio(self, account_id: int, moment: Moment) -> PortfolioView | None:
         """An account as it was, at the marks of then; None if there was none. OutOfRange if the log does not reach back
@@ -70,8 +70,8 @@ class Rewind:
 
     async def _get_free(self) -> None:
         """Wait for a turn, but not so long that no time would be left for the answer."""
-        if self._asked < _WAITING:
-            self._asked += 1
+        if self._waiting < _WAITING:
+            self._waiting += 1
             try:
                 async with asyncio.timeout(_WAIT_SECONDS):
                     await self._free.acquire()
@@ -79,7 +79,7 @@ class Rewind:
             except TimeoutError:
                 pass
             finally:
-                self._asked -= 1
+                self._waiting -= 1
         raise Overloaded(
             "several portfolios of the past are being made: ask again in a moment",
             reason="TOO_MANY_REWINDS",
