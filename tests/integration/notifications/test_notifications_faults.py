@@ -15,7 +15,7 @@ from notifications.consumer import GROUP, TOPIC, NoticeConsumer
 from notifications.domain.notice import State
 from notifications.domain.sending import AddressGone, ChannelKind, Failed, Message, Outcome, Refused, Sent
 from notifications.receipts import Receipt
-from notifications.store.told import Replay
+from notifications.store.told import NotReplayed
 from smartex.notifications.v1 import notice_pb2 as pb
 from smartex_bus import Record, open_bus
 from smartex_store import Database
@@ -167,11 +167,12 @@ async def test_a_dead_delivery_is_sent_again_when_an_operator_says_so(works: Any
     await made.reach(1, FCM)
     await made.tell(made.notice("n1"))
     (row,) = await made.settle(State.DEAD)
-    assert await made.reader.replay(row["delivery_id"], made.clock()) is Replay.DONE
+    replayed, attempts = await made.reader.replay(row["delivery_id"], made.clock())
+    assert (replayed["state"], [one["outcome"] for one in attempts]) == (State.WAITING, ["BAD_PAYLOAD"])
     (row,) = await made.settle(State.SENT)
     assert channel.ids == [row["delivery_id"]] * 2
-    assert await made.reader.replay(row["delivery_id"], made.clock()) is Replay.NOT_DEAD
-    assert await made.reader.replay("unknown", made.clock()) is Replay.UNKNOWN
+    assert await made.reader.replay(row["delivery_id"], made.clock()) is NotReplayed.NOT_DEAD
+    assert await made.reader.replay("unknown", made.clock()) is NotReplayed.UNKNOWN
 
 
 async def test_an_address_that_is_gone_is_removed_and_the_next_channel_tried(works: Any) -> None:

@@ -15,7 +15,7 @@ from notifications.api.validation import LONGEST_ID, checked_id, is_operator, ow
 from notifications.contract import CHANNELS, LARGEST_ACCOUNT, NUMBERS, stamp
 from notifications.domain.sending import ChannelKind
 from notifications.intake import Intake
-from notifications.store.told import DeliveryReader, Replay
+from notifications.store.told import DeliveryReader, NotReplayed
 
 _LARGEST = 2**63 - 1
 
@@ -69,13 +69,12 @@ class DeliveriesApi:
     ) -> pb.ReplayDeliveryResponse:
         """Send a dead delivery again."""
         delivery_id = checked_id(request.delivery_id, "delivery_id")
-        replay = await self._reader.replay(delivery_id, self._clock())
-        if replay is Replay.UNKNOWN:
+        replayed = await self._reader.replay(delivery_id, self._clock())
+        if replayed is NotReplayed.UNKNOWN:
             raise NotFound("no such delivery", reason="DELIVERY_UNKNOWN")
-        if replay is not Replay.DONE:
-            raise FailedPrecondition(_REFUSALS[replay], reason=f"DELIVERY_{replay.name}")
-        row = await self._reader.get(delivery_id)
-        return pb.ReplayDeliveryResponse(delivery=(await self._messages([row]))[0])
+        if isinstance(replayed, NotReplayed):
+            raise FailedPrecondition(_REFUSALS[replayed], reason=f"DELIVERY_{replayed.name}")
+        return pb.ReplayDeliveryResponse(delivery=_delivery(*replayed))
 
     async def SendNotice(self, request: pb.SendNoticeRequest, context: object) -> pb.SendNoticeResponse:  # noqa: N802
         """Take a notice in as if it had come over the bus."""
@@ -109,9 +108,9 @@ class DeliveriesApi:
 
 
 _REFUSALS = {
-    Replay.NOT_DEAD: "only a dead delivery is sent again; this one is not",
-    Replay.EXPIRED: "what it tells is of no use any more: send a new notice",
-    Replay.SUPERSEDED: "a newer notice has taken its place",
+    NotReplayed.NOT_DEAD: "only a dead delivery is sent again; this one is not",
+    NotReplayed.EXPIRED: "what it tells is of no use any more: send a new notice",
+    NotReplayed.SUPERSEDED: "a newer notice has taken its place",
 }
 
 

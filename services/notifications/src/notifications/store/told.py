@@ -22,8 +22,11 @@ _REPLAY = """
     UPDATE notifications.deliveries
        SET state = 1, state_reason = 'REPLAYED', due_time = $2, tries = 0, maybe_sent = false,
            first_attempt_time = NULL, digest_of = NULL, gathered = false
-     WHERE delivery_id = $1
+     WHERE delivery_id = $1 RETURNING *
 """
+_ATTEMPTS = (
+    "SELECT * FROM notifications.attempts WHERE delivery_id = ANY($1::text[]) ORDER BY delivery_id, number"
+)
 _WAITING = """
     SELECT channel, count(*) AS waiting FROM notifications.deliveries WHERE state = 1 GROUP BY channel
 """
@@ -34,10 +37,9 @@ _ATTEMPTED = """
 """
 
 
-class Replay(Enum):
-    """What came of the wish to send a delivery again."""
+class NotReplayed(Enum):
+    """Why a delivery is not sent again."""
 
-    DONE = auto()
     UNKNOWN = auto()
     NOT_DEAD = auto()
     EXPIRED = auto()
@@ -64,41 +66,36 @@ class DeliveryReader:
             *arguments,
         )
 
-    async def get(self, delivery_id: str) -> Any:
-        """One delivery, or None."""
-        return await self._database.fetchrow(
-            "SELECT * FROM notifications.deliveries WHERE delivery_id = $1", delivery_id
-        )
-
     async def attempts(self, delivery_ids: Sequence[str]) -> dict[str, list[Any]]:
         """The attempts of deliveries, by delivery, the first one first."""
-        rows = await self._database.fetch(
-            "SELECT * FROM notifications.attempts WHERE delivery_id = ANY($1::text[]) ORDER BY delivery_id, number",
-            list(delivery_ids),
-        )
+        rows = await self._database.fetch(_ATTEMPTS, list(delivery_ids))
         found: dict[str, list[Any]] = {}
         for row in rows:
             found.setdefault(row["delivery_id"], []).append(row)
         return found
 
-    async def replay(self, delivery_id: str, now: datetime) -> Replay:
-        """Send a dead delivery again, under its own id."""
+    async def replay(self, delivery_id: str, now: datetime) -> tuple[Any, list[Any]] | NotReplayed:
+        """Send a dead delivery again, under its own id.
+
+        Returns the delivery and its attempts as this left them: it may be on its way a moment later.
+        """
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 "SELECT notice_id, state, expire_time FROM notifications.deliveries WHERE delivery_id = $1 FOR UPDATE",
                 delivery_id,
             )
             if row is None:
-                return Replay.UNKNOWN
+                return NotReplayed.UNKNOWN
             if row["state"] != State.DEAD:
-                return Replay.NOT_DEAD
+                return NotReplayed.NOT_DEAD
             if row["expire_time"] <= now:
-                return Replay.EXPIRED
+                return NotReplayed.EXPIRED
             if await connection.fetchval(_NEWER, row["notice_id"]):
-                return Replay.SUPERSEDED
-            await connection.execute(_REPLAY, delivery_id, now)
+                return NotReplayed.SUPERSEDED
+            replayed = await connection.fetchrow(_REPLAY, delivery_id, now)
+            attempts = await connection.fetch(_ATTEMPTS, [delivery_id])
             await tell(connection, due=True)
-        return Replay.DONE
+        return replayed, attempts
 
     async def channel_counts(self, since: datetime) -> dict[ChannelKind, dict[str, int]]:
         """What waits on each channel, and what was sent and failed since a time."""
