@@ -15,7 +15,7 @@ from smartex_chassis.errors import Internal, SmartexError, Unauthenticated
 class Call:
     """One RPC under way. Servicers use the functions below rather than this."""
 
-    __slots__ = ("_task", "_timer", "deadline", "drain", "ended_by", "method", "principal")
+    __slots__ = ("_task", "_timer", "deadline", "drain", "ended_by", "loop", "method", "principal")
 
     def __init__(self, method: str, task: asyncio.Task[Any], drain: asyncio.Event) -> None:
         self.method = method
@@ -23,12 +23,13 @@ class Call:
         self.deadline: float | None = None
         self.drain = drain
         self.ended_by: SmartexError | None = None
+        self.loop = task.get_loop()
         self._task = task
         self._timer: asyncio.TimerHandle | None = None
 
     def end_after(self, seconds: float, error: Callable[[], SmartexError]) -> None:
         """End the call with what `error` makes unless it finishes within `seconds`."""
-        self._timer = self._task.get_loop().call_later(seconds, self._time_up, error)
+        self._timer = self.loop.call_later(seconds, self._time_up, error)
 
     def _time_up(self, error: Callable[[], SmartexError]) -> None:
         self.end(error())

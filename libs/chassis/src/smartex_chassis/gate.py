@@ -30,8 +30,10 @@ class Meters:
     """The metric children of one method, looked up once instead of on every call."""
 
     def __init__(self, method: str) -> None:
+        self.active = 0
+        """Calls being served. A plain number, for a gauge takes a lock twice in every call."""
         self._method = method
-        self.active = _active.labels(method)
+        _active.labels(method).set_function(lambda: self.active)
         self._seconds = _seconds.labels(method)
         self._codes: dict[grpc.StatusCode, Any] = {}
 

@@ -144,7 +144,7 @@ class _Guard:
         started = time.perf_counter()
         call = Call(self._method, _this_task(), self._gate.drain)
         self._gate.calls.add(call)
-        self._meters.active.inc()
+        self._meters.active += 1
         code = grpc.StatusCode.OK
         failure: BaseException | None = None
         try:
@@ -166,11 +166,12 @@ class _Guard:
         finally:
             call.close()
             self._gate.calls.discard(call)
-            self._meters.active.dec()
+            self._meters.active -= 1
             if failure is not None:
                 status = to_status(failure)
                 code = _CODES[status.code]
-            self._meters.finish(code, time.perf_counter() - started)
+            # On the next turn of the loop: the answer does not wait until it is counted.
+            call.loop.call_soon(self._meters.finish, code, time.perf_counter() - started)
         return await context.abort(code, status.message, ((_STATUS_KEY, status.SerializeToString()),))
 
     async def _traced(self, inner: Answer, request: Any, context: Context, parent: Mapping[str, str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from google.protobuf.message import Message
 
 from ._errors import Reason, WireError
 from ._layout import Layout, envelope_layout, flat_layout
+from ._rows import packer
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 Octets: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
@@ -106,20 +106,6 @@ def _refuse_room(size: int, room: int) -> NoReturn:
     raise ValueError(f"the buffer has room for {room} bytes: give it up to {size} (max_size)")
 
 
-def _packer(dtype: np.dtype[np.void]) -> struct.Struct:
-    """Makes the bytes of a header from its values, in a fifth of the time that NumPy takes field by field."""
-    formats = {"i": "bhiq", "u": "BHIQ", "f": "efd"}
-    packed, at = "<", 0
-    for name in dtype.names or ():
-        assert dtype.fields is not None
-        kind, offset = dtype.fields[name][:2]
-        size = kind.itemsize
-        code = {1: 0, 2: 1, 4: 2, 8: 3}[size] if kind.kind != "f" else {4: 1, 8: 2}[size]
-        packed += f"{offset - at}x{formats[kind.kind][code]}"
-        at = offset + size
-    return struct.Struct(f"{packed}{dtype.itemsize - at}x")
-
-
 class _Dtype:
     """Checks arrays against a dtype. To compare two records of fields takes longer than to write a small message, so
     the last dtype that was found equal is remembered."""
@@ -161,10 +147,10 @@ class Codec:
         """The envelope's scalar fields; without fields if it has none."""
         self._row_bytes = layout.row_dtype.itemsize
         self._rows, self._header = _Dtype(layout.row_dtype), _Dtype(layout.header_dtype)
-        self._names = frozenset(layout.header_dtype.names or ())
+        self._zeros: dict[str, int | float | bool] = dict.fromkeys(layout.header_dtype.names or (), 0)
         self._header_bytes = layout.header_dtype.itemsize
         self._header_room, self._row_room = layout.header_room, layout.row_room
-        self._pack = _packer(layout.header_dtype)
+        self._pack = packer(layout.header_dtype).pack
         self._no_header: Octets = np.empty(0, np.uint8)
         self._nothing = _source(b"")
         self._empty_header: np.void = np.zeros(1, self.header_dtype)[0]
@@ -273,11 +259,11 @@ class Codec:
                 raise TypeError(f"the message has no header fields, got {', '.join(header)}")
             return self._nothing
         if isinstance(header, Mapping):
-            if not self._names.issuperset(header):
-                unknown = ", ".join(sorted(header.keys() - self._names))
+            values = {**self._zeros, **header}
+            if len(values) > len(self._zeros):
+                unknown = ", ".join(sorted(header.keys() - self._zeros.keys()))
                 raise TypeError(f"the header has no field {unknown}")
-            values = [header.get(name, 0) for name in self.header_dtype.names or ()]
-            return np.frombuffer(self._pack.pack(*values), np.uint8)
+            return np.frombuffer(self._pack(*values.values()), np.uint8)
         if header.dtype != self.header_dtype:
             raise TypeError(f"header must have the dtype {self.header_dtype}, not {header.dtype}")
         scalars = np.zeros(1, self.header_dtype)

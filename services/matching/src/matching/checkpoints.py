@@ -20,7 +20,7 @@ from smartex.matching.v1.log_pb2 import COMMAND_KIND_CHECKPOINT
 from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
 from smartex_chassis import Overloaded, Unavailable, histogram, start_task, stop_tasks
 
-from matching.frames import CHECKPOINTS_TOPIC, Frame, one_command
+from matching.frames import CHECKPOINTS_TOPIC, Frame, holds, one_command
 from matching.publisher import Publisher
 from matching.sequencer import Sequencer
 
@@ -94,7 +94,7 @@ class Checkpoints:
 
     def _on_frame(self, offset: int, frame: Frame) -> None:
         """Hash the state after a frame that holds a checkpoint."""
-        if not (frame.commands["kind"] == COMMAND_KIND_CHECKPOINT).any():
+        if not holds(frame.commands, COMMAND_KIND_CHECKPOINT):
             return
         began = time.perf_counter()
         checkpoint = self._at(offset)

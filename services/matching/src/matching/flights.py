@@ -36,7 +36,7 @@ class Flight:
         self.submissions = submissions
         self.began = began
         self.append_seconds = 0.0
-        self.span = frame_span([each.link for each in submissions], len(frame.commands))
+        self.span = frame_span((each.link for each in submissions), len(frame.commands))
 
 
 @dataclass(frozen=True, slots=True)

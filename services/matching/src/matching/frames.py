@@ -29,7 +29,7 @@ CHECKPOINTS_TOPIC: Final = "matching.checkpoints.v1"
 COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",), dedicated=True, unlocked=True)
 EVENT_CODEC = EVENTS
 NO_COMMANDS: Rows = np.zeros(0, COMMAND)
-_NAMES = frozenset(COMMAND.names or ())
+_command_of = smartex_wire.row_maker(COMMAND)
 
 
 class FrameError(Exception):
@@ -98,11 +98,15 @@ def encode_events(
 
 
 def one_command(**fields: int) -> Rows:
-    """An array of one command with these fields; all others are zero."""
-    if not _NAMES.issuperset(fields):
-        raise TypeError(f"a command has no field {', '.join(fields.keys() - _NAMES)}")
-    # All at once: NumPy takes as long for one field as for the whole row.
-    return np.array([tuple([fields.get(name, 0) for name in COMMAND.names or ()])], COMMAND)
+    """An array of one command with these fields; all others are zero. TypeError if a command has no such field."""
+    return _command_of(fields)
+
+
+def holds(commands: Rows, kind: int) -> bool:
+    """Whether one of the commands is of this kind."""
+    if len(commands) == 1:  # of a lone one, as most are in a quiet market, NumPy would make two arrays
+        return bool(commands[0]["kind"] == kind)
+    return bool((commands["kind"] == kind).any())
 
 
 def warm_up() -> None:

@@ -168,7 +168,6 @@ def _write(
     slots: Any,
     plain: Any,
     program: Any,
-    scratch: Any,
     out: Any,
     ends: Any,
 ) -> None:
@@ -176,6 +175,7 @@ def _write(
 
     From events to bytes in one pass: reports as an array, sorted by owner, would be written and read three times.
     """
+    scratch = np.empty(1, REPORT)
     table, row, origin = (
         np.uint64(program.ctypes.data),
         np.uint64(scratch.ctypes.data),
@@ -227,6 +227,8 @@ def messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) ->
     """The reports of each account that has any, as TradeResponses of a size that every client takes, in order."""
     if not owners.accounts:
         return []
+    if len(events) <= EVENTS_PER_MESSAGE:
+        return _messages(owners, first_sequence, time_ns, events)
     parts = range(0, len(events), EVENTS_PER_MESSAGE)
     return [
         message
@@ -243,8 +245,10 @@ def _messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -
     size = _make_room(events, keys, slots, _PLAIN, _ROW_ROOM, begins)
     if not size:
         return []
-    out, scratch, ends = np.empty(size, np.uint8), np.empty(1, REPORT), begins.copy()
-    _write(events, first_sequence, time_ns, keys, slots, _PLAIN, _KERNELS.program, scratch, out, ends)
+    out, ends = np.empty(size, np.uint8), begins.copy()
+    _write(events, first_sequence, time_ns, keys, slots, _PLAIN, _KERNELS.program, out, ends)
+    if len(begins) == 1:
+        return [(owners.accounts[0], out[: ends[0]].tobytes())]
     return [
         (owners.accounts[slot], out[begins[slot] : ends[slot]].tobytes())
         for slot in (ends > begins).nonzero()[0].tolist()

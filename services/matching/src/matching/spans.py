@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from opentelemetry import trace
 from opentelemetry.trace import Link, Span
@@ -21,7 +21,7 @@ def link_of_caller() -> Link | None:
     return Link(context) if context.is_valid else None
 
 
-def frame_span(links: Sequence[Link | None], commands: int) -> Span | None:
+def frame_span(links: Iterable[Link | None], commands: int) -> Span | None:
     """The span of a frame from its append until it is applied; None when nothing is recorded."""
     if not tracing():
         return None

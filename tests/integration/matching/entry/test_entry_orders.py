@@ -45,6 +45,40 @@ async def test_place_trade_amend_cancel(venue, open_market) -> None:
         assert account.cash[0].total.amount == "999959.996"
 
 
+async def test_an_answer_tells_of_its_own_order_alone(venue, open_market) -> None:
+    """Not of another order of the account that it met; each of these brings several events about."""
+    async with venue.pod() as running:
+        await open_market(running)
+        alice, bob = running.trader(1), running.trader(2)
+        await alice.place(types.SIDE_SELL, 1000, 5)
+        await bob.place(types.SIDE_SELL, 1000, 3)
+        met = await alice.place(
+            types.SIDE_BUY, 1000, 8, self_trade_prevention=types.SELF_TRADE_PREVENTION_CANCEL_OLDEST
+        )
+        assert (met.outcome.kind, met.outcome.client_order_id) == (types.REPORT_KIND_ACCEPTED, 2)
+        (fill,) = met.reports
+        assert (fill.kind, fill.quantity_lots, fill.leaves_lots) == (types.REPORT_KIND_FILLED, 3, 5)
+
+        await bob.place(types.SIDE_SELL, 1010, 2)
+        moved = await alice.entry.AmendOrder(
+            pb.AmendOrderRequest(
+                client_order_id=2, request_id=1, price_ticks=1010, create_time_ns=met.outcome.event_time_ns
+            ),
+            metadata=alice.metadata,
+        )
+        assert moved.outcome.kind == types.REPORT_KIND_AMENDED
+        assert [(each.kind, each.quantity_lots) for each in moved.reports] == [(types.REPORT_KIND_FILLED, 2)]
+
+        await alice.place(types.SIDE_BUY, 900, 1)
+        gone = await alice.entry.MassCancel(pb.MassCancelRequest(request_id=2), metadata=alice.metadata)
+        assert gone.outcome.kind == types.REPORT_KIND_MASS_CANCELLED
+        assert (gone.outcome.quantity_lots, gone.outcome.request_id) == (2, 2)
+        refused = await alice.entry.CancelOrder(
+            pb.CancelOrderRequest(client_order_id=2, request_id=3), metadata=alice.metadata
+        )
+        assert (refused.outcome.kind, refused.outcome.request_id) == (types.REPORT_KIND_CANCEL_REJECTED, 3)
+
+
 async def test_repeat_gives_the_first_outcome(venue, open_market) -> None:
     async with venue.pod() as running:
         await open_market(running)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
 
 import grpc
+from google.protobuf.message import Message
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1.log_pb2 import (
     COMMAND_KIND_AMEND,
@@ -13,9 +15,8 @@ from smartex.matching.v1.log_pb2 import (
     COMMAND_KIND_PLACE,
     COMMAND_KIND_REPLACE,
 )
-from smartex.matching.v1.types_pb2 import Report
 
-from matching.api.registration import register, unary
+from matching.api.registration import register
 from matching.api.trade_stream import TradeStreams
 from matching.api.validation import check_amend, check_mass_cancel, check_place, check_target, own_account
 from matching.frames import Rows, one_command
@@ -30,9 +31,12 @@ SCOPES: Final = {
     for name in ("PlaceOrder", "CancelOrder", "AmendOrder", "MassCancel", "Trade")
 }
 
+Unary: TypeAlias = Callable[[Any, Any], Awaitable[bytes]]
+Following: TypeAlias = pb.PlaceOrderResponse | pb.AmendOrderResponse
+
 
 class OrderEntryApi:
-    """The unary RPCs, and the registration of all."""
+    """The unary RPCs, and the registration of all. They answer with bytes, as most reports come from the kernel."""
 
     def __init__(self, sequencer: Sequencer, buckets: TokenBuckets, streams: TradeStreams) -> None:
         self._sequencer = sequencer
@@ -42,15 +46,15 @@ class OrderEntryApi:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service; the stream takes and gives raw bytes."""
         handlers = {
-            "PlaceOrder": unary(self.place_order, pb.PlaceOrderRequest),
-            "CancelOrder": unary(self.cancel_order, pb.CancelOrderRequest),
-            "AmendOrder": unary(self.amend_order, pb.AmendOrderRequest),
-            "MassCancel": unary(self.mass_cancel, pb.MassCancelRequest),
+            "PlaceOrder": _unary(self.place_order, pb.PlaceOrderRequest),
+            "CancelOrder": _unary(self.cancel_order, pb.CancelOrderRequest),
+            "AmendOrder": _unary(self.amend_order, pb.AmendOrderRequest),
+            "MassCancel": _unary(self.mass_cancel, pb.MassCancelRequest),
             "Trade": grpc.stream_stream_rpc_method_handler(self._streams.trade),
         }
         register(server, SERVICE, handlers)
 
-    async def place_order(self, request: pb.PlaceOrderRequest, context: Any) -> pb.PlaceOrderResponse:
+    async def place_order(self, request: pb.PlaceOrderRequest, context: Any) -> bytes:
         """See the contract."""
         account_id = own_account()
         check_place(request)
@@ -70,11 +74,9 @@ class OrderEntryApi:
             min_quantity_lots=request.min_quantity_lots,
             expire_time_ns=request.expire_time_ns,
         )
-        reports = await self._reports(account_id, command)
-        outcome = reports[0]
-        return pb.PlaceOrderResponse(outcome=outcome, reports=_following(outcome, reports[1:]))
+        return _with_following(account_id, await self._applied(account_id, command), pb.PlaceOrderResponse())
 
-    async def cancel_order(self, request: pb.CancelOrderRequest, context: Any) -> pb.CancelOrderResponse:
+    async def cancel_order(self, request: pb.CancelOrderRequest, context: Any) -> bytes:
         """See the contract."""
         account_id = own_account()
         check_target(request)
@@ -85,9 +87,9 @@ class OrderEntryApi:
             client_order_id=request.client_order_id,
             request_id=request.request_id,
         )
-        return pb.CancelOrderResponse(outcome=(await self._reports(account_id, command))[0])
+        return _outcome(account_id, await self._applied(account_id, command), 0)
 
-    async def amend_order(self, request: pb.AmendOrderRequest, context: Any) -> pb.AmendOrderResponse:
+    async def amend_order(self, request: pb.AmendOrderRequest, context: Any) -> bytes:
         """See the contract."""
         account_id = own_account()
         check_amend(request)
@@ -101,11 +103,9 @@ class OrderEntryApi:
             quantity_lots=request.quantity_lots,
             create_time_ns=request.create_time_ns,
         )
-        reports = await self._reports(account_id, command)
-        outcome = reports[0]
-        return pb.AmendOrderResponse(outcome=outcome, reports=_following(outcome, reports[1:]))
+        return _with_following(account_id, await self._applied(account_id, command), pb.AmendOrderResponse())
 
-    async def mass_cancel(self, request: pb.MassCancelRequest, context: Any) -> pb.MassCancelResponse:
+    async def mass_cancel(self, request: pb.MassCancelRequest, context: Any) -> bytes:
         """See the contract."""
         account_id = own_account()
         check_mass_cancel(request)
@@ -116,19 +116,41 @@ class OrderEntryApi:
             side=int(request.side),
             request_id=request.request_id,
         )
-        return pb.MassCancelResponse(outcome=(await self._reports(account_id, command, last=True))[0])
+        applied = await self._applied(account_id, command)
+        return _outcome(account_id, applied, len(applied.events) - 1)
 
-    async def _reports(self, account_id: int, command: Rows, *, last: bool = False) -> list[Report]:
-        """Send a command; its reports for the account, the outcome first (`last`: it alone)."""
+    def _applied(self, account_id: int, command: Rows) -> Awaitable[Applied]:
+        """Send a command; what it brings about."""
         self._buckets.take(account_id)
-        applied: Applied = await self._sequencer.submit(command, early=True)
-        first, events = applied.first_sequence, applied.events
-        if last:
-            first, events = first + len(events) - 1, events[-1:]
-        messages = messages_of(account_id, first, applied.time_ns, events)
-        return [report for message in messages for report in pb.TradeResponse.FromString(message).reports]
+        return self._sequencer.submit(command, early=True)
 
 
-def _following(outcome: Report, reports: list[Report]) -> list[Report]:
-    """What happened to the order itself: not to other orders of the account that it met."""
-    return [report for report in reports if report.order_id == outcome.order_id]
+def _outcome(account_id: int, applied: Applied, place: int) -> bytes:
+    """The answer that holds the report of one event and nothing else.
+
+    In all four answers the outcome has the number that the reports have in a TradeResponse: with one report, the
+    bytes are the same.
+    """
+    first, event = applied.first_sequence + place, applied.events[place : place + 1]
+    (answer,) = messages_of(account_id, first, applied.time_ns, event)
+    return answer
+
+
+def _with_following(account_id: int, applied: Applied, answer: Following) -> bytes:
+    """The answer that holds the first report, and what else happened to the order itself: not to other orders of the
+    account that it met.
+    """
+    if len(applied.events) == 1:
+        return _outcome(account_id, applied, 0)
+    messages = messages_of(account_id, applied.first_sequence, applied.time_ns, applied.events)
+    outcome, *others = [
+        report for message in messages for report in pb.TradeResponse.FromString(message).reports
+    ]
+    answer.outcome.CopyFrom(outcome)
+    answer.reports.extend(report for report in others if report.order_id == outcome.order_id)
+    return answer.SerializeToString()
+
+
+def _unary(handler: Unary, request: type[Message]) -> Any:
+    """A handler of a unary RPC that takes such a request and gives the bytes of its answer."""
+    return grpc.unary_unary_rpc_method_handler(handler, request_deserializer=request.FromString)
