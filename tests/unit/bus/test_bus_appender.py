@@ -33,22 +33,31 @@ class Log:
         self.error: Exception | None = None
         self.fatal: list[BusError] = []
         self.closed = 0
+        self.told: list[str] = []
 
-    async def write(self, records: list[Record]) -> int:
+    async def write(self, records: list[Record]) -> tuple[int, int]:
         await self.gate.wait()
         if self.error is not None:
             raise self.error
         first = len(self.records)
         self.records += records
         self.groups.append(len(records))
-        return first
+        return first, 7
+
+    def appended(self, first: int, records: list[Record], time_ns: int) -> None:
+        self.told.append(f"followers of {first} to {first + len(records) - 1} at {time_ns}")
 
     async def close(self) -> None:
         self.closed += 1
 
     def appender(self, limits: Limits) -> GroupCommitAppender:
         return GroupCommitAppender(
-            "t[0]", self.write, limits, on_fatal=self.fatal.append, on_close=self.close
+            "t[0]",
+            self.write,
+            limits,
+            appended=self.appended,
+            on_fatal=self.fatal.append,
+            on_close=self.close,
         )
 
 
@@ -137,6 +146,15 @@ async def test_bounds(log: Log) -> None:
 
 async def test_headers_count_for_the_bounds() -> None:
     assert Record(b"abc", b"de", {"name": b"value"}).size() == 14
+
+
+async def test_callers_are_told_before_followers(log: Log, appender: GroupCommitAppender) -> None:
+    for name in ("a", "b"):
+        appender.append_telling(
+            lambda at, error, name=name: log.told.append(f"{name} at {at}"), record(0), record(1)
+        )
+    await appender.append(record(2))
+    assert log.told == ["a at 0", "b at 2", "followers of 0 to 4 at 7"]
 
 
 async def test_a_failed_write_poisons_everything_behind_it(log: Log, appender: GroupCommitAppender) -> None:

@@ -19,11 +19,15 @@ from smartex_bus.errors import (
 )
 from smartex_bus.records import Record
 
-Write = Callable[[list[Record]], Awaitable[int]]
-"""Makes a group durable and returns its first offset; retries by itself what can be retried.
+Write = Callable[[list[Record]], Awaitable[tuple[int, int]]]
+"""Makes a group durable and returns its first offset and its time in nanoseconds; retries by itself what can be
+retried.
 
 ``UnknownTopic``: nothing was appended. Any other error: the outcome is unknown.
 """
+
+Appended = Callable[[int, list[Record], int], None]
+"""Told of every group after its callers: first offset, records, time in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,14 @@ class GroupCommitAppender(Appender):
         write: Write,
         limits: Limits,
         *,
+        appended: Appended,
         on_fatal: Callable[[BusError], None],
         on_close: Callable[[], Awaitable[None]],
     ) -> None:
         self._name = name
         self._write = write
         self._limits = limits
+        self._appended = appended
         self._on_fatal = on_fatal
         self._on_close = on_close
         self._queue: deque[_Entry] = deque()
@@ -124,8 +130,9 @@ class GroupCommitAppender(Appender):
                 self._wake.clear()
                 await self._wake.wait()
             self._in_flight = self._take()
+            records = [record for entry in self._in_flight for record in entry.records]
             try:
-                first = await self._write([r for entry in self._in_flight for r in entry.records])
+                first, time_ns = await self._write(records)
             except UnknownTopic as error:
                 # Known not to be in the log, so nothing is at stake: the caller may make the topic and retry.
                 self._fail_in_flight(error)
@@ -134,6 +141,8 @@ class GroupCommitAppender(Appender):
                 self._fail_for_good(error)
                 return
             self._settle(first)
+            # Followers wait for this turn's end; whose records these are goes first.
+            self._appended(first, records, time_ns)
 
     def _take(self) -> list[_Entry]:
         group = [self._queue.popleft()]

@@ -17,11 +17,12 @@ from smartex_chassis.auth import PUBLIC, TokenVerifier
 from smartex_chassis.errors import StartupError
 from smartex_chassis.gate import Gate, Limits
 from smartex_chassis.keys import KeySet, is_loopback
+from smartex_chassis.memory import gather_when_settled
 from smartex_chassis.metrics_http import MetricsServer
 from smartex_chassis.ports import listen
 from smartex_chassis.rpc import Router
 from smartex_chassis.settings import ChassisSettings
-from smartex_chassis.tasks import FAILED, stop_tasks
+from smartex_chassis.tasks import FAILED, start_task, stop_tasks
 from smartex_chassis.watchdog import LoopWatchdog
 
 _HEALTH_SCOPES = {f"/grpc.health.v1.Health/{name}": PUBLIC for name in ("Check", "Watch", "List")}
@@ -79,7 +80,7 @@ class ChassisServer:
         self._server: Any = grpc.aio.server(options=_options(settings))
         self._server.add_generic_rpc_handlers((self._router,))
         self._started: list[ServiceModule] = []
-        self._health_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._drained: asyncio.Task[None] | None = None
         self._runs: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
@@ -126,7 +127,10 @@ class ChassisServer:
                 self._run(f"{_RUN}{module.name}", module.run())
         self._run("grpc", self._server.wait_for_termination())
         await self._set_health()
-        self._health_task = asyncio.create_task(self._follow_health(), name="health")
+        self._tasks = [
+            start_task(self._follow_health(), "health"),
+            start_task(gather_when_settled(), "memory"),
+        ]
         if self._settings.tls_cert_file is None and not is_loopback(self._settings.host):
             _log.warning("tokens travel in the clear: set SMARTEX_TLS_CERT_FILE, or let a mesh encrypt")
         _log.info("serving", host=self._settings.host, port=self.port, metrics_port=self.metrics_port)
@@ -144,7 +148,7 @@ class ChassisServer:
     async def _drain(self) -> None:
         _log.info("draining", in_flight=len(self._gate.calls))
         self._gate.drain.set()
-        await stop_tasks(self._health_task)
+        await stop_tasks(*self._tasks)
         await self._set_health()
         streams = asyncio.create_task(self._end_streams(), name="end-streams")
         await self._server.stop(self._settings.drain_timeout.total_seconds())

@@ -232,9 +232,8 @@ class Codec:
         `header` is a mapping of names to values, or what `decode` gave. Ignored fields are absent. TypeError
         for another dtype.
         """
-        size = self.max_size(len(rows))
-        buffer = _scratch.of(size)
-        return buffer[: self.encode_into(rows, buffer, header=header)].tobytes()
+        buffer = _scratch.of(self.max_size(len(rows)))
+        return buffer[: self._write(rows, header, buffer)].tobytes()
 
     def encode_into(self, rows: Rows, buffer: Octets, at: int = 0, header: Header | None = None) -> int:
         """Write the message to `buffer[at:]`; returns its length in bytes.
@@ -245,9 +244,11 @@ class Codec:
             raise IndexError(f"at={at} is outside the buffer, which has {len(buffer)} bytes")
         if buffer.dtype != np.uint8 or buffer.ndim != 1 or not buffer.flags.carray:
             raise TypeError("buffer must be a contiguous, writable array of uint8 with one dimension")
+        return self._write(rows, header, buffer[at:] if at else buffer)
+
+    def _write(self, rows: Rows, header: Header | None, target: Octets) -> int:
         kernels = self.kernels
         memory = np.ascontiguousarray(self._rows.check(rows, "rows")).view(np.uint8)
-        target = buffer[at:] if at else buffer
         length = kernels.encode(kernels.program, memory, self._header_octets(header), target)
         if length < 0:
             _refuse_room(self.max_size(len(rows)), len(target))
@@ -258,7 +259,7 @@ class Codec:
             if isinstance(header, Mapping) and header:
                 raise TypeError(f"the message has no header fields, got {', '.join(header)}")
             return self._nothing
-        if isinstance(header, Mapping):
+        if type(header) is dict or isinstance(header, Mapping):  # to ask an abstract class takes longer
             values = {**self._zeros, **header}
             if len(values) > len(self._zeros):
                 unknown = ", ".join(sorted(header.keys() - self._zeros.keys()))

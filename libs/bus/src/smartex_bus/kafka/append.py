@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -31,26 +30,20 @@ from smartex_bus.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
 
-Appended = Callable[[int, list[Record], int], None]
-"""Told after every append: first offset, records, time in nanoseconds."""
-
 
 class KafkaWriter:
     """Writes groups of records of one partition."""
 
-    def __init__(
-        self, settings: KafkaSettings, topics: Topics, topic: str, partition: int, appended: Appended
-    ) -> None:
+    def __init__(self, settings: KafkaSettings, topics: Topics, topic: str, partition: int) -> None:
         self._settings = settings
         self._topics = topics
         self._topic = topic
         self._partition = partition
-        self._appended = appended
         self._producer: Any = None
         self._next_offset = 0
 
-    async def write(self, records: list[Record]) -> int:
-        """Make the records durable and return the first offset. ``AppendUnknown`` if that cannot be told."""
+    async def write(self, records: list[Record]) -> tuple[int, int]:
+        """Make the records durable; returns the first offset and the time. ``AppendUnknown`` if that cannot be told."""
         time_ms = time.time_ns() // 1_000_000
         answer = await self._send(records, time_ms)
         try:
@@ -65,8 +58,7 @@ class KafkaWriter:
         if offset < self._next_offset:
             raise self._unknown(f"the broker answered with offset {offset} after {self._next_offset - 1}")
         self._next_offset = offset + len(records)
-        self._appended(offset, records, time_ms * 1_000_000)
-        return offset
+        return offset, time_ms * 1_000_000
 
     async def _send(self, records: list[Record], time_ms: int) -> asyncio.Future[Any]:
         """Hand the records to the producer; every error before that is harmless, nothing was sent."""

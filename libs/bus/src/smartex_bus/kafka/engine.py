@@ -91,9 +91,14 @@ class KafkaBus(Bus):
             for tail in self._tails.get((topic, partition), ()):
                 tail.hand_over(first, records, time_ns)
 
-        writer = KafkaWriter(self._settings, self._topics, topic, partition, appended)
+        writer = KafkaWriter(self._settings, self._topics, topic, partition)
         appender = GroupCommitAppender(
-            f"{topic}[{partition}]", writer.write, limits, on_fatal=self._fail, on_close=closed
+            f"{topic}[{partition}]",
+            writer.write,
+            limits,
+            appended=appended,
+            on_fatal=self._fail,
+            on_close=closed,
         )
         self._appenders.add(appender)
         return appender

@@ -25,9 +25,6 @@ _log = structlog.get_logger(__name__)
 _PRODUCER_IDLE_NS = 24 * 3600 * 10**9
 _APPEND = "select bus.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
-Appended = Callable[[int, int, list[Record], int], None]
-"""Told after every append: topic id, first offset, records, time in nanoseconds."""
-
 
 class LogWriter:
     """Writes groups of records of one partition over one connection, and finds out lost outcomes by itself.
@@ -42,23 +39,22 @@ class LogWriter:
         settings: PostgresSettings,
         resolve: Callable[[], Awaitable[int]],
         partition: int,
-        appended: Appended,
     ) -> None:
+        self.topic_id = -1
+        """Known from the first append on."""
         self._settings = settings
         self._resolve = resolve
         self._partition = partition
-        self._appended = appended
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._statement: PreparedStatement[asyncpg.Record] | None = None
-        self._topic_id = -1
         self._producer_id = -1
         self._batch = 0
         self._last_ns = 0
         self._began: float | None = None
         self._watchdog: asyncio.Task[None] | None = None
 
-    async def write(self, records: list[Record]) -> int:
-        """Make the records durable; waits as long as the server is away. Returns the first offset.
+    async def write(self, records: list[Record]) -> tuple[int, int]:
+        """Make the records durable; waits as long as the server is away. Returns the first offset and the time.
 
         ``UnknownTopic``: nothing was appended. ``AppendUnknown``: the database refused the batch.
         """
@@ -71,15 +67,13 @@ class LogWriter:
         values, sizes = await pack([record.value for record in records])
         keys = [record.key or None for record in records] if any(r.key for r in records) else None
         headers = [encode_headers(r.headers) for r in records] if any(r.headers for r in records) else None
-        first = await self._retry(now, values, keys, headers, sizes)
-        self._appended(self._topic_id, first, records, now)
-        return first
+        return await self._retry(now, values, keys, headers, sizes), now
 
     async def _find_topic(self) -> None:
         backoff = Backoff()
-        while self._topic_id < 0:
+        while self.topic_id < 0:
             try:
-                self._topic_id = await self._resolve()
+                self.topic_id = await self._resolve()
             except LOST as error:
                 _log.warning("append waits for the database", error=repr(error))
                 await asyncio.sleep(backoff.next())
@@ -91,7 +85,7 @@ class LogWriter:
                 self._began = time.monotonic()
                 statement = self._statement or await self._prepare()
                 first: int = await statement.fetchval(
-                    self._topic_id,
+                    self.topic_id,
                     self._partition,
                     self._producer_id,
                     self._batch,

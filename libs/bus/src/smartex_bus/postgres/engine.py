@@ -102,18 +102,23 @@ class PostgresBus(Bus):
         """See ``Bus.appender``. The appender holds one connection of its own."""
         self._check_open()
 
-        def appended(topic_id: int, first: int, records: list[Record], time_ns: int) -> None:
-            self._signals.appended((topic_id, partition), first, records, time_ns)
+        def appended(first: int, records: list[Record], time_ns: int) -> None:
+            self._signals.appended((writer.topic_id, partition), first, records, time_ns)
 
         async def closed() -> None:
             self._appenders.discard(appender)
             await writer.close()
 
         resolve = partial(self._topics.resolve, topic, partition)
-        writer = LogWriter(self._settings, resolve, partition, appended)
+        writer = LogWriter(self._settings, resolve, partition)
         limits = Limits(max_pending_records, max_pending_bytes)
         appender = GroupCommitAppender(
-            f"{topic}[{partition}]", writer.write, limits, on_fatal=self._fail, on_close=closed
+            f"{topic}[{partition}]",
+            writer.write,
+            limits,
+            appended=appended,
+            on_fatal=self._fail,
+            on_close=closed,
         )
         self._appenders.add(appender)
         return appender
