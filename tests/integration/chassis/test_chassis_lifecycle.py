@@ -207,6 +207,27 @@ async def test_a_unary_call_without_a_deadline_gets_the_default(venue: Any) -> N
     assert held.cancelled.is_set()
 
 
+async def test_a_clients_deadline_ends_the_handler_and_is_counted_as_one(venue: Any) -> None:
+    held = Held()
+    venue.echo.behave = held
+    server = await venue.start()
+    caller = await venue.caller(server)
+    counted = f'smartex_rpc_finished_total{{code="DEADLINE_EXCEEDED",method="/{ECHO}/UnaryUnary"}} '
+
+    async def so_far() -> float:
+        _, text = await _http(server.metrics_port, "/metrics")
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(counted))
+
+    before = await so_far()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.call("UnaryUnary", b"x", deadline=0.2)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await asyncio.wait_for(held.cancelled.wait(), 10)
+    async with asyncio.timeout(10):
+        while await so_far() != before + 1:
+            await asyncio.sleep(0.02)
+
+
 async def test_the_time_left_is_known(venue: Any) -> None:
     async def tell(_: bytes) -> bytes:
         return str(time_remaining()).encode()

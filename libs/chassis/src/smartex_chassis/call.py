@@ -15,7 +15,7 @@ from smartex_chassis.errors import Internal, SmartexError, Unauthenticated
 class Call:
     """One RPC under way. Servicers use the functions below rather than this."""
 
-    __slots__ = ("_task", "_timer", "deadline", "drain", "ended_by", "loop", "method", "principal")
+    __slots__ = ("_overdue", "_task", "deadline", "drain", "ended_by", "loop", "method", "principal")
 
     def __init__(self, method: str, task: asyncio.Task[Any], drain: asyncio.Event) -> None:
         self.method = method
@@ -25,14 +25,20 @@ class Call:
         self.ended_by: SmartexError | None = None
         self.loop = task.get_loop()
         self._task = task
-        self._timer: asyncio.TimerHandle | None = None
+        self._overdue: Callable[[], SmartexError] | None = None
 
-    def end_after(self, seconds: float, error: Callable[[], SmartexError]) -> None:
-        """End the call with what `error` makes unless it finishes within `seconds`."""
-        self._timer = self.loop.call_later(seconds, self._time_up, error)
+    def end_at(self, deadline: float, error: Callable[[], SmartexError]) -> None:
+        """Have the call ended with what `error` makes unless it finishes in time (of `time.monotonic`)."""
+        self.deadline, self._overdue = deadline, error
 
-    def _time_up(self, error: Callable[[], SmartexError]) -> None:
-        self.end(error())
+    def is_overdue(self, now: float) -> bool:
+        """Whether its time has run out."""
+        return self.deadline is not None and now >= self.deadline
+
+    def end_if_overdue(self, now: float) -> None:
+        """End the call if its time has run out."""
+        if self._overdue is not None and self.is_overdue(now):
+            self.end(self._overdue())
 
     def end(self, error: SmartexError) -> None:
         """Cancel the handler; the caller is told `error`. The first ending wins."""
@@ -41,9 +47,7 @@ class Call:
             self._task.cancel()
 
     def close(self) -> None:
-        """Note that the handler is through: disarm the timer, and take back a cancellation that was ours."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Note that the handler is through: take back a cancellation that was ours."""
         if self.ended_by is not None:
             self._task.uncancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -73,6 +74,12 @@ class Gate:
             raise draining()
         if len(self.calls) > self.limits.concurrent_rpcs:
             raise Overloaded("too many calls at a time; try again", reason="TOO_MANY_RPCS")
+
+    def end_overdue(self) -> None:
+        """End the calls whose time has run out. Asked often, for a timer of its own costs a call as much as auth."""
+        now = time.monotonic()
+        for call in list(self.calls):
+            call.end_if_overdue(now)
 
     def end_streams(self, streaming: Mapping[str, bool]) -> None:
         """Bring the streams that are still open to an end."""

@@ -154,7 +154,10 @@ class _Guard:
             code = _code_of(context, otherwise=grpc.StatusCode.OK)
             return response
         except asyncio.CancelledError:
-            code, failure = grpc.StatusCode.CANCELLED, call.ended_by
+            # gRPC itself cancels a call when its client's deadline has passed, perhaps before we look.
+            overdue = call.is_overdue(time.monotonic())
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if overdue else grpc.StatusCode.CANCELLED
+            failure = call.ended_by
             if failure is None:
                 raise
         except grpc.aio.BaseError:
@@ -209,8 +212,7 @@ class _Guard:
             if seconds is None or token_left < seconds:
                 seconds, error = token_left, _token_expired
         if seconds is not None:
-            call.deadline = time.monotonic() + seconds
-            call.end_after(max(seconds, 0.0), error)
+            call.end_at(time.monotonic() + seconds, error)
 
 
 def _out_of_time() -> SmartexError:

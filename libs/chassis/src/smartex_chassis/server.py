@@ -28,6 +28,8 @@ from smartex_chassis.watchdog import LoopWatchdog
 _HEALTH_SCOPES = {f"/grpc.health.v1.Health/{name}": PUBLIC for name in ("Check", "Watch", "List")}
 _REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 _HEALTH_POLL_SECONDS = 0.2
+_OVERDUE_SECONDS = 0.05
+"""Calls whose time has run out are ended that often, so much late at most."""
 _RUN = "run-"
 """The name of the task of a module's `run` begins like that."""
 
@@ -81,6 +83,7 @@ class ChassisServer:
         self._server.add_generic_rpc_handlers((self._router,))
         self._started: list[ServiceModule] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._overdue: asyncio.Task[None] | None = None
         self._drained: asyncio.Task[None] | None = None
         self._runs: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
@@ -114,6 +117,8 @@ class ChassisServer:
                 undo.push_async_callback(self._metrics.close)
             await self._set_health()
             await self._server.start()
+            self._overdue = start_task(self._end_overdue(), "overdue")
+            undo.push_async_callback(stop_tasks, self._overdue)
             self._watchdog.start()
             undo.callback(self._watchdog.stop)
             undo.push_async_callback(self._stop_modules)
@@ -153,7 +158,7 @@ class ChassisServer:
         streams = asyncio.create_task(self._end_streams(), name="end-streams")
         await self._server.stop(self._settings.drain_timeout.total_seconds())
         streams.cancel()
-        await stop_tasks(*self._runs)
+        await stop_tasks(self._overdue, *self._runs)
         await self._stop_modules()
         self._watchdog.stop()
         await self._metrics.close()
@@ -183,6 +188,11 @@ class ChassisServer:
             self._leave(context["task"], context["exception"])
         else:
             _log.error("unexpected", what=context["message"], exc_info=context.get("exception"))
+
+    async def _end_overdue(self) -> None:
+        while True:
+            await asyncio.sleep(_OVERDUE_SECONDS)
+            self._gate.end_overdue()
 
     async def _end_streams(self) -> None:
         await asyncio.sleep(self._settings.stream_drain.total_seconds())

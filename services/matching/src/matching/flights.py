@@ -39,7 +39,7 @@ class Flight:
         self.span = frame_span((each.link for each in submissions), len(frame.commands))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but to make one that is frozen takes three times as long
 class Untold:
     """A frame that is applied, of which the listeners do not know yet. `flight`: if it is one of this pod."""
 

@@ -36,7 +36,7 @@ class FrameError(Exception):
     """A record of the command log that this software cannot read: it must not go on past it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but to make one that is frozen takes three times as long
 class Frame:
     """One record of the command log. `time_ns`: clock of the pod that appended it."""
 

@@ -19,7 +19,7 @@ from matching.frames import Frame
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but to make one that is frozen takes three times as long
 class Applied:
     """What a frame, or one caller's part of it, brought about.
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import structlog
-from smartex.matching.v1.log_pb2 import COMMAND_KIND_CHECKPOINT, COMMAND_KIND_CLOCK, InstrumentDefinition
+from smartex.matching.v1.log_pb2 import InstrumentDefinition
 from smartex_bus import Appender, Bus, BusError, Record
 from smartex_bus import Overloaded as BusOverloaded
 from smartex_chassis import Overloaded, SmartexError, Unavailable, gauge, start_task, stop_tasks
@@ -68,8 +68,6 @@ class Sequencer:
         self.halt_reason = ""
         self.may_take: Callable[[], bool] = lambda: True
         """False while something behind the core is so far behind that no more commands should come."""
-        self.last_clock_ns = 0
-        """When the last frame that held nothing but a clock command was applied, by this pod's clock."""
         self._bus = bus
         self._shard = shard
         self._clock = clock
@@ -151,18 +149,24 @@ class Sequencer:
     # -- in
 
     def submit(
-        self, commands: Rows, definitions: Sequence[InstrumentDefinition] = (), *, early: bool = False
+        self,
+        commands: Rows,
+        definitions: Sequence[InstrumentDefinition] = (),
+        *,
+        early: bool = False,
+        timeless: bool = False,
     ) -> asyncio.Future[Applied]:
         """Hand commands (at most 10,000) over; the future gives their events once they are durable and applied.
 
         `early`: for an answer that is waited for and looks at nothing else: the listeners are told after it.
+        `timeless`: unless others come along, they bring the market no time.
 
         Cancelling the future does not take the commands back. Raises Overloaded when too much waits,
         Unavailable when this pod takes nothing. The future fails with Unavailable, reason OUTCOME_UNKNOWN,
         if it cannot be told whether the commands are in the log.
         """
         future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
-        self._accept(Submission(commands, definitions, future, early=early))
+        self._accept(Submission(commands, definitions, future, early=early, timeless=timeless))
         return future
 
     def submit_telling(self, commands: Rows, told: Told) -> None:
@@ -208,20 +212,15 @@ class Sequencer:
         assert self._appender is not None
         self._frame_id += 1
         first = submissions[0]
+        time_ns = 0 if first.timeless and len(submissions) == 1 else self._clock()
         commands = joined(submissions)
-        frame = Frame(self._producer_id, self._frame_id, self._time_of(commands), commands, first.definitions)
+        frame = Frame(self._producer_id, self._frame_id, time_ns, commands, first.definitions)
         self._flight = flight = Flight(frame, submissions, time.perf_counter())
         try:
             record = Record(flight.record, headers=headers_of(flight.span))
             self._appender.append_telling(partial(self._acked, flight), record)
         except (BusOverloaded, BusError) as error:
             self._fail(error)
-
-    def _time_of(self, commands: Rows) -> int:
-        """The clock; but a checkpoint alone brings no time, so that to ask for the hash does not change it."""
-        if len(commands) == 1 and commands[0]["kind"] == COMMAND_KIND_CHECKPOINT:
-            return 0
-        return self._clock()
 
     def _take(self) -> list[Submission]:
         """The submissions of the next frame: a definition goes alone, commands together up to the limit."""
@@ -318,8 +317,6 @@ class Sequencer:
         began = time.perf_counter()
         applied = self.replica.apply(offset, frame)
         self._untold = Untold(frame, applied, flight, time.perf_counter() - began)
-        if len(frame.commands) == 1 and frame.commands[0]["kind"] == COMMAND_KIND_CLOCK:
-            self.last_clock_ns = self._clock()
         if flight is None:
             self.tell()
         elif all(submission.early for submission in flight.submissions):

@@ -22,10 +22,10 @@ Told: TypeAlias = Callable[[SmartexError | None], None]
 class Submission:
     """Commands that came together: who wants to know their events has a future, who only wants to know when, a call.
 
-    `early`: the answer need not wait until the listeners know.
+    `early`: the answer need not wait until the listeners know. `timeless`: alone, they bring the market no time.
     """
 
-    __slots__ = ("commands", "definitions", "early", "future", "link", "told")
+    __slots__ = ("commands", "definitions", "early", "future", "link", "timeless", "told")
 
     def __init__(
         self,
@@ -34,8 +34,10 @@ class Submission:
         future: asyncio.Future[Applied] | None = None,
         told: Told | None = None,
         early: bool = False,
+        timeless: bool = False,
     ) -> None:
         self.early = early
+        self.timeless = timeless
         self.commands = commands
         self.definitions = definitions
         self.future = future

@@ -15,7 +15,7 @@ from smartex.matching.v1.types_pb2 import TIME_IN_FORCE_GTD
 from smartex_chassis import Overloaded, Unavailable, start_task, stop_tasks
 
 from matching.domain import EVENT
-from matching.frames import one_command
+from matching.frames import Frame, holds, one_command
 from matching.sequencer import Sequencer
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
@@ -49,6 +49,7 @@ class Ticker:
         self._clock = clock
         self._may_expire = False
         self._told_sequence = 0
+        self._clock_seen_ns = 0
         self._task: asyncio.Task[None] | None = None
 
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
@@ -56,8 +57,14 @@ class Ticker:
         if not self._may_expire and len(events):
             self._may_expire = _kernel(events)
 
+    def _on_frame(self, offset: int, frame: Frame) -> None:
+        """Note when a clock command came, of whatever pod."""
+        if len(frame.commands) == 1 and holds(frame.commands, COMMAND_KIND_CLOCK):
+            self._clock_seen_ns = self._clock()
+
     async def start(self) -> None:
         """Begin."""
+        self._sequencer.frame_hooks.append(self._on_frame)
         core = self._sequencer.replica.core
         # Which resting orders have an end is not asked of the core; after a start any of them might.
         self._may_expire = core.open_order_count > 0
@@ -79,7 +86,7 @@ class Ticker:
 
     def _is_due(self) -> bool:
         core = self._sequencer.replica.core
-        since = self._clock() - self._sequencer.last_clock_ns
+        since = self._clock() - self._clock_seen_ns
         if self._may_expire and core.open_order_count == 0:
             self._may_expire = False
         if self._may_expire or len(core.sessions()):
