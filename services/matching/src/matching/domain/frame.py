@@ -11,7 +11,7 @@ from .idempotency import (
     ORDERS,
     REQUESTS,
     WORDS,
-    ask_for_leaving,
+    ask_for_outcomes,
     bucket_of,
     bucket_tags,
     id_hash,
@@ -45,6 +45,8 @@ _NEAR = 5
 _AHEAD = 12
 """Commands between asking for a cache line and needing it: long enough for memory to answer, short enough to stay
 cached."""
+_FAR_AHEAD = 64
+"""The same for the commands themselves, which must be there when they are looked at ahead."""
 
 
 @entry
@@ -63,11 +65,12 @@ def apply_frame(
     for index in range(min(_AHEAD, count)):
         _ask_for_ids(b, commands, I64(index))
     for index in range(count):
+        _ask_for_command(commands, I64(index + _FAR_AHEAD))
         if index + _AHEAD < count:
             _ask_for_ids(b, commands, I64(index + _AHEAD))
         if index + _NEAR < count:
             _ask_for_outcome(b, commands, I64(index + _NEAR))
-        ask_for_leaving(b, I64(_NEAR), I64(_AHEAD))
+        ask_for_outcomes(b, I64(_NEAR), I64(_AHEAD))
         _apply(b, commands, I64(index))
         h.command_index += 1
     h.sequence += h.events
@@ -102,6 +105,14 @@ def _apply(b: int, commands: int, index: int) -> None:
         move_balance(b, command)
     elif kind != CHECKPOINT:
         refuse_command(b, command, INVALID_COMMAND, 0, 0)
+
+
+@hot
+def _ask_for_command(commands: int, index: int) -> None:
+    """Have a coming command brought into cache: it takes two lines or three. Behind the end of the frame there may be
+    nothing, which does no harm."""
+    prefetch(command_at(commands, index))
+    prefetch(command_at(commands, I64(index + 1)))
 
 
 @hot

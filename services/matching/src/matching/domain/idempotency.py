@@ -198,15 +198,16 @@ def hash_of_outcome(b: int, place: int) -> int:
 
 
 @hot
-def ask_for_leaving(b: int, near: int, far: int) -> None:
-    """Have brought into cache what `_forget` will need in some commands: without it, each new outcome waits for
-    memory as soon as the window is full. The outcome comes first; its bucket and order follow from it.
+def ask_for_outcomes(b: int, near: int, far: int) -> None:
+    """Have brought into cache what `remember` will write to in some commands, and, once the window is full, what
+    `_forget` will need before: without it, each new outcome waits for memory. The old outcome comes first; its bucket
+    and order follow from it.
     """
     h = head(b)
-    if h.outcomes + far < h.window:
-        return
     prefetch(outcome_at(b, _place_after(b, far)))
     prefetch(outcome_age_at(b, _place_after(b, far)))
+    if h.outcomes + far < h.window:
+        return
     place = _place_after(b, near)
     prefetch(bucket_word_at(b, bucket_of(b, hash_of_outcome(b, place)) * WORDS))
     prefetch(order_at(b, I64(outcome_at(b, place).order_id & SLOT_MASK)))
