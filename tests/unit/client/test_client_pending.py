@@ -1,6 +1,9 @@
 """Which commands are answered, whatever else is on the stream; and the ids that tell."""
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from smartex.matching.v1 import log_pb2 as log
@@ -87,14 +90,31 @@ def test_outcomes_are_found_among_everything_else(kinds: list[list[int]], data: 
 
 
 def test_ids_grow_and_never_repeat() -> None:
-    source, other = IdSource(), IdSource()
+    source = IdSource()
     taken: list[int] = []
     for count in (1, 5, 1, 1_000_000, 1, 1):
         first = source.take(count)
         taken += [first, first + count - 1]
     assert taken == sorted(taken)
     assert len(set(taken[::2])) == 6
-    assert 0 < taken[0] < 2**63
-    assert abs(other.next() - source.next()) > 0
-    # Of so many sources within a millisecond or two, a pair may meet once in a hundred runs: not six.
-    assert len({IdSource().next() for _ in range(500)}) >= 495
+    assert 0 < taken[0] < taken[-1] < 2**63
+
+
+def test_busy_sources_do_not_meet() -> None:
+    """Two processes of one account, or two hundred, that take thousands of numbers at the same moment."""
+    stretches = sorted(
+        (source.take(100_000), source.take(100_000)) for source in [IdSource() for _ in range(200)]
+    )
+    for (_, last), (first, _) in pairwise(stretches):
+        assert last + 100_000 <= first
+
+
+def test_a_fork_has_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = IdSource()
+    ours = source.next()
+    monkeypatch.setattr(
+        "os.getpid", lambda: -1
+    )  # what the child of a fork sees: the same source, another process
+    theirs = source.take(2)
+    assert abs(theirs - ours) > 1_000_000
+    assert source.next() == theirs + 2
