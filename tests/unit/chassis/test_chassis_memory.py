@@ -65,3 +65,12 @@ def test_used_memory_is_gathered_and_unused_is_not() -> None:
         if not gathered:
             pytest.skip("this kernel has no MADV_COLLAPSE")
         assert huge_bytes(start) == 2 * HUGE
+
+
+@linux
+def test_a_kernel_that_does_not_tell_what_is_in_use_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bytes:
+        raise PermissionError("not yours to look at")
+
+    monkeypatch.setattr("os.pread", refuse)
+    assert gather_memory() == 0

@@ -40,22 +40,23 @@ async def gather_when_settled() -> None:
 def gather_memory() -> int:
     """Move the process's heap and other private memory into huge pages where half of one is in use.
 
-    Returns how many there are; 0 where the kernel has no such call. Nothing else changes.
+    Returns how many there are; 0 where the kernel has no such call, or does not tell what is in use. Nothing else
+    changes.
     """
     if sys.platform != "linux":
         return 0
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     gathered = 0
-    with open("/proc/self/maps") as maps:
-        spans = list(private_spans(maps))
-    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
     try:
-        for start in huge_stretches(spans):
-            if _used_pages(pagemap, start) >= _FEWEST:
-                # Memory that is marked to stay as it is, or gone by now, is refused.
-                gathered += _madvise(start, HUGE, _COLLAPSE) == 0
-                time.sleep(_PAUSE_SECONDS)
-    finally:
-        os.close(pagemap)
+        with open("/proc/self/maps") as maps, open("/proc/self/pagemap", "rb") as pagemap:
+            for start in huge_stretches(list(private_spans(maps))):
+                if _used_pages(pagemap.fileno(), start) >= _FEWEST:
+                    # Memory that is marked to stay as it is, or gone by now, is refused.
+                    gathered += madvise(start, HUGE, _COLLAPSE) == 0
+                    time.sleep(_PAUSE_SECONDS)
+    except OSError as error:
+        _log.debug("memory stays as it is", error=str(error))
     return gathered
 
 
@@ -79,7 +80,3 @@ def _used_pages(pagemap: int, start: int) -> int:
     words = os.pread(pagemap, HUGE // _PAGE * 8, start // _PAGE * 8)
     highest = words[7::8] if sys.byteorder == "little" else words[::8]
     return sum(byte >= 0x80 for byte in highest)
-
-
-_madvise = ctypes.CDLL(None).madvise
-_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
