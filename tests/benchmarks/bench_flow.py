@@ -1,8 +1,8 @@
 """Commands per second of the production core on order flows: `make bench ONLY=flow FLOW=path.npz`.
 
-Everything is on: a thousand accounts, holds, fees, idempotency with a window of four million outcomes. The peer of a
-flow
-is the floor of memory, in the same run: the same commands and events copied once in frames of the same size.
+Everything is on: a thousand accounts, holds, fees, idempotency with a window of four million outcomes, whose memory is
+made real before, as a pod does at its start. The peer of a flow is the floor of memory, in the same run: the same
+commands and events copied once in frames of the same size.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from matching.domain import COMMAND, INSTRUMENT, Core, CoreSettings
+from matching.prefault import populate
 from smartex.matching.v1 import log_pb2, types_pb2
 
 Flow = dict[str, np.ndarray[Any, Any]]
@@ -111,6 +112,8 @@ def last_new(flow: Flow) -> np.ndarray[Any, np.dtype[np.int64]]:
 def ready_core() -> Core:
     """A venue with one instrument, fees, and a thousand accounts with ample cash and shares."""
     core = Core(CoreSettings())
+    for address, size in core.filled_by_orders():
+        populate(address, size)  # as a pod does when it starts
     rules = np.zeros(1, INSTRUMENT)
     for name in ("instrument_id", "tick_value", "board_lot", "odd_lot_rule", "settlement", "trading_state"):
         rules[name] = 1
