@@ -37,7 +37,7 @@ def book(
     once: Annotated[bool, typer.Option("--once", help="print it and leave")] = False,
     interval: Annotated[float, typer.Option(min=0, max=60, help="least seconds between two updates")] = 0.2,
 ) -> None:
-    """Show the book, live until Ctrl-C (or once, where the output is no terminal)."""
+    """Show the book, live until Ctrl-C; once where the output is no terminal; with --json a line for each change."""
     session = session_of(context)
 
     async def work(market: Market) -> None:
