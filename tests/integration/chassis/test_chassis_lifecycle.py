@@ -1,4 +1,4 @@
-"""From start to drain: ports, health, readiness, reflection, deadlines, and what is in flight at the end."""
+"""From start to drain: ports, health, readiness, reflection, and what is in flight at the end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import grpc
 import grpc.aio
 import pytest
 import structlog
+from chassis_venue import ECHO, Held, health, http
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from smartex_chassis import (
@@ -20,44 +21,10 @@ from smartex_chassis import (
     PortInUse,
     StartupError,
     drain_started,
-    time_remaining,
 )
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-ECHO = "smartex.test.v1.EchoService"
-
-
-class Held:
-    """A behaviour that says when it was entered and waits to be let go."""
-
-    def __init__(self) -> None:
-        self.entered = asyncio.Event()
-        self.let_go = asyncio.Event()
-        self.cancelled = asyncio.Event()
-
-    async def __call__(self, message: bytes) -> bytes:
-        self.entered.set()
-        try:
-            await self.let_go.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
-        return message
-
-
-async def _http(port: int, target: str, method: str = "GET") -> tuple[int, str]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    raw = (await asyncio.wait_for(reader.read(), 10)).decode()
-    writer.close()
-    head, _, body = raw.partition("\r\n\r\n")
-    return int(head.split(" ")[1]), body
-
-
-async def _health(channel: grpc.aio.Channel, service: str = "") -> int:
-    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
-    return int(answer.status)
 
 
 async def test_a_taken_port_is_told_in_one_line(venue: Any) -> None:
@@ -144,12 +111,12 @@ async def test_calls_before_the_start_is_over_are_told_to_come_again(venue: Any)
     refusal = await venue.refusal(caller.call("UnaryUnary", b"x"))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "STARTING")
     assert refusal.retry_after is not None
-    assert await _health(caller.channel) == NOT_SERVING
-    assert (await _http(server.metrics_port, "/readyz"))[0] == 503
+    assert await health(caller.channel) == NOT_SERVING
+    assert (await http(server.metrics_port, "/readyz"))[0] == 503
     starting.let_go.set()
     await task
     assert await caller.call("UnaryUnary", b"x") == [b"x"]
-    assert await _health(caller.channel) == SERVING
+    assert await health(caller.channel) == SERVING
 
 
 async def test_health_follows_readiness(venue: Any) -> None:
@@ -158,11 +125,11 @@ async def test_health_follows_readiness(venue: Any) -> None:
     channel = await venue.channel(server)
     watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=ECHO))
     assert (await watch.read()).status == SERVING
-    assert (await _http(server.metrics_port, "/readyz"))[0] == 200
+    assert (await http(server.metrics_port, "/readyz"))[0] == 200
     good[0] = False
     assert (await asyncio.wait_for(watch.read(), 10)).status == NOT_SERVING
-    assert await _health(channel) == NOT_SERVING
-    assert (await _http(server.metrics_port, "/readyz"))[0] == 503
+    assert await health(channel) == NOT_SERVING
+    assert (await http(server.metrics_port, "/readyz"))[0] == 503
     good[0] = True
     assert (await asyncio.wait_for(watch.read(), 10)).status == SERVING
     watch.cancel()
@@ -172,16 +139,16 @@ async def test_metrics_are_exposed(venue: Any) -> None:
     server = await venue.start()
     caller = await venue.caller(server)
     await caller.call("UnaryUnary", b"x")
-    status, text = await _http(server.metrics_port, "/metrics")
+    status, text = await http(server.metrics_port, "/metrics")
     assert status == 200
     assert f'smartex_rpc_finished_total{{code="OK",method="/{ECHO}/UnaryUnary"}}' in text
     assert f'smartex_rpc_duration_seconds_count{{method="/{ECHO}/UnaryUnary"}}' in text
     assert f'smartex_rpc_active_calls{{method="/{ECHO}/UnaryUnary"}} 0.0' in text
     assert "smartex_event_loop_lag_seconds_bucket" in text
-    assert (await _http(server.metrics_port, "/livez"))[0] == 200
-    assert (await _http(server.metrics_port, "/nope"))[0] == 404
-    assert (await _http(server.metrics_port, "/metrics", "POST"))[0] == 405
-    assert (await _http(server.metrics_port, "/livez", "HEAD")) == (200, "")
+    assert (await http(server.metrics_port, "/livez"))[0] == 200
+    assert (await http(server.metrics_port, "/nope"))[0] == 404
+    assert (await http(server.metrics_port, "/metrics", "POST"))[0] == 405
+    assert (await http(server.metrics_port, "/livez", "HEAD")) == (200, "")
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -196,72 +163,6 @@ async def test_reflection_is_a_setting(venue: Any, on: bool) -> None:
         return
     names = {service.name for service in (await call.read()).list_services_response.service}
     assert names == {ECHO, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
-
-
-async def test_a_unary_call_without_a_deadline_gets_the_default(venue: Any) -> None:
-    held = Held()
-    venue.echo.behave = held
-    caller = await venue.caller(await venue.start(default_deadline=0.2))
-    refusal = await venue.refusal(caller.call("UnaryUnary", b"x", deadline=None))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
-    assert held.cancelled.is_set()
-
-
-async def test_a_clients_deadline_ends_the_handler_and_is_counted_as_one(venue: Any) -> None:
-    held = Held()
-    venue.echo.behave = held
-    server = await venue.start()
-    caller = await venue.caller(server)
-    counted = f'smartex_rpc_finished_total{{code="DEADLINE_EXCEEDED",method="/{ECHO}/UnaryUnary"}} '
-
-    async def so_far() -> float:
-        _, text = await _http(server.metrics_port, "/metrics")
-        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(counted))
-
-    before = await so_far()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await caller.call("UnaryUnary", b"x", deadline=0.2)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    await asyncio.wait_for(held.cancelled.wait(), 10)
-    async with asyncio.timeout(10):
-        while await so_far() != before + 1:
-            await asyncio.sleep(0.02)
-
-
-async def test_the_time_left_is_known(venue: Any) -> None:
-    async def tell(_: bytes) -> bytes:
-        return str(time_remaining()).encode()
-
-    venue.echo.behave = tell
-    caller = await venue.caller(await venue.start(default_deadline=30))
-    assert 0 < float((await caller.call("UnaryUnary", b"x", deadline=5))[0]) < 6
-    assert 6 < float((await caller.call("UnaryUnary", b"x", deadline=None))[0]) <= 30
-
-
-async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -> None:
-    held = Held()
-    venue.echo.behave = held
-    caller = await venue.caller(await venue.start())
-    call = asyncio.create_task(caller.call(kind, b"x"))
-    await held.entered.wait()
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    await asyncio.wait_for(held.cancelled.wait(), 10)
-
-
-async def test_too_many_calls_are_told_to_slow_down(venue: Any) -> None:
-    held = Held()
-    venue.echo.behave = held
-    caller = await venue.caller(await venue.start(max_concurrent_rpcs=1))
-    first = asyncio.create_task(caller.call("UnaryUnary", b"x"))
-    await held.entered.wait()
-    refusal = await venue.refusal(caller.call("UnaryUnary", b"y"))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_RPCS")
-    assert refusal.retry_after is not None
-    assert await _health(caller.channel) == SERVING
-    held.let_go.set()
-    assert await first == [b"x"]
 
 
 async def test_a_drain_lets_calls_finish_and_refuses_new_ones(venue: Any, kind: str) -> None:

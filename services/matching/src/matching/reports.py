@@ -227,7 +227,7 @@ def messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) ->
     """The reports of each account that has any, as TradeResponses of a size that every client takes, in order."""
     if not owners.accounts:
         return []
-    if len(events) <= EVENTS_PER_MESSAGE:
+    if len(events) <= EVENTS_PER_MESSAGE:  # as nearly always: no slices
         return _messages(owners, first_sequence, time_ns, events)
     parts = range(0, len(events), EVENTS_PER_MESSAGE)
     return [
@@ -247,7 +247,7 @@ def _messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -
         return []
     out, ends = np.empty(size, np.uint8), begins.copy()
     _write(events, first_sequence, time_ns, keys, slots, _PLAIN, _KERNELS.program, out, ends)
-    if len(begins) == 1:
+    if len(begins) == 1:  # as for a single order
         return [(owners.accounts[0], out[: ends[0]].tobytes())]
     return [
         (owners.accounts[slot], out[begins[slot] : ends[slot]].tobytes())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matching.domain import COMMAND, Core, CoreSettings
-from matching.frames import Frame
+from matching.frames import Frame, decode_frame
 from matching.replica import Applied, Replica
 from matching.sequencer import Sequencer
 from smartex_bus import AppendUnknown, Record, StoredRecord, Told
@@ -110,6 +110,19 @@ async def test_what_waits_shares_the_next_frame_and_each_gets_its_own() -> None:
         assert [await answer(future) for future in rest] == [[2, 2], [3, 3, 3], [4, 4, 4, 4]]
         assert [(await future).first_sequence for future in rest] == [2, 4, 7]
         assert seen.sequences == list(range(1, 11))
+
+
+async def test_what_is_timeless_brings_no_time_unless_others_come_along() -> None:
+    async with sequencing() as (sequencer, log, _):
+        sequencer.submit(commands(1), timeless=True)
+        sequencer.submit(commands(2), timeless=True)
+        sequencer.submit(commands(3))
+        assert decode_frame(log.appends[0][0].value).time_ns == 0
+        log.ack(log.store(log.appends[0][0].value))
+        await turns()
+        joined = decode_frame(log.appends[0][0].value)
+        assert (joined.commands["account_id"].tolist(), joined.time_ns) == ([2, 3], 5)
+        log.ack(log.store(log.appends[0][0].value))
 
 
 async def test_an_early_answer_comes_before_the_listeners_know_but_nobody_misses_a_frame() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final, TypeAlias
 
 import grpc
-from google.protobuf.message import Message
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1.log_pb2 import (
     COMMAND_KIND_AMEND,
@@ -16,7 +15,7 @@ from smartex.matching.v1.log_pb2 import (
     COMMAND_KIND_REPLACE,
 )
 
-from matching.api.registration import register
+from matching.api.registration import register, unary
 from matching.api.trade_stream import TradeStreams
 from matching.api.validation import check_amend, check_mass_cancel, check_place, check_target, own_account
 from matching.frames import Rows, one_command
@@ -31,7 +30,6 @@ SCOPES: Final = {
     for name in ("PlaceOrder", "CancelOrder", "AmendOrder", "MassCancel", "Trade")
 }
 
-Unary: TypeAlias = Callable[[Any, Any], Awaitable[bytes]]
 Following: TypeAlias = pb.PlaceOrderResponse | pb.AmendOrderResponse
 
 
@@ -46,10 +44,10 @@ class OrderEntryApi:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service; the stream takes and gives raw bytes."""
         handlers = {
-            "PlaceOrder": _unary(self.place_order, pb.PlaceOrderRequest),
-            "CancelOrder": _unary(self.cancel_order, pb.CancelOrderRequest),
-            "AmendOrder": _unary(self.amend_order, pb.AmendOrderRequest),
-            "MassCancel": _unary(self.mass_cancel, pb.MassCancelRequest),
+            "PlaceOrder": unary(self.place_order, pb.PlaceOrderRequest),
+            "CancelOrder": unary(self.cancel_order, pb.CancelOrderRequest),
+            "AmendOrder": unary(self.amend_order, pb.AmendOrderRequest),
+            "MassCancel": unary(self.mass_cancel, pb.MassCancelRequest),
             "Trade": grpc.stream_stream_rpc_method_handler(self._streams.trade),
         }
         register(server, SERVICE, handlers)
@@ -149,8 +147,3 @@ def _with_following(account_id: int, applied: Applied, answer: Following) -> byt
     answer.outcome.CopyFrom(outcome)
     answer.reports.extend(report for report in others if report.order_id == outcome.order_id)
     return answer.SerializeToString()
-
-
-def _unary(handler: Unary, request: type[Message]) -> Any:
-    """A handler of a unary RPC that takes such a request and gives the bytes of its answer."""
-    return grpc.unary_unary_rpc_method_handler(handler, request_deserializer=request.FromString)

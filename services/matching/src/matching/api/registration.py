@@ -8,11 +8,11 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-Unary = Callable[[Any, Any], Awaitable[Message]]
+Unary = Callable[[Any, Any], Awaitable[Message | bytes]]
 
 
 def unary(handler: Unary, request: type[Message]) -> Any:
-    """A handler of a unary RPC that takes such a request."""
+    """A handler of a unary RPC that takes such a request; its answer is a message, or the bytes of one."""
     return grpc.unary_unary_rpc_method_handler(
         handler,
         request_deserializer=request.FromString,
@@ -25,5 +25,5 @@ def register(server: grpc.aio.Server, service: str, handlers: Mapping[str, Any])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, dict(handlers)),))
 
 
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
+def _serialize(answer: Message | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()

@@ -1,0 +1,81 @@
+"""How calls end and which are let in: deadlines, callers that leave, too many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from chassis_venue import ECHO, Held, health, http
+from grpc_health.v1 import health_pb2
+from smartex_chassis import time_remaining
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_unary_call_without_a_deadline_gets_the_default(venue: Any) -> None:
+    held = Held()
+    venue.echo.behave = held
+    caller = await venue.caller(await venue.start(default_deadline=0.2))
+    refusal = await venue.refusal(caller.call("UnaryUnary", b"x", deadline=None))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    assert held.cancelled.is_set()
+
+
+async def test_a_clients_deadline_ends_the_handler_and_is_counted_as_one(venue: Any) -> None:
+    held = Held()
+    venue.echo.behave = held
+    server = await venue.start()
+    caller = await venue.caller(server)
+    counted = f'smartex_rpc_finished_total{{code="DEADLINE_EXCEEDED",method="/{ECHO}/UnaryUnary"}} '
+
+    async def so_far() -> float:
+        _, text = await http(server.metrics_port, "/metrics")
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(counted))
+
+    before = await so_far()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.call("UnaryUnary", b"x", deadline=0.2)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await asyncio.wait_for(held.cancelled.wait(), 10)
+    async with asyncio.timeout(10):
+        while await so_far() != before + 1:
+            await asyncio.sleep(0.02)
+
+
+async def test_the_time_left_is_known(venue: Any) -> None:
+    async def tell(_: bytes) -> bytes:
+        return str(time_remaining()).encode()
+
+    venue.echo.behave = tell
+    caller = await venue.caller(await venue.start(default_deadline=30))
+    assert 0 < float((await caller.call("UnaryUnary", b"x", deadline=5))[0]) < 6
+    assert 6 < float((await caller.call("UnaryUnary", b"x", deadline=None))[0]) <= 30
+
+
+async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -> None:
+    held = Held()
+    venue.echo.behave = held
+    caller = await venue.caller(await venue.start())
+    call = asyncio.create_task(caller.call(kind, b"x"))
+    await held.entered.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.wait_for(held.cancelled.wait(), 10)
+
+
+async def test_too_many_calls_are_told_to_slow_down(venue: Any) -> None:
+    held = Held()
+    venue.echo.behave = held
+    caller = await venue.caller(await venue.start(max_concurrent_rpcs=1))
+    first = asyncio.create_task(caller.call("UnaryUnary", b"x"))
+    await held.entered.wait()
+    refusal = await venue.refusal(caller.call("UnaryUnary", b"y"))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_RPCS")
+    assert refusal.retry_after is not None
+    assert await health(caller.channel) == SERVING
+    held.let_go.set()
+    assert await first == [b"x"]
