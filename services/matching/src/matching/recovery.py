@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +23,8 @@ _log = structlog.get_logger("matching.recovery")
 _READ_RECORDS = 4000
 _READ_BYTES = 2 << 20
 _BUFFER_COMMANDS = 100_000
+_QUEUED = 2
+"""Batches of frames that are being applied or wait for it."""
 _PROGRESS_SECONDS = 2.0
 
 Offered: TypeAlias = tuple[int, Frame]
@@ -52,35 +56,58 @@ async def replay(
     """Apply the log from the replica's next offset on, up to its end or to offset `up_to`; returns the commands.
 
     Three steps go on at a time: the log is read, one thread decodes what was read before that, another applies
-    what was decoded before (the core lets others run meanwhile).
+    what was decoded before (the core lets others run meanwhile). The next frames are decoded and queued before
+    those before them are applied, so that the thread that applies never waits for the event loop.
     """
+    loop = asyncio.get_running_loop()
     end = up_to + 1 if up_to is not None else (await bus.offsets(COMMANDS_TOPIC, shard))[1]
-    began = told = time.monotonic()
-    commands, offset = 0, replica.next_offset
-    buffers = (_Buffer(), _Buffer())
-    frames: list[Offered] = []
+    progress = _Progress(end)
+    offset = replica.next_offset
     reading = asyncio.ensure_future(_read(bus, shard, offset, end))
-    try:
-        while True:
-            records = await reading
-            if records:
+    with (
+        ThreadPoolExecutor(1, "matching-decode") as decoder,
+        ThreadPoolExecutor(1, "matching-apply") as applier,
+    ):
+        buffers = deque(_Buffer() for _ in range(_QUEUED + 1))
+        applying: deque[asyncio.Future[int]] = deque()
+        try:
+            while records := await reading:
                 offset = records[-1].offset + 1
                 reading = asyncio.ensure_future(_read(bus, shard, offset, end))
-            decoding = asyncio.to_thread(buffers[0].decode, records)
-            applying = asyncio.to_thread(_apply, replica, frames, on_applied)
-            decoded, applied = await asyncio.gather(decoding, applying)
-            commands += applied
-            frames, buffers = decoded, (buffers[1], buffers[0])
-            if not frames:
-                break
-            if time.monotonic() - told > _PROGRESS_SECONDS:
-                told = time.monotonic()
-                _log.info("recovering", offset=replica.next_offset, end=end, commands=commands)
-    finally:
-        reading.cancel()
-    seconds = time.monotonic() - began
-    _log.info("recovered", offset=replica.next_offset - 1, commands=commands, seconds=round(seconds, 3))
-    return commands
+                frames = await loop.run_in_executor(decoder, buffers[0].decode, records)
+                buffers.rotate()
+                applying.append(loop.run_in_executor(applier, _apply, replica, frames, on_applied))
+                if len(applying) == _QUEUED:  # now the buffer that comes next is free
+                    progress.count(await applying.popleft(), replica)
+            for applied in applying:
+                progress.count(await applied, replica)
+        finally:
+            reading.cancel()
+            for applied in applying:
+                applied.cancel()
+    return progress.done(replica)
+
+
+class _Progress:
+    """How far a replay has come, and its lines in the log."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+        self._began = self._told = time.monotonic()
+        self._commands = 0
+
+    def count(self, commands: int, replica: Replica) -> None:
+        """Some more commands are applied."""
+        self._commands += commands
+        if time.monotonic() - self._told > _PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            _log.info("recovering", offset=replica.next_offset, end=self._end, commands=self._commands)
+
+    def done(self, replica: Replica) -> int:
+        """All are applied: how many there were."""
+        seconds = round(time.monotonic() - self._began, 3)
+        _log.info("recovered", offset=replica.next_offset - 1, commands=self._commands, seconds=seconds)
+        return self._commands
 
 
 async def _read(bus: Bus, shard: int, offset: int, end: int) -> list[StoredRecord]:

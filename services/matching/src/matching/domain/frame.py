@@ -20,7 +20,17 @@ from .idempotency import (
 from .instruments import define, set_reference_price, set_trading_state
 from .placing import place
 from .sessions import beat, open_session
-from .state import INSTRUMENT, bucket_word_at, command_at, definition_at, head, outcome_at
+from .state import (
+    COMMAND,
+    INSTRUMENT,
+    WORD,
+    bucket_word_at,
+    command_at,
+    definition_at,
+    head,
+    outcome_at,
+    word_at,
+)
 from .words import (
     AMEND,
     CANCEL,
@@ -41,6 +51,8 @@ from .words import (
 )
 
 _DEFINITION_BYTES = INSTRUMENT.itemsize
+_COMMAND_WORDS = COMMAND.itemsize // WORD.itemsize
+_WORDS_OF_A_LINE = 64 // WORD.itemsize
 _NEAR = 5
 _AHEAD = 12
 """Commands between asking for a cache line and needing it: long enough for memory to answer, short enough to stay
@@ -109,10 +121,12 @@ def _apply(b: int, commands: int, index: int) -> None:
 
 @hot
 def _ask_for_command(commands: int, index: int) -> None:
-    """Have a coming command brought into cache: it takes two lines or three. Behind the end of the frame there may be
-    nothing, which does no harm."""
-    prefetch(command_at(commands, index))
-    prefetch(command_at(commands, I64(index + 1)))
+    """Have a coming command brought into cache, all three lines that it may lie in: the middle one too costs a tenth of
+    the time of a frame that comes from memory. Behind the end of the frame there may be nothing, which does no harm."""
+    first_word = index * _COMMAND_WORDS
+    prefetch(word_at(commands, I64(first_word)))
+    prefetch(word_at(commands, I64(first_word + _WORDS_OF_A_LINE)))
+    prefetch(word_at(commands, I64(first_word + _COMMAND_WORDS)))
 
 
 @hot
