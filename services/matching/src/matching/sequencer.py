@@ -77,7 +77,6 @@ class Sequencer:
         self._waiting: deque[Submission] = deque()
         self._waiting_commands = 0
         self._flight: Flight | None = None
-        self._gathering = False
         self._ahead: dict[int, Flight] = {}
         self._untold: Untold | None = None
         self._appender: Appender | None = None
@@ -250,20 +249,23 @@ class Sequencer:
         """A frame is in the log: apply it, then send the next one.
 
         In this order, and the next one a turn later, because a frame costs as much as a hundred commands: it takes
-        along what came meanwhile, and what the event loop has in hand.
+        along what came meanwhile, and what the event loop has in hand. But if a full frame waits, nothing is gained by
+        that: it goes first, so that the log works while this pod applies.
         """
         if self._flight is flight:
             self._flight = None
             self._ahead[offset] = flight
-        self._gathering = True
+        loop = asyncio.get_running_loop()
+        if self._flight is None and self._waiting_commands >= MAX_COMMANDS:
+            self._send()
+            # A turn later, for it is in this one that the appender hands the frame over.
+            loop.call_soon(self._guarded, self._apply_ready)
+            return
         self._apply_ready()
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._guarded, self._send_gathered)
-        else:
-            self._gathering = False
+            loop.call_soon(self._guarded, self._send_gathered)
 
     def _send_gathered(self) -> None:
-        self._gathering = False
         if self._flight is None:
             self._send()
 

@@ -273,3 +273,33 @@ async def test_large_queues_are_cut_into_frames() -> None:
             await turns()
         assert [len((await future).events) for future in futures] == [6000] * 4
         assert len(seen.accounts) == 24_000
+
+
+async def test_a_full_frame_that_waits_goes_before_the_last_one_is_applied() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        first = sequencer.submit(commands(1))
+        full = [sequencer.submit(commands(2, 6000)), sequencer.submit(commands(3, 4000))]
+        log.ack(log.store(log.appends[0][0].value))
+        assert [len(decode_frame(record.value).commands) for record, _ in log.appends] == [10_000]
+        assert not seen.accounts
+        assert await answer(first) == [1]
+        log.ack(log.store(log.appends[0][0].value))
+        assert [len((await future).events) for future in full] == [6000, 4000]
+        assert seen.accounts == [1, *[2] * 6000, *[3] * 4000]
+
+
+async def test_a_full_frame_waits_for_the_one_that_is_under_way() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        first = sequencer.submit(commands(1))
+        offset = log.store(log.appends[0][0].value)
+        full = [sequencer.submit(commands(account_id, 10_000)) for account_id in (2, 3)]
+        log.show(offset)  # the tail is quicker than the append, which returns later
+        assert await answer(first) == [1]
+        assert len(log.appends) == 2
+        log.ack(offset)
+        assert len(log.appends) == 1  # two at a time could change places
+        for _ in full:
+            log.ack(log.store(log.appends[0][0].value))
+            await turns()
+        assert [len((await future).events) for future in full] == [10_000] * 2
+        assert seen.accounts == [1, *[2] * 10_000, *[3] * 10_000]
