@@ -13,6 +13,7 @@ import struct
 import time
 from collections import deque
 from contextlib import aclosing
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -25,6 +26,8 @@ from matching.frames import EVENTS_TOPIC, encode_events
 from matching.lease import Lease
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
+Kept: TypeAlias = tuple[int, int, int, Rows]
+"""Offset of a frame, sequence of its first event, time of the market, events."""
 
 _log = structlog.get_logger("matching.publisher")
 _unpublished_events = gauge(
@@ -66,6 +69,17 @@ def last_sequence(record: StoredRecord) -> int:
     return int(first + count - 1)
 
 
+@dataclass(slots=True)
+class _Group:
+    """Records that are appended together. `full`: more frames than these may be kept."""
+
+    records: list[Record]
+    last: int
+    """Sequence of their last event."""
+    frames: int
+    full: bool
+
+
 class Publisher:
     """Keeps what is unpublished, and publishes it while this pod holds the lease."""
 
@@ -76,7 +90,7 @@ class Publisher:
         self._bus = bus
         self._lease = lease
         self._shard = shard
-        self._kept: deque[tuple[int, int, int, Rows]] = deque()
+        self._kept: deque[Kept] = deque()
         self._last = 0
         self._wake = asyncio.Event()
         self._appender: Appender | None = None
@@ -172,34 +186,50 @@ class Publisher:
                 await asyncio.sleep(_IDLE_SECONDS)
 
     async def _publish_some(self) -> None:
-        """Append the oldest kept events. What was appended stays kept until it is durable."""
+        """Append the oldest kept events. What was appended stays kept until it is durable.
+
+        While more is kept than goes together, the next group is encoded as this one is appended, and follows at once.
+        """
         assert self._appender is not None
         began = time.monotonic()
-        kept = list(islice(self._kept, _GROUP_RECORDS))
+        group = await self._encoded(0)
+        while group is not None and self.leading:
+            appending = asyncio.ensure_future(self._appender.append(*group.records))
+            try:
+                following = await self._encoded(group.frames) if group.full else None
+                await appending
+            except BaseException:
+                appending.cancel()
+                raise
+            self._know(group.last)
+            group = following
+        await asyncio.sleep(_PACE_SECONDS - (time.monotonic() - began))
+        await self._order_answered()
+
+    async def _encoded(self, skip: int) -> _Group | None:
+        """The oldest frames but so many, encoded; None if there are no more."""
+        kept = list(islice(self._kept, skip, skip + _GROUP_RECORDS))
+        if not kept:
+            return None
         if sum(len(events) for *_, events in kept) < _THREAD_EVENTS:
-            records, last = self._encode(kept)
-        else:
-            records, last = await asyncio.to_thread(self._encode, kept)
-        await self._appender.append(*records)
-        self._know(last)
-        if len(records) < _GROUP_RECORDS:
-            await asyncio.sleep(_PACE_SECONDS - (time.monotonic() - began))
-            await self._order_answered()
+            return self._encode(kept)
+        return await asyncio.to_thread(self._encode, kept)
 
     async def _order_answered(self) -> None:
         """Wait a little for the next frame: just after its answer an append disturbs orders least."""
         self._wake.clear()
         await set_within(self._wake, _ANSWER_SECONDS)
 
-    def _encode(self, kept: list[tuple[int, int, int, Rows]]) -> tuple[list[Record], int]:
-        """The records of the oldest frames, as many as go together, and the sequence of their last event."""
+    def _encode(self, kept: list[Kept]) -> _Group:
+        """The records of the oldest frames, as many as go together."""
         records: list[Record] = []
-        last = size = 0
+        last = size = frames = 0
         for offset, first, time_ns, events in kept:
             for part, count, value in encode_events(self._shard, offset, first, time_ns, events):
                 records.append(Record(value, key=_KEY.pack(part, count)))
                 size += records[-1].size()
             last = first + len(events) - 1
+            frames += 1
             if len(records) >= _GROUP_RECORDS or size > _GROUP_BYTES:
-                break
-        return records, last
+                return _Group(records, last, frames, full=True)
+        return _Group(records, last, frames, full=False)

@@ -1,15 +1,20 @@
-"""What the publisher learns from the event log."""
+"""What the publisher learns from the event log, and in what order it adds to it."""
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from matching import publisher
 from matching.domain import EVENT
-from matching.frames import encode_events
-from matching.publisher import last_sequence, published_sequence
-from smartex_bus import StoredRecord
+from matching.frames import EVENT_CODEC, encode_events
+from matching.publisher import Publisher, last_sequence, published_sequence
+from smartex_bus import BusUnavailable, Record, StoredRecord
 
 
 def stored(offset: int, value: bytes, key: bytes = b"") -> StoredRecord:
@@ -45,3 +50,109 @@ async def test_a_record_of_nobody_says_nothing() -> None:
     log = Log(of_events(0, 1, 10), stored(1, b"\xff\xff\xff not a record"), lying)
     assert await published_sequence(log, 0) == 10  # type: ignore[arg-type]
     assert last_sequence(lying) == 0
+
+
+class SlowLog:
+    """A bus that makes records durable when the test says so."""
+
+    def __init__(self) -> None:
+        self.fatal = asyncio.Event()
+        self.records: list[Record] = []
+        self.asked: list[tuple[asyncio.Future[None], tuple[Record, ...]]] = []
+
+    def appender(self, topic: str, partition: int) -> SlowLog:
+        return self
+
+    async def append(self, *records: Record) -> None:
+        self.asked.append((asyncio.get_running_loop().create_future(), records))
+        await self.asked[-1][0]
+        self.records += records
+
+    async def close(self) -> None:
+        pass
+
+    async def offsets(self, topic: str, partition: int) -> tuple[int, int]:
+        return 0, len(self.records)
+
+    async def read(self, topic: str, partition: int, offset: int, *, max_records: int) -> list[StoredRecord]:
+        found = [replace(stored(place, each.value), key=each.key) for place, each in enumerate(self.records)]
+        return found[offset : offset + max_records]
+
+    def next(self, error: Exception | None = None) -> None:
+        future, _ = self.asked.pop(0)
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    def sequences(self) -> list[int]:
+        return [
+            row for each in self.records for row in EVENT_CODEC.decode(each.value)[1]["leaves_lots"].tolist()
+        ]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def keep(into: Publisher, frames: int, each: int) -> None:
+    """Frames of events that are numbered by their sequences."""
+    for frame in range(frames):
+        events = np.zeros(each, EVENT)
+        events["leaves_lots"] = np.arange(each) + 1 + frame * each
+        into.on_applied(frame, 1 + frame * each, 5, events)
+
+
+@pytest.mark.parametrize("each", [3, 1500])
+async def test_groups_follow_one_another_and_nothing_is_left_out_or_said_twice(
+    each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
+    log, lease = SlowLog(), SimpleNamespace(held=True)
+    publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
+    publishing.begin(0)
+    keep(publishing, 7, each)
+    await publishing.start()
+    for group in range(4):
+        await until(lambda: bool(log.asked))
+        await asyncio.sleep(0.05)  # time enough for the next group to be encoded
+        assert len(log.asked) == 1  # and yet it waits for this one
+        assert publishing.published == 2 * group * each
+        log.next()
+    await until(lambda: publishing.published == 7 * each)
+    assert log.sequences() == list(range(1, 7 * each + 1))
+    assert publishing.backlog == 0
+    await publishing.stop()
+
+
+async def test_a_group_whose_append_fails_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
+    log, lease = SlowLog(), SimpleNamespace(held=True)
+    publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
+    publishing.begin(0)
+    keep(publishing, 5, 3)
+    await publishing.start()
+    for error in (None, BusUnavailable("the test says so"), None, None):
+        await until(lambda: bool(log.asked))
+        log.next(error)
+    await until(lambda: publishing.published == 15)
+    assert log.sequences() == list(range(1, 16))
+    await publishing.stop()
+
+
+async def test_who_loses_the_lease_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
+    log, lease = SlowLog(), SimpleNamespace(held=True)
+    publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
+    publishing.begin(0)
+    keep(publishing, 5, 3)
+    await publishing.start()
+    await until(lambda: bool(log.asked))
+    lease.held = False
+    log.next()
+    await until(lambda: publishing.published == 6)
+    await asyncio.sleep(0.05)
+    assert not log.asked
+    await publishing.stop()
