@@ -85,6 +85,7 @@ async def replay(
             reading.cancel()
             for applied in applying:
                 applied.cancel()
+            await asyncio.gather(*applying, return_exceptions=True)
     return progress.done(replica)
 
 
