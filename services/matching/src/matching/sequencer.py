@@ -3,8 +3,8 @@
     submit → join into a frame → append to the log → apply in offset order → tell listeners and submitters
 
 Commands that arrive while an append is under way share the next frame; none waits when the log is idle. Own
-frames are applied as soon as their append returns, if their offset is the next one; frames of other pods come
-from the tail of the log, and fill what lies before ours. So every pod applies every frame once, in order.
+frames are applied as soon as their append returns (a full frame that waits is sent before that), if their offset is
+the next one; frames of other pods come from the tail of the log, and fill what lies before ours. So every pod applies every frame once, in order.
 """
 
 from __future__ import annotations
