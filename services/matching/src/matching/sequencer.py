@@ -4,7 +4,8 @@
 
 Commands that arrive while an append is under way share the next frame; none waits when the log is idle. Own
 frames are applied as soon as their append returns (a full frame that waits is sent before that), if their offset is
-the next one; frames of other pods come from the tail of the log, and fill what lies before ours. So every pod applies every frame once, in order.
+the next one; frames of other pods come from the tail of the log, and fill what lies before ours. So every pod applies
+every frame once, in order.
 """
 
 from __future__ import annotations
