@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -105,16 +105,34 @@ def keep(into: Publisher, frames: int, each: int) -> None:
         into.on_applied(frame, 1 + frame * each, 5, events)
 
 
+Started = Callable[[int, int], Awaitable[tuple[Publisher, SlowLog, SimpleNamespace]]]
+
+
+@pytest.fixture
+async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
+    """Starts a publisher that has so many frames of so many events to say, two at a time; ends it after the test."""
+    monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
+    running: list[Publisher] = []
+
+    async def start(frames: int, each: int) -> tuple[Publisher, SlowLog, SimpleNamespace]:
+        log, lease = SlowLog(), SimpleNamespace(held=True)
+        publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
+        publishing.begin(0)
+        keep(publishing, frames, each)
+        await publishing.start()
+        running.append(publishing)
+        return publishing, log, lease
+
+    yield start
+    for each in running:
+        await each.stop()
+
+
 @pytest.mark.parametrize("each", [3, 1500])
 async def test_groups_follow_one_another_and_nothing_is_left_out_or_said_twice(
-    each: int, monkeypatch: pytest.MonkeyPatch
+    each: int, started: Started
 ) -> None:
-    monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
-    log, lease = SlowLog(), SimpleNamespace(held=True)
-    publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
-    publishing.begin(0)
-    keep(publishing, 7, each)
-    await publishing.start()
+    publishing, log, _ = await started(7, each)
     for group in range(4):
         await until(lambda: bool(log.asked))
         await asyncio.sleep(0.05)  # time enough for the next group to be encoded
@@ -124,35 +142,22 @@ async def test_groups_follow_one_another_and_nothing_is_left_out_or_said_twice(
     await until(lambda: publishing.published == 7 * each)
     assert log.sequences() == list(range(1, 7 * each + 1))
     assert publishing.backlog == 0
-    await publishing.stop()
 
 
-async def test_a_group_whose_append_fails_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
-    log, lease = SlowLog(), SimpleNamespace(held=True)
-    publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
-    publishing.begin(0)
-    keep(publishing, 5, 3)
-    await publishing.start()
+async def test_a_group_whose_append_fails_is_said_again(started: Started) -> None:
+    publishing, log, _ = await started(5, 3)
     for error in (None, BusUnavailable("the test says so"), None, None):
         await until(lambda: bool(log.asked))
         log.next(error)
     await until(lambda: publishing.published == 15)
     assert log.sequences() == list(range(1, 16))
-    await publishing.stop()
 
 
-async def test_who_loses_the_lease_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
-    log, lease = SlowLog(), SimpleNamespace(held=True)
-    publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
-    publishing.begin(0)
-    keep(publishing, 5, 3)
-    await publishing.start()
+async def test_who_loses_the_lease_says_nothing_more(started: Started) -> None:
+    publishing, log, lease = await started(5, 3)
     await until(lambda: bool(log.asked))
     lease.held = False
     log.next()
     await until(lambda: publishing.published == 6)
     await asyncio.sleep(0.05)
     assert not log.asked
-    await publishing.stop()
