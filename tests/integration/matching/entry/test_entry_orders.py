@@ -7,6 +7,9 @@ import pytest
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 
+STILL_MS = 10_000
+"""Between two ticks of a pod whose state is compared: the market's time is part of its hash, and would go on."""
+
 
 async def test_place_trade_amend_cancel(venue, open_market) -> None:
     async with venue.pod() as running:
@@ -91,7 +94,7 @@ async def test_repeat_gives_the_first_outcome(venue, open_market) -> None:
 
 
 async def test_malformed_requests_leave_the_state_alone(venue, open_market) -> None:
-    async with venue.pod(clock_interval_ms=10_000) as running:
+    async with venue.pod(clock_interval_ms=STILL_MS) as running:
         operator = await open_market(running)
         alice = running.trader(1)
         before = await operator.state_hash()
@@ -120,14 +123,14 @@ async def test_malformed_requests_leave_the_state_alone(venue, open_market) -> N
 
 
 async def test_a_restart_brings_everything_back(venue, open_market) -> None:
-    async with venue.pod("a") as running:
+    async with venue.pod("a", clock_interval_ms=STILL_MS) as running:
         operator = await open_market(running)
         await running.trader(1).place(types.SIDE_BUY, 900, 5)
         before = await operator.state_hash()
     assert list((venue.folder / "a").glob("*.snapshot"))
-    async with venue.pod("a") as running:
+    async with venue.pod("a", clock_interval_ms=STILL_MS) as running:
         after = await running.operator().state_hash()
         assert after.state_hash == before.state_hash
         assert (await running.trader(1).get_account()).open_order_count == 1
-    async with venue.pod("new") as running:
+    async with venue.pod("new", clock_interval_ms=STILL_MS) as running:
         assert (await running.operator().state_hash()).state_hash == before.state_hash
