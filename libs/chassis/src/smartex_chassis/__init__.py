@@ -1,5 +1,6 @@
 """What every service stands on: settings, logging, tracing, auth, health, errors, drain."""
 
+import smartex_chassis.grpc_setup  # noqa: F401  # before anything loads gRPC
 from smartex_chassis.auth import PUBLIC, SCOPES, Principal, TokenVerifier
 from smartex_chassis.call import drain_started, principal, time_remaining
 from smartex_chassis.errors import (

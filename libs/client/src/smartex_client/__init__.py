@@ -1,5 +1,6 @@
 """The exchange from Python: `connect` for asyncio, `connect_sync` for plain code. What is exported here is public."""
 
+from . import grpc_setup  # noqa: F401  # before anything loads gRPC
 from .books import BookGap, LocalBook
 from .commands import COMMAND_DTYPE, REPORT_DTYPE, Amend, Cancel, Command, MassCancel
 from .connection import RetryPolicy, Tls
