@@ -34,8 +34,7 @@ def swing_flow(swing: float, count: int = 1_000_000, seed: int = 7) -> Flow:
 
     Half of the messages are new orders around the moving price, a tenth of them immediate-or-cancel; most rest within
     some fifty ticks, some lie thousands of ticks away, so between them there are empty levels. Cancels and modifies
-    mean
-    orders of the last few thousand messages, and some that are gone.
+    mean orders of the last few thousand messages, and some that are gone.
     """
     random = np.random.default_rng(seed)
     middle = START_PRICE * (1 + swing * np.interp(np.arange(count), path_times(count), (0, 1, 0, -1, 0)))

@@ -126,9 +126,8 @@ def currencies(memory: Memory) -> Rows:
 class StateHash:
     """Hashes the state of one core, again and again.
 
-    The ring of outcomes is by far the largest table and only ever written at one place, so its hash is kept in
-    pieces and
-    only those that were written since the last time are hashed anew.
+    The ring of outcomes is by far the largest table and only ever written at one place, so its hash is kept in pieces
+    and only those that were written since the last time are hashed anew.
     """
 
     PIECE = 1 << 14

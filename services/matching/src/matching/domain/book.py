@@ -1,8 +1,7 @@
 """The book: price levels in a tree for each side, orders of a level in a list, oldest first.
 
-Keys make both sides alike: an ask's key is its price, a bid's its negated price; the lowest key is best, and an
-order trades
-while the best opposite key is not above its own limit's key.
+Keys make both sides alike: an ask's key is its price, a bid's its negated price; the lowest key is best, and an order
+trades while the best opposite key is not above its own limit's key.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 All state of a core lies in one reservation of address space at constant offsets (`state.py`), so a kernel takes one
 integer, the base address, instead of twenty arrays: a call costs about 0.1 µs. A *row* is a record at an address:
-reading
-`order_at(b, slot).leaves` is one load, with no array object, reference count or bounds check in between. Rows under
-NUMBA_DISABLE_JIT=1 are NumPy records over the same memory.
+reading `order_at(b, slot).leaves` is one load, with no array object, reference count or bounds check in between. Rows
+under NUMBA_DISABLE_JIT=1 are NumPy records over the same memory.
 """
 
 from __future__ import annotations
@@ -75,8 +74,7 @@ def _compile_inner(function: F, inline: bool) -> F:
 def entry(function: F) -> F:
     """A function that Python calls. Its machine code, with all that it calls, is kept on the disk.
 
-    Numba renews a kept function when its own file changes; what was compiled into it comes from many files, so here
-    the
+    Numba renews a kept function when its own file changes; what was compiled into it comes from many files, so here the
     whole package says whether it is fresh.
     """
     if INTERPRETED:
@@ -86,6 +84,19 @@ def entry(function: F) -> F:
     compiled: Any = njit(error_model="numpy", cache=True, nogil=True)(function)
     compiled._cache._cache_file._source_stamp = _STAMP
     return compiled  # type: ignore[no-any-return]
+
+
+def without_dispatch(kernel: Callable[..., int], rows: np.dtype[np.void]) -> Callable[..., int]:
+    """The machine code of an entry that takes a base address, an array of rows, then integers; made now if need be.
+
+    Numba's dispatcher looks at each argument to choose the code, which for rows costs as much as a small frame. Here
+    the caller has looked: what is no one-dimensional array of just these rows must not come here.
+    """
+    # Of any layout and perhaps not to be written: the kernel is the same, and asks for the distance of rows itself.
+    array = types.Array(from_dtype(rows), 1, "A", readonly=True)
+    integers = kernel.__code__.co_argcount - 2
+    compiled: Any = kernel
+    return compiled.compile((types.int64, array, *[types.int64] * integers))  # type: ignore[no-any-return]
 
 
 def rows(dtype: np.dtype[np.void], offset: int = 0) -> Callable[[int, int], Any]:
@@ -199,32 +210,3 @@ lowest_bit: Callable[[int], int] = _interpreted_lowest_bit if INTERPRETED else _
 tag_matches: Callable[[int, int], int] = _interpreted_tag_matches if INTERPRETED else _compiled_tag_matches
 """Which of the sixteen 32-bit words at an address have `tag` in their top byte, as a bit mask: three vector
 instructions."""
-
-
-def address_of_checked(dtype: np.dtype[np.void]) -> Callable[[Any], int]:
-    """`make_address_of` for the interpreter."""
-
-    def address_of(array: Any) -> int:
-        if array.dtype != dtype or array.ndim != 1 or not array.flags.c_contiguous:
-            raise TypeError(f"no contiguous array of {dtype}")
-        return int(array.ctypes.data)
-
-    return address_of
-
-
-def make_address_of(dtype: np.dtype[np.void]) -> Callable[[Any], int]:
-    """A function that gives the address of a contiguous array of `dtype`, TypeError for any other.
-
-    Half as long as `array.ctypes.data`, and it does the checks that are needed anyway.
-    """
-
-    def address_of(array: Any) -> int:
-        return array.ctypes.data  # type: ignore[no-any-return]
-
-    if INTERPRETED:
-        return address_of_checked(dtype)
-    record = from_dtype(dtype)
-    kinds = [types.int64(types.Array(record, 1, "C", readonly=readonly)) for readonly in (False, True)]
-    compiled: Any = njit(kinds, cache=True)(address_of)
-    compiled._cache._cache_file._source_stamp = _STAMP
-    return compiled  # type: ignore[no-any-return]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -9,8 +11,8 @@ import numpy as np
 
 from . import conservation, queries, snapshot
 from .blocks import StateHash, counts_of, lasting_head, listed_instruments
-from .compiled import INTERPRETED, make_address_of
-from .frame import apply_frame
+from .compiled import INTERPRETED, without_dispatch
+from .frame import NOT_IN_ONE_PIECE, Rows, apply_frame
 from .state import (
     ACCOUNT,
     CASH,
@@ -27,13 +29,10 @@ from .state import (
 )
 from .words import BUY, CURRENCIES, DEPOSIT_CASH, NONE, SELL, SET_TRADING_STATE
 
-Rows = np.ndarray[Any, np.dtype[np.void]]
 _EVENTS_FOR_EACH = 4
 """Events that one command may bring about without taking an order or session away."""
 _FEWEST_EVENTS = 1 << 22
 """Room for events that a core begins with: addresses only, memory when it is used."""
-
-address_of_commands = make_address_of(COMMAND)
 
 
 class Core:
@@ -53,6 +52,7 @@ class Core:
             name: head[name] for name in HEAD.names or ()
         }
         self._hash = StateHash()
+        self._apply_frame = _frame_kernel()
         self._said = 0
         self._room_left = self._most_commands = 0
         self._use_events(Pages(EVENT, _FEWEST_EVENTS))
@@ -63,22 +63,21 @@ class Core:
         """Apply a frame: definitions first, then commands, in order.
 
         `commands` are contiguous rows of COMMAND, `definitions` of INSTRUMENT. The events are rows of EVENT: a view
-        that
-        the next call overwrites. ValueError if the arrays are of another
-        type or do not lie in one piece.
+        that the next call overwrites. ValueError if the arrays are of another type or do not lie in one piece.
         """
-        try:
-            address = address_of_commands(commands)
-        except TypeError:
-            address = _address(commands, COMMAND)
+        if commands.dtype is not COMMAND or commands.ndim != 1:
+            commands = _rows_of(commands, COMMAND)
         count = len(commands)
         rules = defined = 0
         if definitions is not None:
-            rules, defined = _address(definitions, INSTRUMENT), len(definitions)
+            definitions = _rows_of(definitions, INSTRUMENT)
+            rules, defined = definitions.ctypes.data, len(definitions)
         self._room_left -= count
         if self._room_left < 0 or count > self._most_commands or defined:
             self._make_room(commands, count, defined)
-        said = _run(self._base, address, count, rules, defined, time_ns, self._events_address)
+        said = self._apply_frame(self._base, commands, rules, defined, time_ns, self._events_address)
+        if said == NOT_IN_ONE_PIECE:
+            raise ValueError("needs a contiguous array of commands")
         self._said = said
         if self.check_conservation:
             self.verify_conservation()
@@ -87,9 +86,8 @@ class Core:
     def _make_room(self, commands: Rows, count: int, defined: int) -> None:
         """Have room for all events that a frame may bring about.
 
-        All events of a command but a few take an order or session away, so there can only be so many. Half of the
-        room is
-        for those, and as every command adds at most one, `apply` counts it down; the other half is for the rest.
+        All events of a command but a few take an order or session away, so there can only be so many. Half of the room
+        is for those, and as every command adds at most one, `apply` counts it down; the other half is for the rest.
         """
         taken = self.open_order_count + self._counter("sessions") + count
         instruments = self.instrument_count + defined
@@ -278,20 +276,22 @@ class Core:
         return rows
 
 
-def _address(rows: Rows, dtype: np.dtype[np.void]) -> int:
-    """Where rows lie that are of an equal type: one that NumPy made by itself, say by joining arrays, is another to
-    Numba."""
+def _rows_of(rows: Rows, dtype: np.dtype[np.void]) -> Rows:
+    """Rows that are of an equal type, as rows of this very type: NumPy makes its own, say by joining arrays."""
     if rows.dtype == dtype and rows.ndim == 1 and rows.flags.c_contiguous:
-        return int(rows.ctypes.data)
+        return rows.view(dtype)
     raise ValueError(f"needs a contiguous array of {dtype}, not {rows.ndim} dimensions of {rows.dtype}")
 
 
-def _interpret(*arguments: int) -> int:
+def _interpret(base: int, commands: Rows, *arguments: int) -> int:
     """Run the kernel under the interpreter, with integers that are 64 bits wide as the compiled ones are."""
-    return apply_frame(*(np.int64(argument) for argument in arguments))  # type: ignore[arg-type]
+    wide: Any = [np.int64(argument) for argument in arguments]
+    return apply_frame(np.int64(base), commands, *wide)  # type: ignore[arg-type]
 
 
-_run = _interpret if INTERPRETED else apply_frame
+@cache
+def _frame_kernel() -> Callable[..., int]:
+    return _interpret if INTERPRETED else without_dispatch(apply_frame, COMMAND)
 
 
 def warm_up() -> None:

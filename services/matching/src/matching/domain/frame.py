@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from .balances import move_balance
 from .changing import amend, cancel, mass_cancel
 from .compiled import I64, U64, entry, hot, lowest_bit, prefetch
@@ -50,7 +54,9 @@ from .words import (
     WITHDRAW_SHARES,
 )
 
+Rows = np.ndarray[Any, np.dtype[np.void]]
 _DEFINITION_BYTES = INSTRUMENT.itemsize
+_COMMAND_BYTES = COMMAND.itemsize
 _COMMAND_WORDS = COMMAND.itemsize // WORD.itemsize
 _WORDS_OF_A_LINE = 64 // WORD.itemsize
 _NEAR = 5
@@ -60,12 +66,21 @@ cached."""
 _FAR_AHEAD = 64
 """The same for the commands themselves, which must be there when they are looked at ahead."""
 
+NOT_IN_ONE_PIECE = -1
+
 
 @entry
 def apply_frame(
-    b: int, commands: int, count: int, definitions: int, definition_count: int, time_ns: int, events: int
+    b: int, frame: Rows, definitions: int, definition_count: int, time_ns: int, events: int
 ) -> int:
-    """Apply a frame; how many events it brought about. Arrays are given by their addresses."""
+    """Apply a frame; how many events it brought about, or NOT_IN_ONE_PIECE and nothing has changed.
+
+    Definitions and events are given by their addresses.
+    """
+    count = len(frame)
+    if count > 1 and frame.strides[0] != _COMMAND_BYTES:
+        return NOT_IN_ONE_PIECE
+    commands = I64(frame.ctypes.data)
     h = head(b)
     h.now = max(h.now, time_ns)
     h.events_address = events

@@ -1,12 +1,9 @@
 """Which ids were used before, and what came of them: a ring of outcomes, and a table that finds them.
 
-The table is made of buckets of one cache line: a counter and fifteen entries of 32 bits, each a tag of eight bits
-and a
-place of 24. So a look-up of an id that was never used costs one cache line, which `frame.py` asks for ahead of time;
-on a
-tag that is equal by chance (one in 127) the outcome itself is compared. An entry that finds its bucket full goes to
-the
-next one and is counted in those that it passed, so a search knows when to go on.
+The table is made of buckets of one cache line: a counter and fifteen entries of 32 bits, each a tag of eight bits and a
+place of 24. So a look-up of an id that was never used costs one cache line, which `frame.py` asks for ahead of time; on
+a tag that is equal by chance (one in 127) the outcome itself is compared. An entry that finds its bucket full goes to
+the next one and is counted in those that it passed, so a search knows when to go on.
 
 An entry leads to an outcome in the ring, or, when that has left the window while its order is still open, to the
 order.
@@ -160,8 +157,7 @@ def check_time(b: int, create_time: int) -> int:
 @hot
 def remember(b: int, hashed: int, kind: int, number: int, other: int, event_index: int) -> None:
     """Keep an outcome, said as an event of this frame, in place of the oldest one. Exactly one of `leaves` and
-    `required`
-    counts in any outcome, so they share a field."""
+    `required` counts in any outcome, so they share a field."""
     h = head(b)
     place = I64(h.ring_place)
     if h.outcomes >= h.window:

@@ -1,8 +1,7 @@
 """An arriving order meets the book: reachable lots, trades, self-trade prevention, and what is left.
 
 The arriving order has its row in the pool but is in no list, and nothing is held for it yet: its account was checked
-for the
-whole reserve, a trade pays from what is free, and what rests in the end is reserved then.
+for the whole reserve, a trade pays from what is free, and what rests in the end is reserved then.
 """
 
 from __future__ import annotations

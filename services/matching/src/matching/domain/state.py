@@ -1,8 +1,7 @@
 """What the core remembers: its tables, and where each lies in one reservation of address space.
 
 The offsets are constants for the largest venue that the code allows, so kernels add them without loading anything;
-memory
-is only used for pages that were written. Growth is a page fault, never a copy.
+memory is only used for pages that were written. Growth is a page fault, never a copy.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
 """Trees of 64-way nodes: from a whole number to a row, any domain, in order, without garbage.
 
-A node has a word of 64 bits that says which children are there, so the lowest key of a subtree is a few "count
-trailing
+A node has a word of 64 bits that says which children are there, so the lowest key of a subtree is a few "count trailing
 zeros" away however far apart keys lie: thousands of empty price levels cost nothing. A tree of height h covers keys
-below
-64^h and grows at the root, so small keys have short paths. With `flip` 63 every digit is mirrored and the largest
-key comes
-first: bids and asks share one code path.
+below 64^h and grows at the root, so small keys have short paths. With `flip` 63 every digit is mirrored and the largest
+key comes first: bids and asks share one code path.
 
 Children hold the number of a node, in leaves the row plus one; 0 is none. Node 0 is never used.
 """
