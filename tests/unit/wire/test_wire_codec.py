@@ -83,6 +83,25 @@ def test_header_as_mapping_void_or_array(pairs: Any) -> None:
         pairs.codec.encode(rows, rows)
 
 
+def test_a_packed_header(pairs: Any) -> None:
+    rows, header = rows_of(pairs, [(1, 2)]), pairs.codec.header_packer("f3")
+    assert pairs.codec.encode(rows, header(-4)) == pairs.codec.encode(rows, {"f3": -4})
+    for names in ((), ("f1",), ("f3", "f3")):
+        with pytest.raises(TypeError, match="the fields of the header are f3"):
+            pairs.codec.header_packer(*names)
+    with pytest.raises(TypeError, match="a packed header has 8 bytes, not 7"):
+        pairs.codec.encode(rows, header(-4)[:-1])
+
+
+def test_called_directly(pairs: Any) -> None:
+    kernels = pairs.codec.kernels
+    count = smartex_wire.direct(kernels.count, np.uint64, np.uint8)
+    data = np.frombuffer(pairs.codec.encode(rows_of(pairs, [(1, 2), (3, 4)])), np.uint8)
+    assert count(kernels.program, data) == kernels.count(kernels.program, data) == 2
+    most = smartex_wire.direct(kernels.max_size, np.uint64, int)
+    assert most(kernels.program, 3) == pairs.codec.max_size(3)
+
+
 def test_the_header_outlives_the_call(pairs: Any) -> None:
     headers = [pairs.codec.decode(pairs.codec.encode(rows_of(pairs, []), {"f3": n}))[0] for n in range(50)]
     assert [int(header["f3"]) for header in headers] == list(range(50))

@@ -4,6 +4,7 @@ from ._codec import Codec, FlatCodec, Kernels, codec, flat_codec
 from ._errors import Reason, WireError
 from ._rows import joined, row_maker
 from ._warm import warm_up
+from .direct import direct
 
 __all__ = [
     "Codec",
@@ -12,6 +13,7 @@ __all__ = [
     "Reason",
     "WireError",
     "codec",
+    "direct",
     "flat_codec",
     "joined",
     "row_maker",

@@ -16,12 +16,15 @@ from google.protobuf.message import Message
 from ._errors import Reason, WireError
 from ._layout import Layout, envelope_layout, flat_layout
 from ._rows import packer
+from .direct import direct
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 Octets: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
-Header: TypeAlias = Mapping[str, int | float | bool] | np.void | Rows
+Header: TypeAlias = Mapping[str, int | float | bool] | np.void | Rows | bytes
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
+_KINDS = (np.uint64, np.uint8, np.uint8, np.uint8)
+"""What `decode` and `encode` take: the program, then octets."""
 _KEPT_SCRATCH = 1 << 20
 """Bytes of output buffer that a thread keeps for the next message; larger ones are made and given back."""
 
@@ -145,6 +148,7 @@ class Codec:
         """One item of the repeated field: names as in the proto, aligned, a whole number of 8-byte words."""
         self.header_dtype = layout.header_dtype
         """The envelope's scalar fields; without fields if it has none."""
+        self._program = layout.program
         self._row_bytes = layout.row_dtype.itemsize
         self._rows, self._header = _Dtype(layout.row_dtype), _Dtype(layout.header_dtype)
         self._zeros: dict[str, int | float | bool] = dict.fromkeys(layout.header_dtype.names or (), 0)
@@ -159,6 +163,14 @@ class Codec:
     def kernels(self) -> Kernels:
         """The raw kernels; the first access imports Numba."""
         return _kernels(self._layout, self._dedicated, self._unlocked)
+
+    @cached_property
+    def _decode(self) -> Callable[..., int]:
+        return direct(self.kernels.decode, *_KINDS)
+
+    @cached_property
+    def _encode(self) -> Callable[..., int]:
+        return direct(self.kernels.encode, *_KINDS)
 
     def max_size(self, rows: int) -> int:
         """Bytes that a message of so many rows takes at most."""
@@ -183,10 +195,9 @@ class Codec:
         """
         if max_rows is not None and max_rows < 0:
             raise ValueError(f"max_rows must not be negative, got {max_rows}")
-        kernels = self.kernels
         source = _source(data)
         if out is None:
-            room = kernels.count(kernels.program, source)
+            room = self.kernels.count(self._program, source)
             if room < 0:
                 _fail(room)
             if max_rows is not None:
@@ -198,10 +209,10 @@ class Codec:
             memory = rows.view(np.uint8)
         if self._header_bytes:
             header = np.empty(1, self.header_dtype)
-            result = kernels.decode(kernels.program, source, memory, header.view(np.uint8))
+            result = self._decode(self._program, source, memory, header.view(np.uint8))
             scalars = header[0]
         else:
-            result = kernels.decode(kernels.program, source, memory, self._no_header)
+            result = self._decode(self._program, source, memory, self._no_header)
             scalars = self._empty_header
         if result < 0:
             _fail(result)
@@ -221,7 +232,7 @@ class Codec:
             if len(self._header.check_writable(header, "header")) != 1:
                 raise TypeError("header must be an array of one element")
             scalars = header.view(np.uint8)
-        result = self.kernels.decode(self.kernels.program, _source(data), memory, scalars)
+        result = self._decode(self._program, _source(data), memory, scalars)
         if result < 0:
             _fail(result)
         return result
@@ -229,8 +240,8 @@ class Codec:
     def encode(self, rows: Rows, header: Header | None = None) -> bytes:
         """The message of these rows and header, as the runtime's deterministic serialization would be.
 
-        `header` is a mapping of names to values, or what `decode` gave. Ignored fields are absent. TypeError
-        for another dtype.
+        `header` is a mapping of names to values, what `decode` gave, or bytes of a `header_packer`. Ignored fields
+        are absent. TypeError for another dtype.
         """
         buffer = _scratch.of(self.max_size(len(rows)))
         return buffer[: self._write(rows, header, buffer)].tobytes()
@@ -247,14 +258,25 @@ class Codec:
         return self._write(rows, header, buffer[at:] if at else buffer)
 
     def _write(self, rows: Rows, header: Header | None, target: Octets) -> int:
-        kernels = self.kernels
         memory = np.ascontiguousarray(self._rows.check(rows, "rows")).view(np.uint8)
-        length = kernels.encode(kernels.program, memory, self._header_octets(header), target)
+        length = self._encode(self._program, memory, self._header_octets(header), target)
         if length < 0:
             _refuse_room(self.max_size(len(rows)), len(target))
         return length
 
+    def header_packer(self, *names: str) -> Callable[..., bytes]:
+        """A function from the values of the header's fields to a header that `encode` takes quickest.
+
+        `names` are all its fields, in the order in which the function takes their values. TypeError if they are
+        not those of the message; the function raises `struct.error` for a value that does not fit.
+        """
+        if names != (known := self.header_dtype.names or ()):
+            raise TypeError(f"the fields of the header are {', '.join(known)}")
+        return self._pack
+
     def _header_octets(self, header: Header | None) -> Octets:
+        if type(header) is bytes and len(header) == self._header_bytes:
+            return np.frombuffer(header, np.uint8)
         if header is None or not self._header_bytes:
             if isinstance(header, Mapping) and header:
                 raise TypeError(f"the message has no header fields, got {', '.join(header)}")
@@ -265,6 +287,8 @@ class Codec:
                 unknown = ", ".join(sorted(header.keys() - self._zeros.keys()))
                 raise TypeError(f"the header has no field {unknown}")
             return np.frombuffer(self._pack(*values.values()), np.uint8)
+        if isinstance(header, bytes):
+            raise TypeError(f"a packed header has {self._header_bytes} bytes, not {len(header)}")
         if header.dtype != self.header_dtype:
             raise TypeError(f"header must have the dtype {self.header_dtype}, not {header.dtype}")
         scalars = np.zeros(1, self.header_dtype)

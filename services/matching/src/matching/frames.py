@@ -29,6 +29,10 @@ CHECKPOINTS_TOPIC: Final = "matching.checkpoints.v1"
 # Recovery decodes in one thread and applies in another: neither holds the other up.
 COMMAND_CODEC = smartex_wire.codec(CommandFrame, ignore=("definitions",), dedicated=True, unlocked=True)
 EVENT_CODEC = EVENTS
+_command_header = COMMAND_CODEC.header_packer(
+    "version", "producer_id", "frame_id", "time_ns", "definition_count"
+)
+_event_header = EVENT_CODEC.header_packer("version", "shard", "offset", "first_sequence", "time_ns")
 NO_COMMANDS: Rows = np.zeros(0, COMMAND)
 _command_of = smartex_wire.row_maker(COMMAND)
 
@@ -49,13 +53,9 @@ class Frame:
 
     def encode(self) -> bytes:
         """The bytes of the record."""
-        header = {
-            "version": VERSION,
-            "producer_id": self.producer_id,
-            "frame_id": self.frame_id,
-            "time_ns": self.time_ns,
-            "definition_count": len(self.definitions),
-        }
+        header = _command_header(
+            VERSION, self.producer_id, self.frame_id, self.time_ns, len(self.definitions)
+        )
         encoded = COMMAND_CODEC.encode(self.commands, header)
         if not self.definitions:
             return encoded
@@ -88,13 +88,7 @@ def encode_events(
     """The records of a frame's events: (first sequence, number of events, bytes)."""
     for start in range(0, len(events), EVENTS_PER_BATCH):
         part = events[start : start + EVENTS_PER_BATCH]
-        header = {
-            "version": VERSION,
-            "shard": shard,
-            "offset": offset,
-            "first_sequence": first_sequence + start,
-            "time_ns": time_ns,
-        }
+        header = _event_header(VERSION, shard, offset, first_sequence + start, time_ns)
         yield first_sequence + start, len(part), EVENT_CODEC.encode(part, header)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from functools import cache, lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -18,6 +16,7 @@ from smartex.matching.v1.order_entry_pb2 import TradeResponse
 from smartex.matching.v1.types_pb2 import ReportKind
 
 from matching.domain import EVENT
+from matching.fused import fused
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
@@ -25,6 +24,7 @@ REPORT_CODEC = smartex_wire.codec(TradeResponse, ignore=("opened",), dedicated=T
 REPORT = REPORT_CODEC.row_dtype
 EVENTS_PER_MESSAGE: Final = 4096
 """Most events whose reports to an account go into one message; a trade with oneself makes two."""
+_FEW_EVENTS: Final = 16
 _KERNELS = REPORT_CODEC.kernels
 _write_row = _KERNELS.write_row
 _ROW_ROOM: Final = REPORT_CODEC.max_size(1)
@@ -150,16 +150,7 @@ def _make_room(events: Any, keys: Any, slots: Any, plain: Any, room: int, begins
     return total
 
 
-def _with_wire(kernel: Any) -> Any:
-    """Compile again when the wire has changed, which is compiled into this too; Numba looks at this file only."""
-    if cache := getattr(kernel, "_cache", None):
-        source = Path(__file__).read_bytes() + _KERNELS.stamp.encode()
-        cache._cache_file._source_stamp = hashlib.sha256(source).hexdigest()
-    return kernel
-
-
-@_with_wire
-@_compiled
+@fused(_KERNELS)
 def _write(
     events: Any,
     first: int,
@@ -241,18 +232,33 @@ def messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) ->
 
 def _messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -> list[tuple[int, bytes]]:
     keys, slots = owners.keys, owners.slots
+    make_room, write = _direct_kernels()
     begins = np.zeros(len(owners.accounts), np.int64)
-    size = _make_room(events, keys, slots, _PLAIN, _ROW_ROOM, begins)
+    if len(begins) == 1 and len(events) <= _FEW_EVENTS:  # as for a single order: enough room in any case
+        size = 2 * len(events) * _ROW_ROOM
+    else:
+        size = make_room(events, keys, slots, _PLAIN, _ROW_ROOM, begins)
     if not size:
         return []
     out, ends = np.empty(size, np.uint8), begins.copy()
-    _write(events, first_sequence, time_ns, keys, slots, _PLAIN, _KERNELS.program, out, ends)
-    if len(begins) == 1:  # as for a single order
-        return [(owners.accounts[0], out[: ends[0]].tobytes())]
+    write(events, first_sequence, time_ns, keys, slots, _PLAIN, _KERNELS.program, out, ends)
+    if len(begins) == 1:
+        return [(owners.accounts[0], out[: ends[0]].tobytes())] if ends[0] else []
     return [
         (owners.accounts[slot], out[begins[slot] : ends[slot]].tobytes())
         for slot in (ends > begins).nonzero()[0].tolist()
     ]
+
+
+@cache
+def _direct_kernels() -> tuple[Callable[..., int], Callable[..., None]]:
+    """`_make_room` and `_write`, for which who sends a single order waits."""
+    return (
+        smartex_wire.direct(_make_room, EVENT, np.int64, np.int64, np.uint8, int, np.int64),
+        smartex_wire.direct(
+            _write, EVENT, int, int, np.int64, np.int64, np.uint8, np.uint64, np.uint8, np.int64
+        ),
+    )
 
 
 def messages_of(account_id: int, first_sequence: int, time_ns: int, events: Rows) -> list[bytes]:

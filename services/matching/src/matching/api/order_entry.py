@@ -11,13 +11,13 @@ from smartex.matching.v1.log_pb2 import (
     COMMAND_KIND_AMEND,
     COMMAND_KIND_CANCEL,
     COMMAND_KIND_MASS_CANCEL,
-    COMMAND_KIND_PLACE,
     COMMAND_KIND_REPLACE,
 )
 
+from matching.api.place_command import place_command
 from matching.api.registration import register, unary
 from matching.api.trade_stream import TradeStreams
-from matching.api.validation import check_amend, check_mass_cancel, check_place, check_target, own_account
+from matching.api.validation import check_amend, check_mass_cancel, check_target, own_account
 from matching.frames import Rows, one_command
 from matching.limits import TokenBuckets
 from matching.replica import Applied
@@ -44,7 +44,7 @@ class OrderEntryApi:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service; the stream takes and gives raw bytes."""
         handlers = {
-            "PlaceOrder": unary(self.place_order, pb.PlaceOrderRequest),
+            "PlaceOrder": unary(self.place_order),
             "CancelOrder": unary(self.cancel_order, pb.CancelOrderRequest),
             "AmendOrder": unary(self.amend_order, pb.AmendOrderRequest),
             "MassCancel": unary(self.mass_cancel, pb.MassCancelRequest),
@@ -52,26 +52,10 @@ class OrderEntryApi:
         }
         register(server, SERVICE, handlers)
 
-    async def place_order(self, request: pb.PlaceOrderRequest, context: Any) -> bytes:
+    async def place_order(self, request: bytes, context: Any) -> bytes:
         """See the contract."""
         account_id = own_account()
-        check_place(request)
-        command = one_command(
-            kind=COMMAND_KIND_PLACE,
-            account_id=account_id,
-            client_order_id=request.client_order_id,
-            instrument_id=request.instrument_id,
-            side=int(request.side),
-            order_type=int(request.order_type),
-            time_in_force=int(request.time_in_force),
-            price_ticks=request.price_ticks,
-            quantity_lots=request.quantity_lots,
-            create_time_ns=request.create_time_ns,
-            post_only=int(request.post_only),
-            self_trade_prevention=int(request.self_trade_prevention),
-            min_quantity_lots=request.min_quantity_lots,
-            expire_time_ns=request.expire_time_ns,
-        )
+        command = place_command(request, account_id)
         return _with_following(account_id, await self._applied(account_id, command), pb.PlaceOrderResponse())
 
     async def cancel_order(self, request: pb.CancelOrderRequest, context: Any) -> bytes:

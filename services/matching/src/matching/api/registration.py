@@ -11,11 +11,11 @@ from google.protobuf.message import Message
 Unary = Callable[[Any, Any], Awaitable[Message | bytes]]
 
 
-def unary(handler: Unary, request: type[Message]) -> Any:
-    """A handler of a unary RPC that takes such a request; its answer is a message, or the bytes of one."""
+def unary(handler: Unary, request: type[Message] | None = None) -> Any:
+    """A handler of a unary RPC that takes such a request, or bytes; its answer is a message, or the bytes of one."""
     return grpc.unary_unary_rpc_method_handler(
         handler,
-        request_deserializer=request.FromString,
+        request_deserializer=None if request is None else request.FromString,
         response_serializer=_serialize,
     )
 
