@@ -23,8 +23,6 @@ Octets: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 Header: TypeAlias = Mapping[str, int | float | bool] | np.void | Rows | bytes
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-_KINDS = (np.uint64, np.uint8, np.uint8, np.uint8)
-"""What `decode` and `encode` take: the program, then octets."""
 _KEPT_SCRATCH = 1 << 20
 """Bytes of output buffer that a thread keeps for the next message; larger ones are made and given back."""
 
@@ -33,15 +31,17 @@ class _Scratch(threading.local):
     """A thread's output buffer: the final length of a message is known only after it was written."""
 
     def __init__(self) -> None:
-        self.buffer: Octets = np.empty(1 << 16, np.uint8)
+        self._buffer: Octets = np.empty(1 << 16, np.uint8)
+        self._view = self._buffer.data
 
-    def of(self, size: int) -> Octets:
-        if size <= len(self.buffer):
-            return self.buffer
+    def of(self, size: int) -> tuple[Octets, memoryview]:
+        """A buffer of at least so many bytes, and a view to cut the message out: twice as fast as from the array."""
+        if size <= len(self._view):
+            return self._buffer, self._view
         buffer = np.empty(size, np.uint8)
         if size <= _KEPT_SCRATCH:
-            self.buffer = buffer
-        return buffer
+            self._buffer, self._view = buffer, buffer.data
+        return buffer, buffer.data
 
 
 _scratch = _Scratch()
@@ -156,7 +156,6 @@ class Codec:
         self._header_room, self._row_room = layout.header_room, layout.row_room
         self._pack = packer(layout.header_dtype).pack
         self._no_header: Octets = np.empty(0, np.uint8)
-        self._nothing = _source(b"")
         self._empty_header: np.void = np.zeros(1, self.header_dtype)[0]
 
     @cached_property
@@ -166,11 +165,14 @@ class Codec:
 
     @cached_property
     def _decode(self) -> Callable[..., int]:
-        return direct(self.kernels.decode, *_KINDS)
+        return direct(self.kernels.decode, np.uint64, np.uint8, np.uint8, np.uint8)
 
     @cached_property
     def _encode(self) -> Callable[..., int]:
-        return direct(self.kernels.encode, *_KINDS)
+        # The general kernel is one for all messages, whose rows are octets to it.
+        return direct(
+            self.kernels.encode, np.uint64, self.row_dtype if self._dedicated else np.uint8, bytes, np.uint8
+        )
 
     def max_size(self, rows: int) -> int:
         """Bytes that a message of so many rows takes at most."""
@@ -243,8 +245,8 @@ class Codec:
         `header` is a mapping of names to values, what `decode` gave, or bytes of a `header_packer`. Ignored fields
         are absent. TypeError for another dtype.
         """
-        buffer = _scratch.of(self.max_size(len(rows)))
-        return buffer[: self._write(rows, header, buffer)].tobytes()
+        buffer, view = _scratch.of(self.max_size(len(rows)))
+        return bytes(view[: self._write(rows, header, buffer)])
 
     def encode_into(self, rows: Rows, buffer: Octets, at: int = 0, header: Header | None = None) -> int:
         """Write the message to `buffer[at:]`; returns its length in bytes.
@@ -258,8 +260,9 @@ class Codec:
         return self._write(rows, header, buffer[at:] if at else buffer)
 
     def _write(self, rows: Rows, header: Header | None, target: Octets) -> int:
-        memory = np.ascontiguousarray(self._rows.check(rows, "rows")).view(np.uint8)
-        length = self._encode(self._program, memory, self._header_octets(header), target)
+        memory = np.ascontiguousarray(self._rows.check(rows, "rows"))
+        source = memory if self._dedicated else memory.view(np.uint8)
+        length = self._encode(self._program, source, self._packed(header), target)
         if length < 0:
             _refuse_room(self.max_size(len(rows)), len(target))
         return length
@@ -274,26 +277,26 @@ class Codec:
             raise TypeError(f"the fields of the header are {', '.join(known)}")
         return self._pack
 
-    def _header_octets(self, header: Header | None) -> Octets:
+    def _packed(self, header: Header | None) -> bytes:
         if type(header) is bytes and len(header) == self._header_bytes:
-            return np.frombuffer(header, np.uint8)
+            return header
         if header is None or not self._header_bytes:
             if isinstance(header, Mapping) and header:
                 raise TypeError(f"the message has no header fields, got {', '.join(header)}")
-            return self._nothing
+            return b""
         if type(header) is dict or isinstance(header, Mapping):  # to ask an abstract class takes longer
             values = {**self._zeros, **header}
             if len(values) > len(self._zeros):
                 unknown = ", ".join(sorted(header.keys() - self._zeros.keys()))
                 raise TypeError(f"the header has no field {unknown}")
-            return np.frombuffer(self._pack(*values.values()), np.uint8)
+            return self._pack(*values.values())
         if isinstance(header, bytes):
             raise TypeError(f"a packed header has {self._header_bytes} bytes, not {len(header)}")
         if header.dtype != self.header_dtype:
             raise TypeError(f"header must have the dtype {self.header_dtype}, not {header.dtype}")
         scalars = np.zeros(1, self.header_dtype)
         scalars[:] = header
-        return np.frombuffer(scalars.tobytes(), np.uint8)
+        return scalars.tobytes()
 
 
 class FlatCodec:
@@ -331,12 +334,12 @@ class FlatCodec:
         rows = self._row.check(np.atleast_1d(np.asarray(row)), "row")
         if len(rows) != 1:
             raise TypeError(f"a flat message is one row, got {len(rows)}")
-        buffer = _scratch.of(self.max_size)
+        buffer, view = _scratch.of(self.max_size)
         memory = np.ascontiguousarray(rows).view(np.uint8)
         length = self.kernels.encode_flat(self.kernels.program, memory, buffer)
         if length < 0:
             _refuse_room(self.max_size, len(buffer))
-        return buffer[:length].tobytes()
+        return bytes(view[:length])
 
 
 def _descriptor(message: type[Message] | Descriptor) -> Descriptor:

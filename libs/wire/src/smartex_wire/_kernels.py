@@ -1,8 +1,8 @@
 """The compiled kernels that a codec calls, and that other compiled code may call: arrays in, a number out.
 
-`program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8. Rows and headers
-are whole words long. A result is what the kernel promises if it is not negative; `reason_of` and `offset_of`
-take a failure apart.
+`program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8, but rows that are written
+may be an array of records, and what is only read may be `bytes`. Rows and headers are whole words long. A result is
+what the kernel promises if it is not negative; `reason_of` and `offset_of` take a failure apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ._errors import Reason
 from ._layout import LENGTHS, Head
-from ._memory import I64, U64, kernel
+from ._memory import I64, U64, address_of, kernel
 from ._read import (
     ROWS,
     UNKNOWN,
@@ -72,8 +72,8 @@ def decoder(read_row: Callable[..., int], key: str, unlocked: bool = False) -> C
 
         Returns the number of rows, or a failure; `dst` then holds rows that mean nothing.
         """
-        table, origin = U64(program.ctypes.data), U64(src.ctypes.data)
-        row, scalars = U64(dst.ctypes.data), U64(header.ctypes.data)
+        table, origin = address_of(program), address_of(src)
+        row, scalars = address_of(dst), address_of(header)
         row_bytes = slot(table, _ROW_BYTES)
         dispatch = table + slot(table, _ENVELOPE) * U64(8)
         dense, sparse = slot(table, _ENVELOPE + U64(1)), slot(table, _ENVELOPE + U64(2))
@@ -109,7 +109,7 @@ def decoder(read_row: Callable[..., int], key: str, unlocked: bool = False) -> C
 @kernel
 def count(program: Words, src: Bytes) -> int:
     """How many rows an envelope holds, without looking into them, or a failure."""
-    rows_tag, origin = program[_ROWS_TAG], U64(src.ctypes.data)
+    rows_tag, origin = program[_ROWS_TAG], address_of(src)
     position, stop = origin, origin + U64(len(src))
     rows = 0
     while position < stop:
@@ -129,10 +129,10 @@ def count(program: Words, src: Bytes) -> int:
 @kernel
 def decode_flat(program: Words, src: Bytes, dst: Bytes) -> int:
     """Read one flat message into the row at the start of `dst`. Returns 1 or a failure."""
-    origin = U64(src.ctypes.data)
+    origin = address_of(src)
     if U64(len(dst)) < program[_ROW_BYTES]:
         return _relative(failure(origin, _TOO_MANY_ROWS), origin)
-    after = read_row(U64(program.ctypes.data), origin, origin + U64(len(src)), 0, U64(dst.ctypes.data))
+    after = read_row(address_of(program), origin, origin + U64(len(src)), 0, address_of(dst))
     return _relative(after, origin) if after < 0 else 1
 
 
@@ -150,12 +150,12 @@ def encoder(write_row: Callable[..., int], key: str, unlocked: bool = False) -> 
 
         Returns its length, or -1 if `out` may lack the room: `max_size` bytes are always enough.
         """
-        table = U64(program.ctypes.data)
-        row, scalars = U64(rows.ctypes.data), U64(header.ctypes.data)
-        origin = U64(out.ctypes.data)
+        table = address_of(program)
+        row, scalars = address_of(rows), address_of(header)
+        origin = address_of(out)
         row_bytes, row_max = slot(table, _ROW_BYTES), slot(table, _ROW_MAX) + _LENGTHS
         header_max = slot(table, _HEADER_MAX)
-        position, last = origin, row + U64(len(rows))
+        position, last = origin, row + U64(len(rows)) * U64(rows.itemsize)
         has_header = U64(len(header)) >= slot(table, _HEADER_BYTES)
         if U64(len(out)) < header_max:
             return -1
@@ -179,8 +179,8 @@ def encode_flat(program: Words, row: Bytes, out: Bytes) -> int:
     """Write the row at the start of `row` as a flat message. Its length, or -1 if `out` may lack the room."""
     if U64(len(row)) < program[_ROW_BYTES] or U64(len(out)) < program[_ROW_MAX]:
         return -1
-    origin = U64(out.ctypes.data)
-    end = write_fields(U64(program.ctypes.data), _ROW, U64(row.ctypes.data), origin)
+    origin = address_of(out)
+    end = write_fields(address_of(program), _ROW, address_of(row), origin)
     return I64(end - origin)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 from . import numba_setup as numba_setup
 
@@ -100,6 +101,23 @@ def _compiled(bits: int) -> tuple[Callable[[int], int], Callable[[int, int], Non
     store: Any = intrinsic(poke)
     return load, store
 
+
+def _address(typing_context: Any, octets: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array: Any = make_array
+        start = array(octets)(context, builder, arguments[0]).data
+        return builder.ptrtoint(start, ir.IntType(64))
+
+    return types.uint64(octets), code
+
+
+def _interpreted_address(octets: Any) -> Any:
+    return np.uint64(np.frombuffer(octets, np.uint8).ctypes.data)
+
+
+_compiled_address: Any = None if _INTERPRETED else intrinsic(_address)
+address_of: Callable[[Any], int] = _interpreted_address if _INTERPRETED else _compiled_address
+"""Where an array or `bytes` begin."""
 
 _accessors = _interpreted if _INTERPRETED else _compiled
 peek8, poke8 = _accessors(8)

@@ -11,6 +11,9 @@ import numpy as np
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 
+_FEW_ROWS = 64
+
+
 def joined(parts: Sequence[Rows]) -> Rows:
     """The rows of all, in order, in memory of their own: one array at least, all of one dtype and without gaps.
 
@@ -18,6 +21,10 @@ def joined(parts: Sequence[Rows]) -> Rows:
     as long as it takes to copy them. ValueError if the dtypes differ.
     """
     dtype = parts[0].dtype
+    if (
+        len(parts) == 1 and len(parts[0]) <= _FEW_ROWS
+    ):  # through the buffer of an array of records it takes twice as long
+        return np.frombuffer(bytearray(parts[0].tobytes()), dtype)
     if any(part.dtype is not dtype and part.dtype != dtype for part in parts):
         raise ValueError("rows of different dtypes cannot be joined")
     return np.frombuffer(bytearray().join(parts), dtype)  # type: ignore[arg-type]

@@ -16,9 +16,9 @@ import numpy as np
 def direct(function: Callable[..., Any], *kinds: Any) -> Callable[..., Any]:
     """The machine code of a compiled function for arguments of these kinds; compiled or loaded now if need be.
 
-    A kind is `int`, or the dtype of a contiguous array of one dimension. Nothing is checked at a call: what has
-    another dtype or more dimensions, or is not contiguous, must not be passed, nor what is read-only if the function
-    writes to it. Under the interpreter, the function itself.
+    A kind is `int`, `bytes`, or the dtype of a contiguous array of one dimension. Nothing is checked at a call: what
+    has another dtype or more dimensions, or is not contiguous, must not be passed, nor what is read-only if the
+    function writes to it. Under the interpreter, the function itself.
     """
     compile_for = getattr(function, "compile", None)
     if compile_for is None:
@@ -27,7 +27,11 @@ def direct(function: Callable[..., Any], *kinds: Any) -> Callable[..., Any]:
     from numba.np.numpy_support import from_dtype
 
     def numba_type(kind: Any) -> Any:
-        return types.int64 if kind is int else types.Array(from_dtype(np.dtype(kind)), 1, "C")
+        if kind is int:
+            return types.int64
+        if kind is bytes:
+            return types.Bytes(types.uint8, 1, "C", readonly=True)
+        return types.Array(from_dtype(np.dtype(kind)), 1, "C")
 
     made: Callable[..., Any] = compile_for(tuple(numba_type(kind) for kind in kinds))
     return made

@@ -231,23 +231,38 @@ def messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) ->
 
 
 def _messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -> list[tuple[int, bytes]]:
+    if len(owners.accounts) == 1 and len(events) <= _FEW_EVENTS:
+        return _few_messages(owners, first_sequence, time_ns, events)
     keys, slots = owners.keys, owners.slots
     make_room, write = _direct_kernels()
     begins = np.zeros(len(owners.accounts), np.int64)
-    if len(begins) == 1 and len(events) <= _FEW_EVENTS:  # as for a single order: enough room in any case
-        size = 2 * len(events) * _ROW_ROOM
-    else:
-        size = make_room(events, keys, slots, _PLAIN, _ROW_ROOM, begins)
+    size = make_room(events, keys, slots, _PLAIN, _ROW_ROOM, begins)
     if not size:
         return []
     out, ends = np.empty(size, np.uint8), begins.copy()
     write(events, first_sequence, time_ns, keys, slots, _PLAIN, _KERNELS.program, out, ends)
-    if len(begins) == 1:
-        return [(owners.accounts[0], out[: ends[0]].tobytes())] if ends[0] else []
     return [
         (owners.accounts[slot], out[begins[slot] : ends[slot]].tobytes())
         for slot in (ends > begins).nonzero()[0].tolist()
     ]
+
+
+_few = np.empty(2 * _FEW_EVENTS * _ROW_ROOM, np.uint8)
+"""What the reports of few events to one account are written into, on the event loop: there is always room for them, and
+none is made for every order."""
+_few_view = _few.data
+_few_end = np.zeros(1, np.int64)
+
+
+def _few_messages(owners: Owners, first_sequence: int, time_ns: int, events: Rows) -> list[tuple[int, bytes]]:
+    """`_messages` for a single order."""
+    _, write = _direct_kernels()
+    _few_end[0] = 0
+    write(
+        events, first_sequence, time_ns, owners.keys, owners.slots, _PLAIN, _KERNELS.program, _few, _few_end
+    )
+    size = int(_few_end[0])
+    return [(owners.accounts[0], bytes(_few_view[:size]))] if size else []
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -211,10 +210,8 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><xml><Encrypt>&
 )
 async def test_dangerous_xml_is_refused(receiver: Receiver, body: str) -> None:
     query = {"msg_signature": "0" * 40, "timestamp": STAMP, "nonce": "n"}
-    began = time.perf_counter()
     answer = await receiver.client.post("/cb", params=query, content=body)
     assert refused(answer, 400, "XML_REFUSED")
-    assert time.perf_counter() - began < 1
 
 
 async def test_dangerous_xml_inside_the_seal_is_refused(receiver: Receiver) -> None:

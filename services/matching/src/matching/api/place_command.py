@@ -81,14 +81,13 @@ def _to_command(program: Any, request: Any, octets: Any, orders: Any, account_id
 
 @cache
 def _kernel() -> Callable[..., bool]:
-    return smartex_wire.direct(_to_command, np.uint64, np.uint8, np.uint8, _order.dtype, int, COMMAND)
+    return smartex_wire.direct(_to_command, np.uint64, bytes, np.uint8, _order.dtype, int, COMMAND)
 
 
 def place_command(request: bytes, account_id: int) -> Rows:
     """The command of a request, an array of one. InvalidInput names what is wrong with it."""
     command = np.zeros(1, COMMAND)
-    source = np.frombuffer(request, np.uint8)
-    if _kernel()(_KERNELS.program, source, _order_octets, _order, account_id, command):
+    if _kernel()(_KERNELS.program, request, _order_octets, _order, account_id, command):
         return command
     raise _refusal(request)
 
