@@ -32,6 +32,7 @@ from smartex_chassis.handlers import Answer, as_writer, checked, polite, reading
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+_OK = grpc.StatusCode.OK  # to ask an enumeration for a member takes longer than to check a scope
 _STATUS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TRACE_KEYS = frozenset({"traceparent", "tracestate"})
@@ -145,13 +146,17 @@ class _Guard:
         call = Call(self._method, _this_task(), self._gate.drain)
         self._gate.calls.add(call)
         self._meters.active += 1
-        code = grpc.StatusCode.OK
+        code = _OK
         failure: BaseException | None = None
         try:
             token, parent = _headers(context)
             await self._enter(call, token, context)
-            response = await self._traced(inner, request, context, parent)
-            code = _code_of(context, otherwise=grpc.StatusCode.OK)
+            if parent or telemetry.tracing():
+                with telemetry.server_span(self._method, parent):
+                    response = await inner(request, context)
+            else:
+                response = await inner(request, context)
+            code = _code_of(context, otherwise=_OK)
             return response
         except asyncio.CancelledError:
             # gRPC itself cancels a call when its client's deadline has passed, perhaps before we look.
@@ -177,12 +182,6 @@ class _Guard:
             call.loop.call_soon(self._meters.finish, code, time.perf_counter() - started)
         return await context.abort(code, status.message, ((_STATUS_KEY, status.SerializeToString()),))
 
-    async def _traced(self, inner: Answer, request: Any, context: Context, parent: Mapping[str, str]) -> Any:
-        if not parent and not telemetry.tracing():
-            return await inner(request, context)
-        with telemetry.server_span(self._method, parent):
-            return await inner(request, context)
-
     async def _enter(self, call: Call, token: str | bytes | None, context: Context) -> None:
         """Let the call in, or raise why not; sets who calls and how long it may take."""
         if self._scope is None:
@@ -191,16 +190,20 @@ class _Guard:
             )
         if self._scope != PUBLIC:
             self._gate.admit()
-            call.principal = await self._authenticated(token)
-            call.principal.require_scope(self._scope)
+            principal = call.principal = self._known(token) or await self._authenticated(token)
+            principal.require_scope(self._scope)
         self._limit_time(call, context.time_remaining())
         set_current(call)
+
+    def _known(self, header: str | bytes | None) -> Principal | None:
+        """Whose token this is, if that was found out a short while ago."""
+        return None if self._verifier is None else self._verifier.cached(bearer_token(header))
 
     async def _authenticated(self, header: str | bytes | None) -> Principal:
         token = bearer_token(header)
         if self._verifier is None:
             raise Unauthenticated("this server knows no keys: set SMARTEX_JWKS", reason="AUTH_NOT_CONFIGURED")
-        return self._verifier.cached(token) or await self._verifier.verify(token)
+        return await self._verifier.verify(token)
 
     def _limit_time(self, call: Call, asked: float | None) -> None:
         seconds, error = asked, _out_of_time
@@ -250,6 +253,6 @@ def _headers(context: Context) -> tuple[str | bytes | None, Mapping[str, str]]:
 
 def _code_of(context: Context, *, otherwise: grpc.StatusCode) -> grpc.StatusCode:
     code: Any = context.code()
-    if not code:
+    if not code:  # the number 0 unless the handler has set another
         return otherwise
     return code if isinstance(code, grpc.StatusCode) else _CODES.get(code, grpc.StatusCode.UNKNOWN)

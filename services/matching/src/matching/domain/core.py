@@ -29,6 +29,8 @@ from .state import (
 )
 from .words import BUY, CURRENCIES, DEPOSIT_CASH, NONE, SELL, SET_TRADING_STATE
 
+_HEAD_WORDS = {name: place for place, name in enumerate(HEAD.names or ())}
+"""Where each counter stands in the head, which consists of nothing but words of 64 bits."""
 _EVENTS_FOR_EACH = 4
 """Events that one command may bring about without taking an order or session away."""
 _FEWEST_EVENTS = 1 << 22
@@ -48,9 +50,7 @@ class Core:
         self._memory = memory
         self._base = memory.base
         head = memory.table("head", HEAD, 1)
-        self._counters: dict[str, np.ndarray[Any, np.dtype[np.int64]]] = {
-            name: head[name] for name in HEAD.names or ()
-        }
+        self._head = head.view(np.int64).data
         self._hash = StateHash()
         self._apply_frame = _frame_kernel()
         self._said = 0
@@ -114,7 +114,7 @@ class Core:
     # Counters
 
     def _counter(self, name: str) -> int:
-        return int(self._counters[name][0])
+        return int(self._head[_HEAD_WORDS[name]])
 
     @property
     def sequence(self) -> int:
