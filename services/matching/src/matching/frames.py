@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -105,18 +106,23 @@ def _holds(commands: Any, kind: int) -> bool:
 
 
 # Compiled: NumPy takes several times as long, for few commands and for many.
-_holds_kernel: Any = njit(cache=True, nogil=True, error_model="numpy")(_holds)
+_compiled_holds: Any = njit(cache=True, nogil=True, error_model="numpy")(_holds)
+
+
+@cache
+def _holds_kernel() -> Callable[..., bool]:
+    return smartex_wire.direct(_compiled_holds, COMMAND, int)
 
 
 def holds(commands: Rows, kind: int) -> bool:
     """Whether one of the commands is of this kind."""
-    return bool(_holds_kernel(commands, int(kind)))
+    return _holds_kernel()(commands, kind)
 
 
 def warm_up() -> None:
     """Compile the kernels of the wire, or load them from the cache."""
     smartex_wire.warm_up()
-    holds(np.zeros(1, COMMAND), 0)
+    _holds_kernel()
     decode_frame(Frame(0, 0, 0, NO_COMMANDS).encode())
     for _, _, value in encode_events(0, 0, 1, 0, np.zeros(1, EVENT)):
         EVENT_CODEC.decode(value)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
+import smartex_wire
 from numba import njit
 from smartex.matching.v1.log_pb2 import EventKind
 from smartex.matching.v1.types_pb2 import Reason
@@ -44,7 +46,12 @@ def _tally(events: Any, refusals: Any, reasons: Any) -> tuple[int, int]:
 
 
 # Compiled: NumPy would walk the large records once for every question.
-_kernel: Any = njit(cache=True, nogil=True, error_model="numpy")(_tally)
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(_tally)
+
+
+@cache
+def _kernel() -> Callable[..., tuple[int, int]]:
+    return smartex_wire.direct(_compiled, EVENT, np.bool_, np.int64)
 
 
 class EventMeters:
@@ -55,7 +62,7 @@ class EventMeters:
 
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
         """Count the events of a frame."""
-        trades, refused = _kernel(events, _REFUSALS, self._reasons)
+        trades, refused = _kernel()(events, _REFUSALS, self._reasons)
         if trades:
             _trades.inc(trades)
         if refused:
@@ -66,7 +73,7 @@ class EventMeters:
 
 def warm_up() -> None:
     """Compile the kernel, or load it from the cache."""
-    _kernel(np.zeros(1, EVENT), _REFUSALS, np.zeros(256, np.int64))
+    _kernel()
 
 
 @cache

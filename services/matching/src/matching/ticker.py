@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
+import smartex_wire
 from numba import njit
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK
 from smartex.matching.v1.types_pb2 import TIME_IN_FORCE_GTD
@@ -31,7 +33,12 @@ def _any_good_till_date(events: Any) -> bool:
 
 
 # Compiled: NumPy takes ten times as long for the one event that most frames have.
-_kernel: Any = njit(cache=True, nogil=True, error_model="numpy")(_any_good_till_date)
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(_any_good_till_date)
+
+
+@cache
+def _kernel() -> Callable[..., bool]:
+    return smartex_wire.direct(_compiled, EVENT)
 
 
 class Ticker:
@@ -55,7 +62,7 @@ class Ticker:
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
         """Note orders that end by time."""
         if not self._may_expire and len(events):
-            self._may_expire = _kernel(events)
+            self._may_expire = _kernel()(events)
 
     def _on_frame(self, offset: int, frame: Frame) -> None:
         """Note when a clock command came, of whatever pod."""
@@ -96,4 +103,4 @@ class Ticker:
 
 def warm_up() -> None:
     """Compile the kernel, or load it from the cache."""
-    _kernel(np.zeros(1, EVENT))
+    _kernel()

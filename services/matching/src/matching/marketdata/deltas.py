@@ -10,11 +10,15 @@ so who saw a message has seen every one with a lower sequence: this is what make
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
+import smartex_wire
 
+from matching.event_rows import EVENT
 from matching.sources import Rows
 
 INSTRUMENTS = 1 << 16
@@ -293,6 +297,13 @@ class Ring:
         return low
 
 
+@cache
+def _direct_derive() -> Callable[..., tuple[int, int, int]]:
+    return smartex_wire.direct(
+        _derive, EVENT, int, int, ORDER_ROW, int, _CHAIN, TRADE_ROW, int, _CHAIN, np.int64
+    )
+
+
 class Deltas:
     """Both rings, filled frame by frame."""
 
@@ -310,7 +321,7 @@ class Deltas:
         """Take a frame in; returns the instruments it touched."""
         if len(events) > len(self._touched):
             self._touched = np.empty(2 * len(events), np.int64)
-        self.orders.head, self.trades.head, count = _derive(
+        self.orders.head, self.trades.head, count = _direct_derive()(
             events,
             first_sequence,
             time_ns,
