@@ -21,9 +21,8 @@ def joined(parts: Sequence[Rows]) -> Rows:
     as long as it takes to copy them. ValueError if the dtypes differ.
     """
     dtype = parts[0].dtype
-    if (
-        len(parts) == 1 and len(parts[0]) <= _FEW_ROWS
-    ):  # through the buffer of an array of records it takes twice as long
+    if len(parts) == 1 and len(parts[0]) <= _FEW_ROWS:
+        # NumPy copies few rows sooner than it describes them to `join`.
         return np.frombuffer(bytearray(parts[0].tobytes()), dtype)
     if any(part.dtype is not dtype and part.dtype != dtype for part in parts):
         raise ValueError("rows of different dtypes cannot be joined")

@@ -18,7 +18,7 @@ from smartex_chassis import ServiceModule, load
 from smartex_store import Database, StoreError
 
 from matching import domain, frames, history, lease, marketdata, meters, reports, ticker
-from matching.api import account, order_entry, place_command, trade_commands, venue
+from matching.api import account, order_entry, request_commands, venue
 from matching.api.account import AccountApi
 from matching.api.order_entry import OrderEntryApi
 from matching.api.trade_stream import TradeStreams
@@ -80,8 +80,7 @@ WARM_UPS = (
     reports.warm_up,
     meters.warm_up,
     ticker.warm_up,
-    trade_commands.warm_up,
-    place_command.warm_up,
+    request_commands.warm_up,
     marketdata.warm_up,
 )
 """Each compiles kernels of the service, or loads them from the cache."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from matching.api.place_command import place_command
+from matching.api.request_commands import place_command
 from matching.api.validation import check_place
 from matching.frames import one_command
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_PLACE

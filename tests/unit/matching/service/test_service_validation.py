@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from matching.api import account, order_entry, venue
-from matching.api.trade_commands import REQUEST_CODEC, to_commands
+from matching.api.request_commands import REQUEST_CODEC, to_commands
 from matching.api.validation import check_amend, check_mass_cancel, check_open, check_place, check_target
 from matching.domain import COMMAND
 from matching.frames import COMMAND_CODEC

@@ -14,7 +14,7 @@ from smartex_bus.backoff import Backoff
 from smartex_bus.errors import AppendUnknown
 from smartex_bus.headers import encode_headers
 from smartex_bus.postgres.connections import FAILED, LOST, connect
-from smartex_bus.postgres.packing import SMALLEST, pack
+from smartex_bus.postgres.packing import pack
 from smartex_bus.records import Record
 from smartex_bus.settings import PostgresSettings
 
@@ -58,17 +58,13 @@ class LogWriter:
 
         ``UnknownTopic``: nothing was appended. ``AppendUnknown``: the database refused the batch.
         """
-        if self.topic_id < 0:
-            await self._find_topic()
+        await self._find_topic()
         now = time.time_ns()
         if now - self._last_ns > _PRODUCER_IDLE_NS:
             self._renew_producer()
         self._last_ns = now
         self._batch += 1
-        values: list[bytes] = [record.value for record in records]
-        sizes: list[int | None] | None = None
-        if max(map(len, values)) >= SMALLEST:
-            values, sizes = await pack(values)
+        values, sizes = await pack([record.value for record in records])
         keys = [record.key or None for record in records] if any(r.key for r in records) else None
         headers = [encode_headers(r.headers) for r in records] if any(r.headers for r in records) else None
         return await self._retry(now, values, keys, headers, sizes), now

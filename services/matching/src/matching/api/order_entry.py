@@ -14,8 +14,8 @@ from smartex.matching.v1.log_pb2 import (
     COMMAND_KIND_REPLACE,
 )
 
-from matching.api.place_command import place_command
 from matching.api.registration import register, unary
+from matching.api.request_commands import place_command
 from matching.api.trade_stream import TradeStreams
 from matching.api.validation import check_amend, check_mass_cancel, check_target, own_account
 from matching.frames import Rows, one_command

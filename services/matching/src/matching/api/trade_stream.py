@@ -17,7 +17,7 @@ import structlog
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex_chassis import InvalidInput, Overloaded, SmartexError, Unavailable, drain_started
 
-from matching.api.trade_commands import to_commands
+from matching.api.request_commands import to_commands
 from matching.api.validation import check_open, own_account, refuse
 from matching.hub import Outlet, ReportHub
 from matching.limits import TokenBuckets
