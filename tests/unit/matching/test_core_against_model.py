@@ -18,7 +18,7 @@ from random import Random
 
 import pytest
 from matching.domain import Core
-from reference.bridge import event_rows
+from reference.bridge import EVENT_NAMES, event_rows
 from reference.flows import Flow, Frame
 from reference.model import Model
 from reference.profiles import PROFILES, Profile
@@ -34,6 +34,7 @@ INTERPRETED_COMMANDS = 500
 LONG_COMMANDS = 40_000
 FRAMES_BETWEEN_STATES = 40
 SHRINK_SECONDS = 20.0
+INDEX = EVENT_NAMES.index("command_index")
 LONG_SECONDS = float(os.environ.get("SMARTEX_FLOW_SECONDS", "0"))
 
 each_profile = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
@@ -156,7 +157,7 @@ def test_borders_of_frames_do_not_matter(profile: Profile) -> None:
 
 
 def without_index(row: tuple[int, ...]) -> tuple[int, ...]:
-    return (row[0], *row[2:])
+    return (*row[:INDEX], *row[INDEX + 1 :])
 
 
 def test_a_difference_is_found_and_shrunk() -> None:

@@ -25,11 +25,13 @@ class Schema:
     envelope: type[Message]
     row: type[Message]
     codec: smartex_wire.Codec
+    tail: bytes = b""
+    """Put behind all bytes that are read: where much follows, rows are read in another way than at the end."""
 
     def expected(self, data: bytes) -> tuple[list[Any], list[list[Any]]] | None:
         """Header and rows as the runtime reads them; None if it refuses the bytes."""
         try:
-            message = self.envelope.FromString(data)
+            message = self.envelope.FromString(data + self.tail)
         except DecodeError:
             return None
         header = [_plain(message, field) for field in _in_order(message.DESCRIPTOR) if field.name != "rows"]
@@ -39,10 +41,14 @@ class Schema:
     def actual(self, data: bytes) -> tuple[list[Any], list[list[Any]]] | None:
         """Header and rows as the codec reads them; None if it refuses the bytes."""
         try:
-            header, rows = self.codec.decode(data)
+            header, rows = self.codec.decode(data + self.tail)
         except smartex_wire.WireError:
             return None
-        return list(map(_comparable, header.tolist())), [list(map(_comparable, row)) for row in rows.tolist()]
+        names = [field.name for field in _in_order(self.row.DESCRIPTOR)]
+        columns = [rows[name].tolist() for name in names]
+        return list(map(_comparable, header.tolist())), [
+            list(map(_comparable, row)) for row in zip(*columns, strict=True)
+        ]
 
 
 def _in_order(descriptor: Any) -> list[Any]:
@@ -68,6 +74,7 @@ def make_schema(
     header: list[tuple[int, int]] | None = None,
     rows_number: int = 1,
     dedicated: bool = False,
+    tail: bytes = b"",
 ) -> Schema:
     """Fields are (number, type); they are named f<number>."""
     file = FileDescriptorProto(name=f"schema{next(_numbers)}.proto", package="p", syntax="proto3")
@@ -87,7 +94,7 @@ def make_schema(
     pool.AddSerializedFile(file.SerializeToString())
     envelope = GetMessageClass(pool.FindMessageTypeByName("p.Rows"))
     codec = smartex_wire.codec(envelope, dedicated=dedicated)
-    return Schema(envelope, GetMessageClass(pool.FindMessageTypeByName("p.Row")), codec)
+    return Schema(envelope, GetMessageClass(pool.FindMessageTypeByName("p.Row")), codec, tail)
 
 
 ALL_TYPES: list[Any] = [
@@ -120,11 +127,15 @@ def build() -> Any:
     return make_schema
 
 
-@pytest.fixture(scope="session", params=["general", "dedicated"])
+@pytest.fixture(scope="session", params=["general", "dedicated", "dedicated, more behind"])
 def every(request: pytest.FixtureRequest) -> Schema:
     """A row of every type, and of numbers 16, 2047, 2048 and the largest; a header around the rows."""
     row = list(enumerate(ALL_TYPES, start=1))
     row += [(16, F.TYPE_INT64), (2047, F.TYPE_UINT32), (2048, F.TYPE_INT32), (536_870_911, F.TYPE_BOOL)]
     header: list[tuple[int, int]] = [(2, F.TYPE_UINT32), (3, F.TYPE_SFIXED64)]
     header += [(40, F.TYPE_ENUM), (5000, F.TYPE_SINT32)]
-    return make_schema(row, header, rows_number=17, dedicated=request.param == "dedicated")
+    kind, _, more = request.param.partition(", ")
+    empty_row = b"\x8a\x01\x00"
+    return make_schema(
+        row, header, rows_number=17, dedicated=kind == "dedicated", tail=100 * empty_row if more else b""
+    )

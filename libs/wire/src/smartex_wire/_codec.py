@@ -145,7 +145,7 @@ class Codec:
         self._dedicated = dedicated
         self._unlocked = unlocked
         self.row_dtype = layout.row_dtype
-        """One item of the repeated field: names as in the proto, aligned, a whole number of 8-byte words."""
+        """One item of the repeated field: names as in the proto, the widest first, a whole number of 8-byte words."""
         self.header_dtype = layout.header_dtype
         """The envelope's scalar fields; without fields if it has none."""
         self._program = layout.program
@@ -306,7 +306,7 @@ class FlatCodec:
         self._layout = layout
         self._row = _Dtype(layout.row_dtype)
         self.row_dtype = layout.row_dtype
-        """The message: names as in the proto, aligned, a whole number of 8-byte words."""
+        """The message: names as in the proto, the widest first, a whole number of 8-byte words."""
         self._max_bytes = 0
 
     @cached_property

@@ -92,7 +92,7 @@ def decoder(read_row: Callable[..., int], key: str, unlocked: bool = False) -> C
                 if after >= 0 and end - row < row_bytes:
                     after = failure(start, _TOO_MANY_ROWS)
                 if after >= 0:
-                    after = read_row(table, body_of(position, stop), U64(after), 1, row)
+                    after = read_row(table, body_of(position, stop), U64(after), stop, 1, row)
                     row += row_bytes
             elif operation != UNKNOWN and has_header:
                 after = read_field(operation, scalars, position, stop)
@@ -132,7 +132,8 @@ def decode_flat(program: Words, src: Bytes, dst: Bytes) -> int:
     origin = address_of(src)
     if U64(len(dst)) < program[_ROW_BYTES]:
         return _relative(failure(origin, _TOO_MANY_ROWS), origin)
-    after = read_row(address_of(program), origin, origin + U64(len(src)), 0, address_of(dst))
+    stop = origin + U64(len(src))
+    after = read_row(address_of(program), origin, stop, stop, 0, address_of(dst))
     return _relative(after, origin) if after < 0 else 1
 
 

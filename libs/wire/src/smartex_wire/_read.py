@@ -20,7 +20,7 @@ from ._memory import I64, U64, kernel, peek8, peek32, peek64, poke8, poke32, pok
 Step = int
 Address = int
 
-_0, _1, _2, _3, _4, _5, _7, _8, _10, _16 = (U64(n) for n in (0, 1, 2, 3, 4, 5, 7, 8, 10, 16))
+_0, _1, _2, _3, _4, _5, _7, _8, _9, _10 = (U64(n) for n in (0, 1, 2, 3, 4, 5, 7, 8, 9, 10))
 _X7F, _X80, _XFF = U64(0x7F), U64(0x80), U64(0xFF)
 _LOW32, _MAX31 = U64(0xFFFF_FFFF), U64(0x7FFF_FFFF)
 _NONE = U64(0)
@@ -62,6 +62,21 @@ def read_varint(position: Address, stop: Address) -> tuple[int, Address]:
             return first, position + _1
     value, shift = _0, _0
     end = stop if stop - position < _10 else position + _10
+    while position < end:
+        byte = peek8(position)
+        position += _1
+        value |= (byte & _X7F) << shift
+        if byte < _X80:
+            return value, position
+        shift += _7
+    return _0, _NONE
+
+
+@kernel
+def read_rest(first: int, position: Address) -> tuple[int, Address]:
+    """What follows the first byte of a varint, and is there, up to 9 bytes; as `read_varint`."""
+    value, shift = first & _X7F, _7
+    end = position + _9
     while position < end:
         byte = peek8(position)
         position += _1
@@ -266,8 +281,13 @@ def clear(target: Address, size: int) -> None:
 
 
 @kernel
-def read_row(program: Address, position: Address, stop: Address, depth: int, row: Address) -> Step:
-    """Clear the row and read the fields between `position` and `stop` into it; `stop` or a failure."""
+def read_row(
+    program: Address, position: Address, stop: Address, beyond: Address, depth: int, row: Address
+) -> Step:
+    """Clear the row and read the fields between `position` and `stop` into it; `stop` or a failure.
+
+    Up to `beyond` there is memory that a reader may look at.
+    """
     clear(row, slot(program, _ROW_BYTES))
     return read_fields(program, position, stop, depth, row)
 

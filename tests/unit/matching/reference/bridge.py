@@ -34,7 +34,7 @@ def definition_array(definitions: Sequence[Definition]) -> np.ndarray[Any, Any]:
 
 
 def event_rows(events: Sequence[Event]) -> list[Row]:
-    """The model's events as plain tuples in the contract's order of fields."""
+    """The model's events as plain tuples, fields in the order of EVENT_NAMES."""
     return [event_row(event) for event in events]
 
 

@@ -31,7 +31,13 @@ def struct(*fields: tuple[str, str] | tuple[str, str, int]) -> np.dtype[np.void]
     return np.dtype(list(fields), align=True)
 
 
-COMMAND = struct(
+def message(*fields: tuple[str, str]) -> np.dtype[np.void]:
+    """A record type of whole words, the widest fields first: as `smartex_wire` lays out the rows of messages."""
+    widest_first = sorted(fields, key=lambda field: -np.dtype(field[1]).itemsize)
+    return struct(*widest_first)
+
+
+COMMAND = message(
     ("kind", "u1"),
     ("account_id", "u4"),
     ("instrument_id", "u4"),
@@ -55,9 +61,9 @@ COMMAND = struct(
     ("amount_micros", "i8"),
     ("trading_day", "i8"),
 )
-"""One command: the fields of proto `Command`, in order."""
+"""One command: the fields of proto `Command`."""
 
-EVENT = struct(
+EVENT = message(
     ("kind", "u1"),
     ("command_index", "u4"),
     ("instrument_id", "u4"),
@@ -86,7 +92,7 @@ EVENT = struct(
     ("trading_state", "u1"),
     ("flags", "u4"),
 )
-"""One event: the fields of proto `Event`, in order."""
+"""One event: the fields of proto `Event`."""
 
 INSTRUMENT = struct(
     ("instrument_id", "u4"),
