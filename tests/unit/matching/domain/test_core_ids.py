@@ -95,17 +95,20 @@ def test_an_open_order_is_found_however_old(new_venue: Any, small_settings: Any)
     assert venue.place(1, "buy", 1, 90, client_order_id=1)[0]["kind"] == "ACCEPTED"
 
 
-def test_many_ids_in_few_buckets(new_venue: Any, small_settings: Any) -> None:
-    """The table at its fullest: every id that the window holds is found, none that it lost."""
+@pytest.mark.parametrize("step", [1, 3, 8, 1 << 40])
+def test_many_ids_in_few_buckets(new_venue: Any, small_settings: Any, step: int) -> None:
+    """The table at its fullest: every id that the window holds is found, none that it lost. Ids that follow each other
+    share a bucket, those eight and more apart do not."""
     window = 200
     venue = new_venue(replace(small_settings, window=window))
     venue.define()
     venue.fund(1, 10**6)
     for number in range(1, 3 * window):
         venue.now += 3 * SECOND
-        assert venue.place(1, "buy", 1, 90, client_order_id=number, time_in_force=4)[0]["kind"] == "ACCEPTED"
+        placed = venue.place(1, "buy", 1, 90, client_order_id=step * number, time_in_force=4)
+        assert placed[0]["kind"] == "ACCEPTED"
     for number in range(2 * window, 3 * window):
-        assert venue.place(1, "buy", 1, 90, client_order_id=number)[0]["kind"] == "REPEATED"
+        assert venue.place(1, "buy", 1, 90, client_order_id=step * number)[0]["kind"] == "REPEATED"
     then = venue.now - window * 3 * SECOND
-    (late,) = venue.place(1, "buy", 1, 90, client_order_id=2 * window - 1, create_time_ns=then)
+    (late,) = venue.place(1, "buy", 1, 90, client_order_id=step * (2 * window - 1), create_time_ns=then)
     assert late["reason"] == "REQUEST_TOO_OLD"

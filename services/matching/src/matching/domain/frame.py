@@ -32,7 +32,9 @@ from .state import (
     command_at,
     definition_at,
     head,
+    order_at,
     outcome_at,
+    scratch_at,
     word_at,
 )
 from .words import (
@@ -59,12 +61,15 @@ _DEFINITION_BYTES = INSTRUMENT.itemsize
 _COMMAND_BYTES = COMMAND.itemsize
 _COMMAND_WORDS = COMMAND.itemsize // WORD.itemsize
 _WORDS_OF_A_LINE = 64 // WORD.itemsize
-_NEAR = 5
+_NEXT = 2
+_NEAR = 6
 _AHEAD = 12
 """Commands between asking for a cache line and needing it: long enough for memory to answer, short enough to stay
 cached."""
 _FAR_AHEAD = 64
 """The same for the commands themselves, which must be there when they are looked at ahead."""
+_NOTES = 7
+"""Mask of the places for notes about commands that are looked at ahead, at the start of the scratch table."""
 
 NOT_IN_ONE_PIECE = -1
 
@@ -97,6 +102,7 @@ def apply_frame(
             _ask_for_ids(b, commands, I64(index + _AHEAD))
         if index + _NEAR < count:
             _ask_for_outcome(b, commands, I64(index + _NEAR))
+        _ask_for_order(b, I64(index + _NEXT))
         ask_for_outcomes(b, I64(_NEAR), I64(_AHEAD))
         _apply(b, commands, I64(index))
         h.command_index += 1
@@ -158,12 +164,22 @@ def _ask_for_ids(b: int, commands: int, index: int) -> None:
 
 @hot
 def _ask_for_outcome(b: int, commands: int, index: int) -> None:
-    """The bucket has come by now: have the outcome brought that tells where the order of a cancel or change is."""
+    """The bucket has come by now: have the outcome brought that tells where the order of a cancel or change is. Its
+    place is noted, for `_ask_for_order` to have the order itself brought."""
     command = command_at(commands, index)
-    if command.kind >= CANCEL and command.kind <= REPLACE and command.order_id <= 0:
+    if CANCEL <= command.kind <= REPLACE and command.order_id <= 0:
         hashed = id_hash(ORDERS, I64(command.account_id), I64(command.client_order_id))
         bucket = bucket_of(b, hashed)
         matches = bucket_tags(b, bucket, tag_of(hashed))
         if matches != U64(0):
             place = I64(bucket_word_at(b, bucket * WORDS + lowest_bit(matches)).value) & SLOT_MASK
             prefetch(outcome_at(b, place))
+            scratch_at(b, index & _NOTES).value = place
+
+
+@hot
+def _ask_for_order(b: int, index: int) -> None:
+    """The outcome has come by now: have the order of a cancel or change brought. For other commands it is the one noted
+    last that comes again, which costs less than to ask what kind they are of."""
+    place = scratch_at(b, index & _NOTES).value & SLOT_MASK
+    prefetch(order_at(b, I64(outcome_at(b, place).order_id & SLOT_MASK)))

@@ -49,13 +49,17 @@ PLACED, PLACE_REFUSED, CHANGED, CHANGE_REFUSED, MOVED, MOVE_REFUSED = 1, 2, 3, 4
 
 @hot
 def id_hash(space: int, account_id: int, number: int) -> int:
-    """Spread an id over 64 bits."""
-    mixed = U64(number) * U64(0x9E3779B97F4A7C15)
+    """Spread an id over 64 bits, so that eight ids that follow each other have a bucket in common.
+
+    Most accounts count their ids up. Each bucket is then brought from memory once for eight of them, when they come and
+    when they leave the window, instead of eight times. Their last three bits make the tags differ.
+    """
+    mixed = (U64(number) >> U64(3)) * U64(0x9E3779B97F4A7C15)
     mixed ^= (U64(account_id) * U64(2) + U64(space)) * U64(0xD6E8FEB86659FD93)
     mixed ^= mixed >> U64(32)
     mixed *= U64(0xD6E8FEB86659FD93)
     mixed ^= mixed >> U64(29)
-    return mixed
+    return mixed ^ (U64(number) << U64(61))
 
 
 @hot
