@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartiti
 
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import AppendUnknown
+from smartex_bus.kafka.batch import RecordBatch
 from smartex_bus.kafka.records import RECORD_OVERHEAD, fill
 from smartex_bus.kafka.stopping import stop_quietly
 from smartex_bus.kafka.topics import Topics
@@ -39,6 +40,7 @@ class KafkaWriter:
         self._topics = topics
         self._topic = topic
         self._partition = partition
+        self._room = settings.max_append_bytes + RECORD_OVERHEAD
         self._producer: Any = None
         self._next_offset = 0
 
@@ -66,8 +68,7 @@ class KafkaWriter:
         while True:
             try:
                 producer = self._producer or await self._start()
-                batch = producer.create_batch()
-                fill(batch, records, time_ms)
+                batch = self._batch(producer, records, time_ms)
                 answer: asyncio.Future[Any] = await producer.send_batch(
                     batch, self._topic, partition=self._partition
                 )
@@ -82,9 +83,15 @@ class KafkaWriter:
             else:
                 return answer
 
+    def _batch(self, producer: Any, records: list[Record], time_ms: int) -> Any:
+        if self._settings.compression == "none":
+            return RecordBatch(records, time_ms, self._room)
+        batch = producer.create_batch()
+        fill(batch, records, time_ms)
+        return batch
+
     async def _start(self) -> Any:
         await self._topics.resolve(self._topic, self._partition)
-        room = self._settings.max_append_bytes + RECORD_OVERHEAD
         compression = self._settings.compression
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.servers,
@@ -93,8 +100,8 @@ class KafkaWriter:
             enable_idempotence=True,
             compression_type=None if compression == "none" else compression,
             linger_ms=0,
-            max_batch_size=room,
-            max_request_size=room + RECORD_OVERHEAD,
+            max_batch_size=self._room,
+            max_request_size=self._room + RECORD_OVERHEAD,
             request_timeout_ms=int(self._settings.request_timeout * 1000),
             retry_backoff_ms=50,
         )

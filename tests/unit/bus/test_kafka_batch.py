@@ -1,0 +1,64 @@
+"""Batches for Kafka: byte for byte those that aiokafka makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+from smartex_bus import Record
+from smartex_bus.kafka.batch import RecordBatch
+from smartex_bus.kafka.records import fill
+
+ROOM = 1 << 20
+TIME_MS = 1_764_200_000_123
+_RECORDS = st.lists(
+    st.builds(
+        Record,
+        st.binary(max_size=200) | st.binary(min_size=16_000, max_size=17_000),
+        key=st.binary(max_size=20),
+        headers=st.dictionaries(st.text(max_size=20), st.binary(max_size=100), max_size=3),
+    ),
+    min_size=1,
+    max_size=70,
+)
+_PRODUCERS = st.tuples(st.integers(-1, 2**63 - 1), st.integers(-1, 2**15 - 1), st.integers(0, 2**31 - 1))
+
+
+def bytes_of(batch: Any, producer: tuple[int, int, int]) -> bytes:
+    """As the producer asks for them: told who it is, and perhaps a second time."""
+    batch._set_producer_state(*producer)
+    built = bytes(batch._build())
+    assert bytes(batch._build()) == built
+    return built
+
+
+@given(_RECORDS, _PRODUCERS)
+def test_the_bytes_are_those_of_aiokafka(records: list[Record], producer: tuple[int, int, int]) -> None:
+    theirs = BatchBuilder(ROOM + (1 << 20), 0)
+    fill(theirs, records, TIME_MS)
+    ours = RecordBatch(records, TIME_MS, ROOM + (1 << 20))
+    assert (ours.closed(), ours.record_count()) == (theirs.closed(), theirs.record_count())
+    assert ours.size() == theirs.size()
+    built = bytes_of(ours, producer)
+    assert built == bytes_of(theirs, producer)
+    assert ours.size() == len(built)
+
+
+def test_what_a_producer_asks_of_a_batch() -> None:
+    """It may ask for no more than `RecordBatch` has: private names of aiokafka's are among it."""
+    asked = {name for name in vars(BatchBuilder) if not name.startswith("__")} - {"_serialize"}
+    assert asked <= set(dir(RecordBatch))
+
+
+def test_nothing_more_fits_into_a_batch() -> None:
+    batch = RecordBatch([Record(b"x")], TIME_MS, ROOM)
+    assert batch.append(timestamp=None, key=None, value=b"y", headers=[]) is None
+    assert batch.record_count() == 1
+
+
+def test_too_much_for_a_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 records do not fit"):
+        RecordBatch([Record(bytes(ROOM // 2)), Record(bytes(ROOM // 2))], TIME_MS, ROOM)
