@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import structlog
@@ -21,13 +21,13 @@ from matching.snapshots import SnapshotFolder, SnapshotInvalid
 
 _log = structlog.get_logger("matching.recovery")
 _READ_RECORDS = 4000
-_READ_BYTES = 2 << 20
-_BUFFER_COMMANDS = 100_000
+_READ_BYTES = 4 << 20
+_BUFFER_COMMANDS = 200_000
 _QUEUED = 2
 """Batches of frames that are being applied or wait for it."""
 _PROGRESS_SECONDS = 2.0
 
-Offered: TypeAlias = tuple[int, Frame]
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 OnApplied = Callable[[Applied], None]
 """Told of each replayed frame, in a thread; the events are overwritten afterwards."""
 
@@ -74,9 +74,10 @@ async def replay(
             while records := await reading:
                 offset = records[-1].offset + 1
                 reading = asyncio.ensure_future(_read(bus, shard, offset, end))
-                frames = await loop.run_in_executor(decoder, buffers[0].decode, records)
+                decoded = await loop.run_in_executor(decoder, buffers[0].decode, records)
+                rows = buffers[0].rows
                 buffers.rotate()
-                applying.append(loop.run_in_executor(applier, _apply, replica, frames, on_applied))
+                applying.append(loop.run_in_executor(applier, _apply, replica, decoded, rows, on_applied))
                 if len(applying) == _QUEUED:  # now the buffer that comes next is free
                     progress.count(await applying.popleft(), replica)
             for applied in applying:
@@ -119,37 +120,64 @@ async def _read(bus: Bus, shard: int, offset: int, end: int) -> list[StoredRecor
     )
 
 
+class _Decoded(NamedTuple):
+    """A frame of the log. `start`: where its commands begin in the buffer, -1 if they are elsewhere."""
+
+    offset: int
+    frame: Frame
+    start: int
+
+
 class _Buffer:
     """Memory for the commands of many frames, used again: new memory would cost as much as decoding."""
 
     def __init__(self) -> None:
-        self._rows = np.empty(_BUFFER_COMMANDS, COMMAND)
+        self.rows: Rows = np.empty(_BUFFER_COMMANDS, COMMAND)
 
-    def decode(self, records: list[StoredRecord]) -> list[Offered]:
+    def decode(self, records: list[StoredRecord]) -> list[_Decoded]:
         """The frames of the records; they last until the next call."""
-        found: list[Offered] = []
+        found: list[_Decoded] = []
         used = 0
         for record in records:
-            frame = self._into(record.value, used)
-            found.append((record.offset, frame))
-            used += len(frame.commands)
+            decoded = self._into(record, used)
+            found.append(decoded)
+            if decoded.start >= 0:
+                used += len(decoded.frame.commands)
         return found
 
-    def _into(self, value: bytes, used: int) -> Frame:
-        if used + MAX_COMMANDS <= len(self._rows):
+    def _into(self, record: StoredRecord, used: int) -> _Decoded:
+        if used + MAX_COMMANDS <= len(self.rows):
             # A frame that is larger than ours ever are gets memory of its own.
             with contextlib.suppress(FrameError):
-                return decode_frame(value, self._rows[used:])
-        return decode_frame(value)
+                return _Decoded(record.offset, decode_frame(record.value, self.rows[used:]), used)
+        return _Decoded(record.offset, decode_frame(record.value), -1)
 
 
-def _apply(replica: Replica, frames: list[Offered], on_applied: OnApplied | None) -> int:
-    commands = 0
-    for offset, frame in frames:
-        if offset != replica.next_offset:
-            raise FrameError(f"the log goes from offset {replica.next_offset - 1} to {offset}: a gap")
-        commands += len(frame.commands)
-        applied = replica.apply(offset, frame, keep=False)
+def _apply(replica: Replica, decoded: list[_Decoded], rows: Rows, on_applied: OnApplied | None) -> int:
+    """Apply the frames; how many commands they had. If nobody is told of them, as many at once as can be."""
+    run: list[_Decoded] = []
+    for each in decoded:
+        next_offset = replica.next_offset + len(run)
+        if each.offset != next_offset:
+            _apply_run(replica, run, rows)
+            raise FrameError(f"the log goes from offset {next_offset - 1} to {each.offset}: a gap")
+        if on_applied is None and each.start >= 0 and not each.frame.definitions:
+            run.append(each)
+            continue
+        _apply_run(replica, run, rows)
+        run = []
+        applied = replica.apply(each.offset, each.frame, keep=False)
         if on_applied is not None:
             on_applied(applied)
-    return commands
+    _apply_run(replica, run, rows)
+    return sum(len(each.frame.commands) for each in decoded)
+
+
+def _apply_run(replica: Replica, run: list[_Decoded], rows: Rows) -> None:
+    """Apply frames whose commands lie one behind the other in the buffer."""
+    if not run:
+        return
+    start, last = run[0].start, run[-1]
+    cuts = [(each.start + len(each.frame.commands) - start, each.frame.time_ns) for each in run]
+    end = last.start + len(last.frame.commands)
+    replica.apply_unread(run[0].offset, rows[start:end], np.array(cuts, np.int64))

@@ -13,7 +13,7 @@ from smartex.matching.v1.log_pb2 import EVENT_KIND_INSTRUMENT_DEFINED
 from smartex.matching.v1.types_pb2 import Instrument
 
 from matching.catalogue import Catalogue
-from matching.domain import Core
+from matching.domain import Core, Cuts
 from matching.frames import Frame
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
@@ -59,6 +59,14 @@ class Replica:
             events = smartex_wire.joined([events])
         self.next_offset = offset + 1
         return Applied(offset, core.first_sequence, core.now, events)
+
+    def apply_unread(self, offset: int, commands: Rows, frames: Cuts) -> None:
+        """Apply the frames from `next_offset` on, without definitions, if nobody reads their events: see
+        `Core.apply_unread`."""
+        if offset != self.next_offset:
+            raise ValueError(f"the frames at {offset} came when {self.next_offset} was next")
+        self.core.apply_unread(commands, frames)
+        self.next_offset = offset + len(frames)
 
     def _adopt(self, instruments: Sequence[Instrument], events: Rows, first_sequence: int) -> None:
         """Keep the strings of what the core took: the outcomes of the definitions are the first events."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matching.domain import COMMAND, EVENT, Core
@@ -46,14 +47,33 @@ def test_conservation_and_frames(new_venue: Any, small_settings: Any, seed: int,
         venue.fund(account, 400_000, 100)
         venue.fund(account, lots=77, instrument_id=2)
     single = Core.load(copy_of(venue.core), venue.core.settings)
-    for step in range(12):
+    unread = [
+        Core.load(copy_of(venue.core), venue.core.settings, check_conservation=check)
+        for check in (False, True)
+    ]
+    frames = [random_commands(random, 25, venue.now + step * 10**8) for step in range(12)]
+    for step, commands in enumerate(frames):
         now = venue.now + step * 10**8
-        commands = random_commands(random, 25, now)
         together = venue.core.apply(commands, now).copy()
         apart = np.concatenate([single.apply(commands[i : i + 1], now).copy() for i in range(len(commands))])
         apart["command_index"] = together["command_index"]
         assert together.tolist() == apart.astype(EVENT).tolist()
     assert venue.core.state_hash() == single.state_hash()
+    for core in unread:
+        cuts = [(25 * (step + 1), venue.now + step * 10**8) for step in range(12)]
+        core.apply_unread(np.concatenate(frames), np.array(cuts))
+        assert core.state_hash() == single.state_hash()
+        assert core.first_sequence == venue.core.first_sequence
+
+
+@pytest.mark.parametrize("ends", [[], [3], [2, 1, 4], [5], [4, 4, 3]])
+def test_frames_must_end_where_the_commands_do(new_venue: Any, small_settings: Any, ends: list[int]) -> None:
+    core = new_venue(small_settings).core
+    before = core.state_hash()
+    commands = random_commands(np.random.default_rng(1), 4, 1)
+    with pytest.raises(ValueError, match="must ascend"):
+        core.apply_unread(commands, np.array([(end, 1) for end in ends], np.int64).reshape(-1, 2))
+    assert core.state_hash() == before
 
 
 def copy_of(core: Core) -> Any:

@@ -1,6 +1,6 @@
 """The core of the market: a pure, deterministic function over frames of commands. No I/O, no clock, no protobuf."""
 
-from .core import Core, warm_up
+from .core import Core, Cuts, warm_up
 from .errors import ConservationError, SnapshotError
 from .queries import HOLDING_ROW, INSTRUMENT_STATE, LEVEL_ROW, ORDER_ROW, SESSION_ROW
 from .state import COMMAND, EVENT, INSTRUMENT, CoreSettings
@@ -17,6 +17,7 @@ __all__ = [
     "ConservationError",
     "Core",
     "CoreSettings",
+    "Cuts",
     "SnapshotError",
     "warm_up",
 ]

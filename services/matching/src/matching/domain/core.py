@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -29,6 +30,7 @@ from .state import (
 )
 from .words import BUY, CURRENCIES, DEPOSIT_CASH, NONE, SELL, SET_TRADING_STATE
 
+Cuts = np.ndarray[Any, np.dtype[np.int64]]
 _HEAD_WORDS = {name: place for place, name in enumerate(HEAD.names or ())}
 """Where each counter stands in the head, which consists of nothing but words of 64 bits."""
 _EVENTS_FOR_EACH = 4
@@ -75,13 +77,35 @@ class Core:
         self._room_left -= count
         if self._room_left < 0 or count > self._most_commands or defined:
             self._make_room(commands, count, defined)
-        said = self._apply_frame(self._base, commands, rules, defined, time_ns, self._events_address)
+        said = self._apply_frame(self._base, commands, rules, defined, time_ns, self._events_address, 0, 0)
         if said == NOT_IN_ONE_PIECE:
             raise ValueError("needs a contiguous array of commands")
         self._said = said
         if self.check_conservation:
             self.verify_conservation()
         return self._events_rows[:said]
+
+    def apply_unread(self, commands: Rows, frames: Cuts) -> None:
+        """Apply frames that lie one behind the other in `commands`, if nobody reads their events: without a turn of
+        Python between two of them, for which a thread may wait while another one has the interpreter.
+
+        `frames` has for each where it ends and its time. ValueError as `apply`, or if the ends do not ascend to the
+        end of `commands`.
+        """
+        ends = frames[:, 0]
+        if not len(ends) or ends[-1] != len(commands) or (np.diff(ends, prepend=0) < 0).any():
+            raise ValueError("the ends of the frames must ascend to the end of the commands")
+        if self.check_conservation:
+            for (begin, _), (end, time_ns) in pairwise([(0, 0), *frames.tolist()]):
+                self.apply(commands[begin:end], time_ns)
+            return
+        commands, frames = _rows_of(commands, COMMAND), np.ascontiguousarray(frames, np.int64)
+        # More than enough: the room of a frame is used again by the next one.
+        self._make_room(commands, len(commands), 0)
+        self._room_left -= len(commands)
+        self._said = self._apply_frame(
+            self._base, commands, 0, 0, 0, self._events_address, frames.ctypes.data, len(frames)
+        )
 
     def _make_room(self, commands: Rows, count: int, defined: int) -> None:
         """Have room for all events that a frame may bring about.

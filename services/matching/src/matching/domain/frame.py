@@ -8,7 +8,7 @@ import numpy as np
 
 from .balances import move_balance
 from .changing import amend, cancel, mass_cancel
-from .compiled import I64, U64, entry, hot, lowest_bit, prefetch
+from .compiled import I64, U64, entry, hot, inner, lowest_bit, prefetch
 from .days import clock, roll_day
 from .events import refuse_command
 from .idempotency import (
@@ -76,19 +76,44 @@ NOT_IN_ONE_PIECE = -1
 
 @entry
 def apply_frame(
-    b: int, frame: Rows, definitions: int, definition_count: int, time_ns: int, events: int
+    b: int,
+    frame: Rows,
+    definitions: int,
+    definition_count: int,
+    time_ns: int,
+    events: int,
+    cuts: int,
+    cut_count: int,
 ) -> int:
     """Apply a frame; how many events it brought about, or NOT_IN_ONE_PIECE and nothing has changed.
 
-    Definitions and events are given by their addresses.
+    Definitions and events are given by their addresses. Or apply many frames that lie one behind the other: `cuts` is
+    the address of as many pairs, where each ends and its time. The events are then those of the last one.
     """
     count = len(frame)
     if count > 1 and frame.strides[0] != _COMMAND_BYTES:
         return NOT_IN_ONE_PIECE
     commands = I64(frame.ctypes.data)
     h = head(b)
-    h.now = max(h.now, time_ns)
     h.events_address = events
+    if cut_count == 0:
+        _apply_all(b, commands, I64(count), definitions, definition_count, time_ns)
+    begin = I64(0)
+    for cut in range(cut_count):
+        end = I64(word_at(cuts, I64(2 * cut)).value)
+        time = I64(word_at(cuts, I64(2 * cut + 1)).value)
+        _apply_all(b, I64(commands + begin * _COMMAND_BYTES), I64(end - begin), I64(0), I64(0), time)
+        begin = end
+    return I64(h.events)
+
+
+@inner
+def _apply_all(
+    b: int, commands: int, count: int, definitions: int, definition_count: int, time_ns: int
+) -> None:
+    """Definitions first, then the commands in order."""
+    h = head(b)
+    h.now = max(h.now, time_ns)
     h.events = 0
     h.command_index = 0
     for index in range(definition_count):
@@ -107,7 +132,6 @@ def apply_frame(
         _apply(b, commands, I64(index))
         h.command_index += 1
     h.sequence += h.events
-    return I64(h.events)
 
 
 @hot
