@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import smartex_chassis.grpc_setup  # noqa: F401  # before anything loads gRPC
 from rich.console import Console
 from rich.table import Table
 
