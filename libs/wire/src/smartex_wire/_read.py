@@ -60,23 +60,18 @@ def read_varint(position: Address, stop: Address) -> tuple[int, Address]:
         first = peek8(position)
         if first < _X80:
             return first, position + _1
-    value, shift = _0, _0
-    end = stop if stop - position < _10 else position + _10
-    while position < end:
-        byte = peek8(position)
-        position += _1
-        value |= (byte & _X7F) << shift
-        if byte < _X80:
-            return value, position
-        shift += _7
-    return _0, _NONE
+    return _groups(_0, _0, position, stop if stop - position < _10 else position + _10)
 
 
 @kernel
 def read_rest(first: int, position: Address) -> tuple[int, Address]:
     """What follows the first byte of a varint, and is there, up to 9 bytes; as `read_varint`."""
-    value, shift = first & _X7F, _7
-    end = position + _9
+    return _groups(first & _X7F, _7, position, position + _9)
+
+
+@kernel
+def _groups(value: int, shift: int, position: Address, end: Address) -> tuple[int, Address]:
+    """Seven bits of each byte, above those that `value` has already, until one is the last."""
     while position < end:
         byte = peek8(position)
         position += _1
