@@ -12,18 +12,13 @@ from smartex_bus import Record
 from smartex_bus.kafka.batch import RecordBatch
 from smartex_bus.kafka.records import fill
 
-ROOM = 1 << 20
+ROOM, LARGE = 1 << 20, 1 << 24
 TIME_MS = 1_764_200_000_123
-_RECORDS = st.lists(
-    st.builds(
-        Record,
-        st.binary(max_size=200) | st.binary(min_size=16_000, max_size=17_000),
-        key=st.binary(max_size=20),
-        headers=st.dictionaries(st.text(max_size=20), st.binary(max_size=100), max_size=3),
-    ),
-    min_size=1,
-    max_size=70,
-)
+_VALUES = st.builds(bytes.__mul__, st.binary(max_size=5), st.sampled_from([1, 13, 40, 1700]))
+"""Lengths that take one, two and three bytes, from few bytes that are drawn."""
+_HEADERS = st.dictionaries(st.text(max_size=3), _VALUES, max_size=2)
+_KINDS = st.lists(st.builds(Record, _VALUES, key=_VALUES, headers=_HEADERS), min_size=1, max_size=4)
+_RECORDS = st.builds(list.__mul__, _KINDS, st.sampled_from([1, 2, 66]))
 _PRODUCERS = st.tuples(st.integers(-1, 2**63 - 1), st.integers(-1, 2**15 - 1), st.integers(0, 2**31 - 1))
 
 
@@ -37,9 +32,9 @@ def bytes_of(batch: Any, producer: tuple[int, int, int]) -> bytes:
 
 @given(_RECORDS, _PRODUCERS)
 def test_the_bytes_are_those_of_aiokafka(records: list[Record], producer: tuple[int, int, int]) -> None:
-    theirs = BatchBuilder(ROOM + (1 << 20), 0)
+    theirs = BatchBuilder(LARGE, 0)
     fill(theirs, records, TIME_MS)
-    ours = RecordBatch(records, TIME_MS, ROOM + (1 << 20))
+    ours = RecordBatch(records, TIME_MS, LARGE)
     assert (ours.closed(), ours.record_count()) == (theirs.closed(), theirs.record_count())
     assert ours.size() == theirs.size()
     built = bytes_of(ours, producer)
