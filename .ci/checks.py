@@ -52,6 +52,7 @@ def lint_checks() -> list[Check]:
         Check("buf lint", lambda: command(BIN / "buf", "lint", cwd=ROOT / "proto")),
         Check("buf breaking", contracts_unbroken),
         Check("contracts fresh", lambda: command(sys.executable, "libs/contracts/generate.py", "--check")),
+        Check("text only", only_text),
         Check("lock fresh", lambda: command(UV, "lock", "--check", "--quiet") if UV.exists() else ""),
     ]
 
@@ -64,6 +65,13 @@ def contracts_unbroken() -> str:
     return command(
         BIN / "buf", "breaking", "--against", "../.git#ref=HEAD~1,subdir=proto", cwd=ROOT / "proto"
     )
+
+
+def only_text() -> str:
+    """Name the binary files of the index: packages and data are fetched, never committed."""
+    listed = subprocess.run(["git", "ls-files", "--eol"], cwd=ROOT, text=True, capture_output=True)
+    binary = [line.split("\t")[1] for line in listed.stdout.splitlines() if line.startswith("i/-text")]
+    return "".join(f"{name} is binary: git rm it\n" for name in binary)
 
 
 def sources() -> list[str]:
