@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 from order_load import OrderLoad
 from outcomes import count_outcomes, count_outcomes_by_decoding
-from processes import Exchange, echo_server, exchange
+from servers import Exchange, echo_server, exchange
 from smartex.matching.v1 import order_entry_pb2, types_pb2
 from smartex_bus import Record, Topic, open_bus
 from smartex_bus.kafka_server import KafkaServer

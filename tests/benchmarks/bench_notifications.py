@@ -36,7 +36,7 @@ from notifications.providers import read_providers
 from notifications.store.templates import TemplateStore
 from notifications.templatebook import TemplateBook
 from notifications.vault import open_vault
-from processes import free_port
+from servers import free_port
 from smartex.notifications.v1 import notice_pb2 as pb
 from smartex_store import Database, EmbeddedPostgres
 

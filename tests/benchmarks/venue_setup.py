@@ -7,7 +7,7 @@ import time
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
-from processes import Exchange
+from servers import Exchange
 from smartex.matching.v1 import account_pb2, account_pb2_grpc, types_pb2, venue_pb2, venue_pb2_grpc
 
 INSTRUMENT = 60_001

@@ -1,13 +1,13 @@
 """A real PostgreSQL with this service's tables, empty for each test."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_works import Scripted, Works
 from notifications import store
 from notifications_exchange import Exchange, exchange_with
 from pods import free_port
@@ -15,9 +15,6 @@ from smartex_standins.standin import Standin
 from smartex_store import Database, EmbeddedPostgres
 
 Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
-
-if str(Path(__file__).parent) not in sys.path:
-    sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +47,6 @@ async def empty(database: Database) -> None:
 @pytest.fixture
 async def works(tables: Database, tmp_path: Path) -> AsyncIterator[Any]:
     """Makes the parts behind the API: `await works(channel, …)`; they are running, and are stopped at the end."""
-    from engine_works import Scripted, Works
-
     async with AsyncExitStack() as stack:
 
         async def make(*channels: Scripted, start: bool = True, pod: str = "one") -> Works:

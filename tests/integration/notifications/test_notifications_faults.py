@@ -45,7 +45,7 @@ async def test_a_kill_between_send_and_record(
     await made.tell(made.notice("n1", urgency=urgency))
     died = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(Path(__file__).parent / "dying_pod.py"),
+        str(Path(__file__).parents[2] / "support/dying_pod.py"),
         made.database.url,
         str(tmp_path),
         str(FCM),

@@ -1,7 +1,6 @@
 """A real PostgreSQL with the bus and the history on it, and the model's market to fill them."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,11 +22,6 @@ from smartex.matching.v1.order_query_pb2_grpc import OrderQueryServiceStub
 from smartex_bus import Bus, Record, Topic, open_bus
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, ServiceModule
 from smartex_store import Database, EmbeddedPostgres
-
-UNIT = Path(__file__).parents[3] / "unit/matching"
-for folder in (UNIT, UNIT / "marketdata", UNIT / "history"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from matching import history
 from matching.history import meters
-from plain import PlainHistory, PlainOrder
+from plain_history import PlainHistory, PlainOrder
 from readside import ModelMarket
 from smartex_bus import Record
 from smartex_store import EmbeddedPostgres

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from matching import marketdata
-from plain import PlainHistory
+from plain_history import PlainHistory
 from readside import CURRENCIES, ModelMarket
 from smartex.matching.v1.account_pb2 import ListLedgerEntriesRequest
 from smartex.matching.v1.market_data_pb2 import ListCandlesRequest, ListTradesRequest

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matching.history.copying import CANDLE, ORDER, columns, definition, payload
 from matching.history.rows import Batch, Piece, build
-from plain import PlainHistory, PlainOrder
+from plain_history import PlainHistory, PlainOrder
 from readside import ModelMarket
 
 SUMS = ("executed_lots", "executed_value", "fees_micros")

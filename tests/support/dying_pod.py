@@ -8,8 +8,6 @@ import signal
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from engine_works import Scripted, Works
 from notifications.domain.sending import ChannelKind, Message
 from smartex_store import Database
