@@ -29,6 +29,15 @@ def once(source, target):
 os.replace = once
 """
 
+READ_ONLY = """
+import builtins, errno, tempfile
+def refuse(*_, **__):
+    raise OSError(errno.EROFS, "Read-only file system")
+def reading(path, mode="r", *more, really=open, **options):
+    return refuse() if "w" in mode else really(path, mode, *more, **options)
+tempfile.TemporaryFile, builtins.open = refuse, reading
+"""
+
 
 def run(folder: Path, code: str) -> tuple[int, str]:
     # -B: Python tells sources apart by second and size, and these are written anew within a second.
@@ -62,6 +71,26 @@ def test_what_other_sources_left_is_removed(tmp_path: Path) -> None:
         assert result(tmp_path).startswith(f"{1 + number} ")
         run(tmp_path, "import kept; print(kept.kernel(1.0))")
     assert len(list(tmp_path.glob("__pycache__/*.nbc"))) == 2
+
+
+def test_kernels_of_an_image_are_used_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "image"))
+    (tmp_path / "kept.py").write_text(MODULE.format(added=1, stamp="one"))
+    assert result(tmp_path) == "2 Counter()"
+    code, said = run(tmp_path, READ_ONLY + "import kept; print(kept.kernel(1), kept.kernel.stats.cache_hits)")
+    assert code == 0
+    assert said.startswith("2 Counter({")
+    # What the image lacks is compiled, and who waits for it is told why.
+    code, said = run(
+        tmp_path,
+        READ_ONLY
+        + "import warnings, kept\nwith warnings.catch_warnings(record=True) as told: print(kept.kernel(1.5))\n"
+        "print(*[warning.message for warning in told])",
+    )
+    assert code == 0
+    assert said.startswith("2.5\ncompiled kernels cannot be kept in")
 
 
 @pytest.mark.skipif(find_spec("scipy") is None, reason="SciPy is no dependency of this library")
