@@ -11,7 +11,7 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +101,14 @@ async def echo_rate(url: str, batch: int, ahead: int) -> float:
     """Commands a second through the echo server."""
     loads = [OrderLoad(INSTRUMENT, batch, 900 + index) for index in range(STREAMS)]
     async with grpc.aio.insecure_channel(url, options=OPTIONS) as channel:
-        method = channel.stream_stream("/bench.Echo/Stream")
+        method = channel.stream_stream("/bench.Echo/Stream")  # type: ignore[call-arg]  # the stubs demand serializers
         return await rate([EchoStream(method, load, batch, ahead) for load in loads])
 
 
 async def entry_rate(venue: Exchange, batch: int, ahead: int, trial: int) -> float:
     """Commands a second through the exchange."""
     async with grpc.aio.insecure_channel(venue.url, options=OPTIONS) as channel:
-        method = channel.stream_stream(TRADE)
+        method = channel.stream_stream(TRADE)  # type: ignore[call-arg]  # the stubs demand serializers
         streams = [
             EntryStream(
                 method,
@@ -122,7 +122,7 @@ async def entry_rate(venue: Exchange, batch: int, ahead: int, trial: int) -> flo
         return await rate(streams)
 
 
-async def rate(streams: list[EchoStream]) -> float:
+async def rate(streams: Sequence[EchoStream]) -> float:
     """Outcomes a second of all streams together, between the first second and the last."""
     await asyncio.gather(*(stream.open() for stream in streams))
     tasks = [asyncio.create_task(stream.work()) for stream in streams]
@@ -207,8 +207,8 @@ async def unary(venue: Exchange, echo: str, log: str, engine: str) -> list[Row]:
         grpc.aio.insecure_channel(echo, options=OPTIONS) as echo_channel,
         await open_bus(log) as bus,
     ):
-        place = venue_channel.unary_unary(PLACE)
-        repeat = echo_channel.unary_unary("/bench.Echo/Unary")
+        place = venue_channel.unary_unary(PLACE)  # type: ignore[call-arg]  # the stubs demand serializers
+        repeat = echo_channel.unary_unary("/bench.Echo/Unary")  # type: ignore[call-arg]  # the stubs demand serializers
         await bus.ensure_topics(Topic("bench"))
         appender = bus.appender("bench")
         product, peer, append = [], [], []

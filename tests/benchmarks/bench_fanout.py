@@ -146,7 +146,9 @@ async def read_all(port: int, method: str, request: bytes) -> tuple[int, list[fl
     """Subscribe a thousand times, read for a while; returns the messages and their delays in seconds."""
     from smartex.matching.v1.market_data_pb2 import SubscribeResponse
 
-    channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) for _ in range(CONNECTIONS)]
+    channels: list[Any] = [
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) for _ in range(CONNECTIONS)
+    ]
     delays: list[float] = []
     count = 0
     measuring = False
@@ -154,7 +156,7 @@ async def read_all(port: int, method: str, request: bytes) -> tuple[int, list[fl
     async def read(number: int) -> None:
         nonlocal count
         call = channels[number % CONNECTIONS].unary_stream(method)(request)
-        while (data := await call.read()) is not grpc.aio.EOF:
+        while (data := await call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
             if measuring:
                 count += 1
                 # Looking into each of them would measure the reader.

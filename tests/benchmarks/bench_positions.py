@@ -27,6 +27,7 @@ from positions.domain.book.valuing import Freshness
 from positions.intake import EVENTS_TOPIC
 from positions.settings import PositionsSettings
 from positions.wiring import Pod
+from pydantic import SecretStr
 from smartex.matching.v1 import log_pb2, types_pb2
 from smartex_bus import Record
 from smartex_store import Database, EmbeddedPostgres
@@ -97,7 +98,9 @@ async def writing(deposits: list[bytes], log: list[bytes]) -> list[dict[str, Any
 @asynccontextmanager
 async def service(url: str, log: list[bytes]) -> AsyncIterator[tuple[Pod, float]]:
     """The service on a log with these records more, and when it was started. It knows the definitions."""
-    pod = await Pod.open(PositionsSettings(database_url=url, exchange_url="127.0.0.1:1", pod="bench"))
+    pod = await Pod.open(
+        PositionsSettings(database_url=SecretStr(url), exchange_url="127.0.0.1:1", pod="bench")
+    )
     await pod.database.executemany(
         "INSERT INTO positions.definitions VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         [(one.instrument_id, one.version, one.SerializeToString()) for one in definitions()],

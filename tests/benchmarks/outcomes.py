@@ -35,9 +35,10 @@ _KIND_TAG: Final = _tag(types_pb2.Report, "kind", _VARINT)
 _REASON_TAG: Final = _tag(types_pb2.Report, "reason", _VARINT)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _varint(data: Any, place: int) -> tuple[int, int]:
-    value = shift = 0
+    value: Any = 0
+    shift = 0
     while data[place] >= 128:
         value |= np.int64(data[place] & 127) << shift
         shift += 7
@@ -45,7 +46,7 @@ def _varint(data: Any, place: int) -> tuple[int, int]:
     return value | np.int64(data[place]) << shift, place + 1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _asked_for(data: Any, place: int, end: int) -> bool:
     """Whether a report of a cancelled order gives its owner's wish as the reason."""
     while place < end:
@@ -59,7 +60,7 @@ def _asked_for(data: Any, place: int, end: int) -> bool:
     return False
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _count(data: Any, outcomes: Any) -> int:
     count = place = 0
     while place < len(data):

@@ -17,6 +17,7 @@ from matching.wiring import Pod
 from notifications.settings import NotificationsSettings
 from place import Place
 from positions.settings import PositionsSettings
+from pydantic import SecretStr
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, ServiceModule
 from smartex_store import Database, EmbeddedPostgres
 
@@ -41,7 +42,7 @@ async def open_matching(url: str, folder: Path) -> Pod:
     """The market."""
     settings = MatchingSettings(
         pod="e2e",
-        database_url=url,
+        database_url=SecretStr(url),
         matching_data=folder / "matching",
         idempotency_window=1 << 16,
         max_orders=1 << 16,
@@ -57,10 +58,12 @@ async def open_people(url: str, folder: Path, port: int, issuer: LocalIssuer) ->
     token = folder / "token"
     token.write_text(issuer.issue(subject="services", scopes=("operate", "read")), "utf-8")
     exchange = f"127.0.0.1:{port}"
-    supervision = PositionsSettings(pod="e2e", database_url=url, exchange_url=exchange, token_file=token)
+    supervision = PositionsSettings(
+        pod="e2e", database_url=SecretStr(url), exchange_url=exchange, token_file=token
+    )
     reach = NotificationsSettings(
         pod="e2e",
-        database_url=url,
+        database_url=SecretStr(url),
         exchange_url=exchange,
         token_file=token,
         delegation_keys=folder / "keys",

@@ -33,7 +33,7 @@ async def test_other_peoples_things_look_unknown(place: Place, opened: dict[str,
             for asked in (id_, "x" * len(id_)):
                 request: Any = rpc.request()
                 if rpc.descriptor.name == "MarkRead":
-                    request = rpc.descriptor.input_type._concrete_class(notice_ids=[asked])
+                    request = type(request)(notice_ids=[asked])
                 else:
                     setattr(request, field, asked)
                 answers.append(await call(place, rpc, request.SerializeToString(), metadata))

@@ -86,7 +86,7 @@ async def test_every_field_wrong(place: Place, opened: dict[str, bool], rpc: Rpc
         before, before_money = after, money(place)
 
 
-MARKET_REFUSALS = {
+MARKET_REFUSALS: dict[str, tuple[dict[str, int], int]] = {
     "off the tick band": ({"price_ticks": 10_001}, types_pb2.REASON_PRICE_LIMIT),
     "beyond the limit": ({"price_ticks": 1_200}, types_pb2.REASON_PRICE_LIMIT),
     "over the largest price": ({"price_ticks": 100_001}, types_pb2.REASON_INVALID_PRICE),
@@ -147,7 +147,7 @@ def forged_tokens(place: Place) -> dict[str, str]:
     return {
         "none": "",
         "forged": jwt.encode(claims, stranger, "EdDSA", headers={"kid": header["kid"]}),
-        "alg none": jwt.encode(claims, None, "none", headers={"kid": header["kid"]}),
+        "alg none": jwt.encode(claims, "", "none", headers={"kid": header["kid"]}),
         "hmac": jwt.encode(claims, "k" * 40, "HS256", headers={"kid": header["kid"]}),
         "expired": place.issuer.issue(subject="e2e", account_id=1, scopes=EVERY_SCOPE, ttl=-600),
         "cut": good[:-4],
@@ -187,9 +187,10 @@ async def test_every_rpc_needs_a_scope(place: Place) -> None:
 @pytest.mark.parametrize("service", sorted({rpc.service.full_name for rpc in ALL}))
 async def test_a_method_that_does_not_exist_is_refused(place: Place, service: str) -> None:
     before = await place.fingerprint()
+    channel: Any = place.channel
     for metadata in ((), place.metadata("admin", account_id=1)):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await place.channel.unary_unary(f"/{service}/Nothing")(b"", metadata=metadata, timeout=10)
+            await channel.unary_unary(f"/{service}/Nothing")(b"", metadata=metadata, timeout=10)
         assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert await place.fingerprint() == before
 

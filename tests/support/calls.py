@@ -27,9 +27,9 @@ async def open_market(place: Place, opened: dict[str, bool]) -> None:
     await venue_pb2_grpc.VenueServiceStub(place.channel).DefineInstrument(
         venue_pb2.DefineInstrumentRequest(instrument=instrument(), request_id=fresh_id()), metadata=operator
     )
-    deposit = next(rpc for rpc in ALL if rpc.descriptor.name == "Deposit").request()
+    deposit: Any = next(rpc for rpc in ALL if rpc.descriptor.name == "Deposit").request()
     await account_pb2_grpc.AccountServiceStub(place.channel).Deposit(deposit, metadata=operator)
-    order = next(rpc for rpc in ALL if rpc.descriptor.name == "PlaceOrder").request()
+    order: Any = next(rpc for rpc in ALL if rpc.descriptor.name == "PlaceOrder").request()
     order.client_order_id = 1
     await order_entry_pb2_grpc.OrderEntryServiceStub(place.channel).PlaceOrder(
         order, metadata=place.metadata("trade", account_id=1)
@@ -55,13 +55,14 @@ async def call(
     patience: float = STREAM_SECONDS,
 ) -> bytes | grpc.aio.AioRpcError:
     """The answer's bytes (of a stream, its first message within `patience` seconds), or the failure."""
-    channel, first = place.channel, b""
+    channel: Any = place.channel
+    first: bytes = b""
     try:
         if rpc.descriptor.client_streaming:
             stream: Any = channel.stream_stream(rpc.path)(iter((request,)), metadata=metadata, timeout=10)
-            first = await stream.read()
+            only: bytes = await stream.read()
             await _end(stream)
-            return first
+            return only
         if rpc.descriptor.server_streaming:
             stream = channel.unary_stream(rpc.path)(request, metadata=metadata, timeout=10)
             with contextlib.suppress(TimeoutError):  # a stream that has nothing to say yet was taken
@@ -77,15 +78,15 @@ async def call(
 async def _end(stream: Any) -> None:
     code = await stream.code()
     if code != grpc.StatusCode.OK:
-        raise grpc.aio.AioRpcError(
-            code, await stream.initial_metadata(), await stream.trailing_metadata(), await stream.details()
-        )
+        metadata = await stream.initial_metadata(), await stream.trailing_metadata()
+        raise grpc.aio.AioRpcError(code, *metadata, await stream.details(), None)
 
 
 def details(failure: grpc.aio.AioRpcError) -> tuple[str, list[str]]:
     """Reason and fields of a failure."""
     reason, fields = "", []
-    for key, value in failure.trailing_metadata() or ():
+    trailing: Any = failure.trailing_metadata() or ()
+    for key, value in trailing:
         if key == "grpc-status-details-bin":
             for detail in status_pb2.Status.FromString(value).details:
                 info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()

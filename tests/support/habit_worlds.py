@@ -1,20 +1,40 @@
 """Small hand-made records: a market in a few lines, and fills in words."""
 
+from typing import Any, TypeVar
+
 import numpy as np
-from positions.domain.habits import FILL, MINIMUMS, AccountRecords, HabitSettings, Market, measure
+from numpy.typing import ArrayLike
+from positions.domain.habits import (
+    FILL,
+    MINIMUMS,
+    AccountRecords,
+    Habit,
+    HabitSettings,
+    Market,
+    measure,
+)
+from positions.domain.habits.records import Floats, Rows
+
+T = TypeVar("T")
 
 DAY_NS = 86_400 * 10**9
 NOON = 12 * 3600
 
 
-def market(closes, industries=None, industry_returns=None, market_returns=None, **more):
+def market(
+    closes: ArrayLike,
+    industries: ArrayLike | None = None,
+    industry_returns: ArrayLike | None = None,
+    market_returns: ArrayLike | None = None,
+    **more: Floats,
+) -> Market:
     """A market of instruments 1, 2, ...; by default one industry, flat, in UTC."""
-    closes = np.asarray(closes, float)
-    days, instruments = closes.shape
+    matrix = np.asarray(closes, float)
+    days, instruments = matrix.shape
     flat = np.zeros((days, 1)) if industry_returns is None else np.asarray(industry_returns, float)
     return Market(
         instrument_ids=np.arange(1, instruments + 1),
-        closes=closes,
+        closes=matrix,
         industries=np.zeros(instruments, int) if industries is None else np.asarray(industries),
         industry_returns=flat,
         market_returns=np.zeros(days) if market_returns is None else np.asarray(market_returns, float),
@@ -23,7 +43,7 @@ def market(closes, industries=None, industry_returns=None, market_returns=None, 
     )
 
 
-def fill(day, instrument, units, price, **more):
+def fill(day: int, instrument: int, units: float, price: float, **more: float) -> Rows:
     """Buys (units above zero) or sells at noon, without a fee; `second` is the time of day."""
     row = np.zeros(1, FILL)
     row["day"], row["instrument_id"] = day, instrument
@@ -34,7 +54,7 @@ def fill(day, instrument, units, price, **more):
     return row
 
 
-def records(of_market, *fills, **more):
+def records(of_market: Market, *fills: Rows, **more: Any) -> AccountRecords:
     """An account's records, its fills in the order of time."""
     rows = np.concatenate(fills) if fills else np.zeros(0, FILL)
     return AccountRecords(rows[np.argsort(rows["time_ns"], kind="stable")], of_market, **more)
@@ -44,6 +64,12 @@ ANY_SAMPLE = HabitSettings(minimums=dict.fromkeys(MINIMUMS, 1), expertise_trips=
 """Settings under which even one observation is told."""
 
 
-def habits(of_records, settings=ANY_SAMPLE):
+def habits(of_records: AccountRecords, settings: HabitSettings = ANY_SAMPLE) -> dict[str, Habit]:
     """An account's habits by key."""
     return {habit.key: habit for habit in measure(of_records, settings)}
+
+
+def told(figure: T | None) -> T:
+    """A figure that must have been told."""
+    assert figure is not None
+    return figure

@@ -8,10 +8,12 @@ All accounts of a call are simulated at once, each in a market of its own.
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypedDict
 
 import numpy as np
 from positions.domain.habits import FILL, AccountRecords, Market
-from positions.domain.habits.trips import build_history
+from positions.domain.habits.records import Flags, Floats, Integers, Rows
+from positions.domain.habits.trips import History, build_history
 
 ACCOUNTS = int(os.environ.get("SMARTEX_HABIT_ACCOUNTS", "200"))
 TRADES = 200
@@ -42,20 +44,31 @@ class Investor:
     skill: float = 0.0  # drift a day of what is held in industry 0, beyond the industry
 
 
+class World(TypedDict):
+    """Markets of all accounts: accounts x days, and x instruments or industries."""
+
+    logs: Floats
+    market: Floats
+    industry: Floats
+    of: Integers
+
+
 @lru_cache(maxsize=3)
-def population(investor: Investor, seed: int):
+def population(investor: Investor, seed: int) -> list[History]:
     """Histories of `ACCOUNTS` investors alike, each cut after `TRADES` trades."""
     days = round(175 / investor.purchases)  # enough, with as many sales as purchases
     return [build_history(account) for account in simulate(investor, ACCOUNTS, days, seed, TRADES)]
 
 
 @lru_cache(maxsize=1)
-def long_lives(investor: Investor):
+def long_lives(investor: Investor) -> list[History]:
     """Histories of a few investors alike over thousands of trades each: where figures come to rest."""
     return [build_history(account) for account in simulate(investor, 12, 3000, seed=7)]
 
 
-def simulate(investor: Investor, accounts: int, days: int, seed: int, trades: int | None = None):
+def simulate(
+    investor: Investor, accounts: int, days: int, seed: int, trades: int | None = None
+) -> list[AccountRecords]:
     """Records of `accounts` investors alike over `days`, or cut after so many trades."""
     rng = np.random.default_rng(seed)
     world = _world(rng, accounts, days, investor.skill)
@@ -63,7 +76,7 @@ def simulate(investor: Investor, accounts: int, days: int, seed: int, trades: in
     return [_records(world, rows[rows["account"] == account], account, trades) for account in range(accounts)]
 
 
-def _world(rng, accounts, days, skill):
+def _world(rng: np.random.Generator, accounts: int, days: int, skill: float) -> World:
     industries = np.arange(INSTRUMENTS) % INDUSTRIES
     market = rng.normal(0, MARKET_VOLATILITY, (accounts, days, 1))
     industry = market + rng.normal(0, INDUSTRY_VOLATILITY, (accounts, days, INDUSTRIES))
@@ -78,10 +91,12 @@ def _world(rng, accounts, days, skill):
     }
 
 
-ROW = np.dtype([("account", "i4"), ("column", "i4"), ("part", "f8"), *[(n, FILL[n]) for n in FILL.names]])
+ROW = np.dtype(
+    [("account", "i4"), ("column", "i4"), ("part", "f8"), *[(n, FILL[n]) for n in FILL.names or ()]]
+)
 
 
-def _trade(rng, investor, logs):
+def _trade(rng: np.random.Generator, investor: Investor, logs: Floats) -> Rows:
     accounts, days, instruments = logs.shape
     shape = (accounts, instruments)
     held, cost = np.zeros(shape), np.ones(shape)
@@ -110,7 +125,7 @@ def _trade(rng, investor, logs):
     return rows[np.lexsort((rows["time_ns"], rows["account"]))]
 
 
-def _parts(rng, investor, shape):
+def _parts(rng: np.random.Generator, investor: Investor, shape: int | tuple[int, ...]) -> Floats:
     """The part of the session gone by at a trade."""
     at_edge = rng.random(shape) < investor.edges
     edge = rng.random(shape) * EDGE
@@ -118,7 +133,15 @@ def _parts(rng, investor, shape):
     return np.where(at_edge, edge, EDGE + rng.random(shape) * (1 - 2 * EDGE))
 
 
-def _purchase_chance(investor, logs, day, held, cost, last_loss, mid):
+def _purchase_chance(
+    investor: Investor,
+    logs: Floats,
+    day: int,
+    held: Floats,
+    cost: Floats,
+    last_loss: Integers,
+    mid: Floats,
+) -> Floats:
     chance = np.full(held.shape, investor.purchases / held.shape[1])
     chance *= np.where(logs[:, day - 1] > logs[:, day - 6], investor.after_rise, 1)
     chance *= np.where((day - last_loss <= 3) & (day > last_loss), investor.after_loss, 1)[:, None]
@@ -126,7 +149,7 @@ def _purchase_chance(investor, logs, day, held, cost, last_loss, mid):
     return chance * np.where(np.arange(held.shape[1]) % INDUSTRIES == 0, investor.home, 1)
 
 
-def _sale_chance(investor, logs, day, cost, mid):
+def _sale_chance(investor: Investor, logs: Floats, day: int, cost: Floats, mid: Floats) -> Floats:
     chance = np.full(cost.shape, investor.sale)
     chance *= np.where(mid > cost, investor.at_gain, 1)
     chance *= np.where(logs[:, day - 1] < logs[:, day - 6], investor.after_fall, 1)
@@ -134,7 +157,9 @@ def _sale_chance(investor, logs, day, cost, mid):
     return chance * np.where((gone > -0.08) & (gone < -0.02), investor.small_loss, 1)
 
 
-def _rows(day, side, part, price, quantity, taker, mid):
+def _rows(
+    day: int, side: Integers, part: Floats, price: Floats, quantity: Floats, taker: Flags, mid: Floats
+) -> Rows:
     account, column = np.nonzero(side)
     rows = np.zeros(len(account), ROW)
     rows["account"], rows["column"], rows["day"], rows["instrument_id"] = account, column, day, column + 1
@@ -148,14 +173,14 @@ def _rows(day, side, part, price, quantity, taker, mid):
     return rows
 
 
-def _records(world, rows, account, trades):
+def _records(world: World, rows: Rows, account: int, trades: int | None) -> AccountRecords:
     days = world["logs"].shape[1]
     if trades is not None:
         assert len(rows) >= trades, "simulate more days"
         rows = rows[:trades]
         days = rows["day"][-1] + 1
     fills = np.zeros(len(rows), FILL)
-    for name in FILL.names:
+    for name in FILL.names or ():
         fills[name] = rows[name]
     market = Market(
         instrument_ids=np.arange(1, INSTRUMENTS + 1),

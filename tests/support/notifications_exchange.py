@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
+from google.protobuf import any_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from notifications.channels.delivery import Clock, utc_now
 from notifications.settings import NotificationsSettings
 from notifications.wiring import Pod
+from smartex.matching.v1.types_pb2 import Money
 from smartex.notifications.v1 import notice_pb2, notification_service_pb2_grpc
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex.positions.v1 import types_pb2  # noqa: F401 - the Step of answers
@@ -81,7 +83,8 @@ class Phones:
             messages = await self.shown(standin)
             return messages if len(messages) >= count else None
 
-        return await until(enough, f"{count} messages on {standin}", seconds)
+        found: list[dict[str, Any]] = await until(enough, f"{count} messages on {standin}", seconds)
+        return found
 
     async def address(self, standin: str, person: str = "alice") -> dict[str, Any]:
         told: dict[str, Any] = (await self.http.get(f"/control/{standin}/addresses")).json()[person]
@@ -219,7 +222,7 @@ async def serving(
     try:
         yield exchange
     finally:
-        await exchange.channel.close()
+        await exchange.channel.close(None)
         await server.hurry()
         await server.drain()
 
@@ -264,7 +267,7 @@ def a_notice(notice_id: str = "n-1", account: int = ALICE, **changes: Any) -> no
             notice_pb2.Value(name="symbol", text="600519"),
             notice_pb2.Value(name="value", percent="0.62"),
             notice_pb2.Value(name="threshold", percent="0.25"),
-            notice_pb2.Value(name="equity", money={"currency_code": "CNY", "amount": "1234567.8"}),
+            notice_pb2.Value(name="equity", money=Money(currency_code="CNY", amount="1234567.8")),
             notice_pb2.Value(name="time", time=stamp(now)),
             notice_pb2.Value(name="action", local_text=notice_pb2.LocalText(zh="减仓", en="Sell some")),
         ],
@@ -274,10 +277,16 @@ def a_notice(notice_id: str = "n-1", account: int = ALICE, **changes: Any) -> no
     return notice_pb2.Notice(**{**values, **changes})
 
 
+def _details(error: grpc.aio.AioRpcError) -> Iterable[any_pb2.Any]:
+    # The stubs know only the calls of the threaded client; what is read of them, this error has too.
+    details: Iterable[any_pb2.Any] = rpc_status.from_call(cast(grpc.Call, error)).details
+    return details
+
+
 def violations(error: grpc.aio.AioRpcError) -> list[str]:
     """The fields that an error names."""
     request = error_details_pb2.BadRequest()
-    for detail in rpc_status.from_call(error).details:
+    for detail in _details(error):
         if detail.Unpack(request):
             return [violation.field for violation in request.field_violations]
     return []
@@ -286,4 +295,4 @@ def violations(error: grpc.aio.AioRpcError) -> list[str]:
 def reason(error: grpc.aio.AioRpcError) -> str:
     """The stable reason of an error."""
     info = error_details_pb2.ErrorInfo()
-    return next((info.reason for one in rpc_status.from_call(error).details if one.Unpack(info)), "")
+    return next((info.reason for one in _details(error) if one.Unpack(info)), "")

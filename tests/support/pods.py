@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from matching.settings import MatchingSettings
 from smartex.matching.v1 import venue_pb2, venue_pb2_grpc
-from smartex_chassis import LocalIssuer
+from smartex_chassis import ChassisSettings, LocalIssuer
+from smartex_chassis.settings import unknown_variables
 
 READY_WITHIN = 90.0
 
@@ -55,11 +57,13 @@ class Pod:
             "SMARTEX_IDEMPOTENCY_WINDOW": "100000",
             "SMARTEX_MAX_ORDERS": "200000",
             "SMARTEX_MAX_ACCOUNTS": "1000",
-            "SMARTEX_SNAPSHOT_COMMANDS": "2000",
+            "SMARTEX_SNAPSHOT_EVENTS": "1000",
             "SMARTEX_CHECKPOINT_SECONDS": "2",
             "SMARTEX_LEASE_SECONDS": "1",
             "SMARTEX_LOG_FORMAT": "json",
         }
+        if unknown := unknown_variables((ChassisSettings, MatchingSettings), environment):
+            raise ValueError(f"there are no such settings: {unknown}")
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "matching"],
@@ -131,6 +135,11 @@ class Pod:
         """The end of its log."""
         text = (self.folder / f"{self.name}.log").read_text("utf-8", "replace")
         return "\n".join(text.splitlines()[-count:])
+
+    @property
+    def snapshots(self) -> list[Path]:
+        """The snapshots that it has."""
+        return list((self.folder / self.name).glob("*.snapshot"))
 
     def operator(self) -> tuple[tuple[str, str], ...]:
         """Metadata of an operator."""

@@ -37,7 +37,8 @@ ASSET = Asset(
 
 def asset(number: int = 1, **changes: Any) -> Asset:
     """An instrument of 10.00 a share with A-share rules, changed as said."""
-    return replace(ASSET, **({"instrument_id": number, "symbol": f"S{number}"} | changes))
+    named: dict[str, Any] = {"instrument_id": number, "symbol": f"S{number}"}
+    return replace(ASSET, **(named | changes))
 
 
 def held(of: Asset, lots: int, available: int | None = None, cost: float | None = None) -> Held:

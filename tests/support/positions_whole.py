@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ import positions.wiring
 import smartex_client
 from matching.settings import MatchingSettings
 from positions.settings import PositionsSettings
+from pydantic import SecretStr
 from smartex.positions.v1.position_service_pb2_grpc import PositionServiceStub
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "idempotency_window": 1 << 16,
     "max_orders": 1 << 16,
     "max_accounts": 1 << 12,
@@ -65,10 +66,12 @@ async def serve(database_url: str, folder: Path, **changes: Any) -> AsyncIterato
     token_file = folder / "positions.token"
     token_file.write_text(issuer.issue(subject="positions", scopes=["operate", "read"]))
     market = await matching.wiring.Pod.open(
-        MatchingSettings(database_url=database_url, matching_data=folder / "matching", pod="market", **SMALL)
+        MatchingSettings(
+            database_url=SecretStr(database_url), matching_data=folder / "matching", pod="market", **SMALL
+        )
     )
     settings = PositionsSettings(
-        database_url=database_url,
+        database_url=SecretStr(database_url),
         exchange_url=f"127.0.0.1:{port}",
         token_file=token_file,
         pod="positions",
@@ -82,7 +85,7 @@ async def serve(database_url: str, folder: Path, **changes: Any) -> AsyncIterato
     try:
         yield Whole(f"127.0.0.1:{port}", issuer, channel, pod)
     finally:
-        await channel.close()
+        await channel.close(None)
         await server.drain()
 
 
@@ -103,7 +106,8 @@ def reason(error: grpc.aio.AioRpcError) -> str:
     from google.rpc.status_pb2 import Status
 
     status = Status()
-    for key, value in error.trailing_metadata() or ():
+    metadata: Iterable[Any] = error.trailing_metadata() or ()
+    for key, value in metadata:
         if key == "grpc-status-details-bin":
             status.ParseFromString(value)
     for detail in status.details:

@@ -4,6 +4,7 @@ what they are told."""
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, fields
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from matching.event_rows import EVENT
@@ -75,7 +76,8 @@ class ModelMarket:
 
     def instrument(self, instrument_id: int) -> Rows:
         instrument = self._market.instruments[instrument_id]
-        return np.array([(instrument.trading_state, instrument.last_price)], STATE)[0]
+        rows: Rows = np.array([(instrument.trading_state, instrument.last_price)], STATE)
+        return rows[0]  # type: ignore[no-any-return]
 
     def all(self) -> list[Instrument]:
         return [found for found in map(self.get, sorted(self._market.instruments)) if found]
@@ -175,9 +177,8 @@ class LevelReader:
 
     def hear(self, message: SubscribeResponse) -> int:
         if message.HasField("snapshot"):
-            book = message.snapshot
-            self.books[book.instrument_id] = ({}, {})
-            update = book
+            update: Any = message.snapshot
+            self.books[update.instrument_id] = ({}, {})
         else:
             update = message.levels
             assert update.previous_sequence == self.sequences[update.instrument_id]

@@ -26,7 +26,8 @@ def wrong_requests(rpc: Rpc) -> Iterator[tuple[str, Message]]:
 
 
 def _in_message(rpc: Rpc, good: Message, path: tuple[str, ...]) -> Iterator[tuple[str, Message]]:
-    for field in good.DESCRIPTOR.fields:
+    descriptor: Any = good.DESCRIPTOR
+    for field in descriptor.fields:
         if field.containing_oneof is None or good.HasField(field.name) or not path:
             yield from _wrong_fields(rpc, field, path)
         inner = _inner(good, field)
@@ -73,7 +74,8 @@ def _is_map(field: FieldDescriptor) -> bool:
 
 def _wrong_values(field: FieldDescriptor) -> tuple[Any, ...]:
     if _is_map(field):
-        key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+        entry: Any = field.message_type
+        key, value = (entry.fields_by_name[name] for name in ("key", "value"))
         return (
             None,
             *((wrong, right) for wrong in _wrong_values(key) for right in _wrong_values(value)[-2:]),

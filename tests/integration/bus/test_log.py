@@ -123,7 +123,7 @@ async def test_appends_that_meet_share_a_commit(
     groups: list[int] = []
     write = appender._write
 
-    async def count(records: list[Record]) -> int:
+    async def count(records: list[Record]) -> tuple[int, int]:
         groups.append(len(records))
         return await write(records)
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from notifications.conversations.replies import TalkReplies
 from notifications.conversations.store import TalkStore
 from notifications.conversations.talking import Talking
 from notifications.domain.talk import ProposalState
+from pydantic import SecretStr
 from smartex.matching.v1 import types_pb2 as types
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1 import notice_pb2
@@ -74,7 +76,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
             "history_beside": False,
         }
         pod = await Pod.open(
-            MatchingSettings(database_url=postgres.url, matching_data=folder / "matching", **sizes)
+            MatchingSettings(database_url=SecretStr(postgres.url), matching_data=folder / "matching", **sizes)
         )
         database = await stack.enter_async_context(Database.connect(postgres.url, name="talk"))
         await tables.migrate(database)
@@ -147,7 +149,7 @@ def order(lots: int = 100, price: int = 1000, side: int = 1) -> OrderSuggestion:
     return OrderSuggestion(instrument_id=1, symbol="TALK", side=side, quantity_lots=lots, price_ticks=price)
 
 
-async def quantities(investor: Market, at_least: int, **which: Any) -> list[int]:
+async def quantities(investor: Market, at_least: int, **which: Any) -> list[Decimal]:
     """Quantities of the orders in the history, which follows the market by a moment."""
     async with asyncio.timeout(10):
         while len(found := [each.quantity async for each in investor.orders(**which)]) < at_least:

@@ -41,8 +41,10 @@ async def test_the_receipt_of_wechat_is_kept_and_the_chain_can_be_read_by_any_id
         await exchange.send(notice)
 
         async def delivered() -> pb.Delivery | None:
-            (one,) = await exchange.deliveries("n-1") or [None]
-            return one if one is not None and one.state == pb.DELIVERY_STATE_DELIVERED else None
+            if not (found := await exchange.deliveries("n-1")):
+                return None
+            (one,) = found
+            return one if one.state == pb.DELIVERY_STATE_DELIVERED else None
 
         delivery: pb.Delivery = await until(delivered, "the receipt")
         (attempt,) = delivery.attempts

@@ -167,7 +167,9 @@ async def test_a_dead_delivery_is_sent_again_when_an_operator_says_so(works: Any
     await made.reach(1, FCM)
     await made.tell(made.notice("n1"))
     (row,) = await made.settle(State.DEAD)
-    replayed, attempts = await made.reader.replay(row["delivery_id"], made.clock())
+    replay = await made.reader.replay(row["delivery_id"], made.clock())
+    assert not isinstance(replay, NotReplayed)
+    replayed, attempts = replay
     assert (replayed["state"], [one["outcome"] for one in attempts]) == (State.WAITING, ["BAD_PAYLOAD"])
     (row,) = await made.settle(State.SENT)
     assert channel.ids == [row["delivery_id"]] * 2
@@ -342,9 +344,9 @@ async def test_random_outcomes_double_nothing_but_what_is_documented(works: Any)
             await super().send(address, message)
             assert message.expire_time is not None
             assert message.expire_time > made.clock.now
-            outcome = dice.choice(
-                [Sent("x"), DOWN, CUT, Refused("NO"), Failed("LATER", timedelta(minutes=1))]
-            )
+            later = Failed("LATER", timedelta(minutes=1))
+            outcomes: list[Outcome] = [Sent("x"), DOWN, CUT, Refused("NO"), later]
+            outcome = dice.choice(outcomes)
             if isinstance(outcome, Sent) or outcome == CUT:
                 arrived[message.delivery_id] = arrived.get(message.delivery_id, 0) + 1
             if message.urgency >= 3:

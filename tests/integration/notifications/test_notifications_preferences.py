@@ -50,8 +50,8 @@ async def test_what_was_set_is_what_holds_and_only_for_its_account(exchange: Exc
     request = pb.SetPreferencesRequest(preferences=wanted)
     told = await exchange.stub.SetPreferences(request, metadata=exchange.investor())
     assert told.preferences == wanted
-    told = await exchange.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=exchange.investor())
-    assert told.preferences == wanted
+    own = await exchange.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=exchange.investor())
+    assert own.preferences == wanted
     other = await exchange.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=exchange.investor(BOB))
     assert other.preferences.language == "zh-CN"
 

@@ -5,19 +5,27 @@ library quotes it.
 """
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from smartex_quant import backtests, returns
+from smartex_quant.arrays import FloatArray
 from smartex_quant.var import Historical, Parametric
 from threadpoolctl import threadpool_limits
 
 DATA = Path(__file__).resolve().parents[4] / "shared/data/us_daily"
 LEVELS = (0.95, 0.99)
-METHODS = {"filtered": Historical, "student": Parametric}
-BASELINES = {
+Market = tuple[FloatArray, list[str]]
+Portfolios = dict[str, FloatArray]
+ByLevel = dict[float, list[backtests.Backtest]]
+Results = dict[str, ByLevel]
+Make = Callable[[FloatArray], backtests.Model]
+
+METHODS: dict[str, Make] = {"filtered": Historical, "student": Parametric}
+BASELINES: dict[str, Make] = {
     "plain": lambda rows: Historical(rows, "none"),
     "constant normal": lambda rows: Parametric(rows, "constant", "normal"),
 }
@@ -26,7 +34,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the daily history is
 
 
 @pytest.fixture(scope="module")
-def market() -> tuple[np.ndarray, list[str]]:
+def market() -> Market:
     """Complete daily returns and the sector of each column."""
     bars = pd.read_parquet(DATA / "us_daily_2012_2017.parquet")
     closes = bars.pivot(index="date", columns="symbol", values="adj_close")
@@ -37,7 +45,7 @@ def market() -> tuple[np.ndarray, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def portfolios(market) -> dict[str, np.ndarray]:
+def portfolios(market: Market) -> Portfolios:
     """A million in each: equal weights, each sector, five stocks drawn at random, and five against five."""
     _, sectors = market
     made = {"all": np.full(len(sectors), 1 / len(sectors))}
@@ -55,9 +63,7 @@ def portfolios(market) -> dict[str, np.ndarray]:
     return {name: 1e6 * weights for name, weights in made.items()}
 
 
-def backtest(
-    rows: np.ndarray, portfolios: dict[str, np.ndarray], model
-) -> dict[float, list[backtests.Backtest]]:
+def backtest(rows: FloatArray, portfolios: Portfolios, model: Make) -> ByLevel:
     with threadpool_limits(1):  # the matrices are small; more threads only wait for each other
         found = backtests.rolling(rows, np.array(list(portfolios.values())), model, levels=LEVELS)
     return {
@@ -67,14 +73,14 @@ def backtest(
 
 
 @pytest.fixture(scope="module")
-def results(market, portfolios) -> dict[str, dict[float, list[backtests.Backtest]]]:
+def results(market: Market, portfolios: Portfolios) -> Results:
     rows, _ = market
     found = {name: backtest(rows, portfolios, model) for name, model in (METHODS | BASELINES).items()}
     print_table(portfolios, found)
     return found
 
 
-def print_table(portfolios, results) -> None:
+def print_table(portfolios: Portfolios, results: Results) -> None:
     for level in LEVELS:
         first = next(iter(results.values()))[level][0]
         print(f"\nVaR {level:.0%}, {first.days} days, {first.expected:.1f} expected, band {first.band}")
@@ -91,33 +97,39 @@ def mark(test: backtests.Backtest) -> str:
     return f"{test.violations}{'' if test.in_band else '*'}{clustered}"
 
 
-def outside(results, portfolios, method: str, level: float) -> set[str]:
+def outside(results: Results, portfolios: Portfolios, method: str, level: float) -> set[str]:
     tests = zip(portfolios, results[method][level], strict=True)
     return {name for name, test in tests if not test.in_band}
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_filtered_simulation_stays_within_the_band_of_kupiec(results, portfolios, level):
+def test_filtered_simulation_stays_within_the_band_of_kupiec(
+    results: Results, portfolios: Portfolios, level: float
+) -> None:
     assert outside(results, portfolios, "filtered", level) == set()
 
 
-def test_parametric_stays_within_the_band_of_kupiec_at_95(results, portfolios):
+def test_parametric_stays_within_the_band_of_kupiec_at_95(results: Results, portfolios: Portfolios) -> None:
     assert outside(results, portfolios, "student", 0.95) == set()
 
 
-def test_parametric_at_99_leaves_the_band_of_kupiec_only_where_said(results, portfolios):
+def test_parametric_at_99_leaves_the_band_of_kupiec_only_where_said(
+    results: Results, portfolios: Portfolios
+) -> None:
     assert outside(results, portfolios, "student", 0.99) == {"Technology"}
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("level", LEVELS)
-def test_violations_of_all_portfolios_together_are_near_what_the_level_says(results, method, level):
+def test_violations_of_all_portfolios_together_are_near_what_the_level_says(
+    results: Results, method: str, level: float
+) -> None:
     tests = results[method][level]
     share = sum(test.violations for test in tests) / sum(test.days for test in tests)
     assert 0.75 <= share / (1 - level) <= 1.5
 
 
-def test_the_methods_react_to_volatility_and_the_naive_ones_do_not(results):
+def test_the_methods_react_to_volatility_and_the_naive_ones_do_not(results: Results) -> None:
     def clustered(method: str) -> int:
         return sum(test.independence.p_value < 0.05 for test in results[method][0.95])
 
@@ -125,7 +137,7 @@ def test_the_methods_react_to_volatility_and_the_naive_ones_do_not(results):
 
 
 @pytest.mark.parametrize("model", [*METHODS.values(), BASELINES["plain"]], ids=[*METHODS, "plain"])
-def test_on_shuffled_days_every_method_passes(market, portfolios, model):
+def test_on_shuffled_days_every_method_passes(market: Market, portfolios: Portfolios, model: Make) -> None:
     """The control: without clusters of volatility there is nothing to miss, so a failure would be the test's own."""
     rows, _ = market
     shuffled = np.random.default_rng(1).permutation(rows)

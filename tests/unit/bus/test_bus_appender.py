@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -149,10 +150,11 @@ async def test_headers_count_for_the_bounds() -> None:
 
 
 async def test_callers_are_told_before_followers(log: Log, appender: GroupCommitAppender) -> None:
+    def tell(name: str, at: int, _error: BusError | None) -> None:
+        log.told.append(f"{name} at {at}")
+
     for name in ("a", "b"):
-        appender.append_telling(
-            lambda at, error, name=name: log.told.append(f"{name} at {at}"), record(0), record(1)
-        )
+        appender.append_telling(partial(tell, name), record(0), record(1))
     await appender.append(record(2))
     assert log.told == ["a at 0", "b at 2", "followers of 0 to 4 at 7"]
 

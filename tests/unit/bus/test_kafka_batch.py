@@ -50,7 +50,8 @@ def test_what_a_producer_asks_of_a_batch() -> None:
 
 def test_nothing_more_fits_into_a_batch() -> None:
     batch = RecordBatch([Record(b"x")], TIME_MS, ROOM)
-    assert batch.append(timestamp=None, key=None, value=b"y", headers=[]) is None
+    answer: Any = batch.append(timestamp=None, key=None, value=b"y", headers=[])  # type: ignore[func-returns-value]
+    assert answer is None
     assert batch.record_count() == 1
 
 

@@ -11,7 +11,7 @@ from smartex_bus import kafka_server
 
 def test_an_id_never_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter((uuid.UUID(int=0xFB << 120), uuid.UUID(int=1 << 120)))
-    monkeypatch.setattr(kafka_server.uuid, "uuid4", lambda: next(drawn))
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
     assert kafka_server.new_cluster_id() == "AQAAAAAAAAAAAAAAAAAAAA"  # "-w…" was drawn first
 
 

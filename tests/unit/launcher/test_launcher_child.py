@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 from processes import ended
@@ -31,7 +32,7 @@ asyncio.run(main())
 """
 
 
-def child(code: str, log: Path, **options: float) -> Child:
+def child(code: str, log: Path, **options: Any) -> Child:
     return Child([sys.executable, "-c", code], log, **options)
 
 

@@ -12,6 +12,7 @@ from notifications import contract, templates
 from notifications.contract import Malformed
 from notifications.domain.notice import LocalText, Money, Number, Percent
 from notifications.domain.sending import ChannelKind, Urgency
+from smartex.matching.v1 import types_pb2
 from smartex.notifications.v1 import notice_pb2 as pb
 from smartex.notifications.v1 import notification_service_pb2 as service_pb
 
@@ -36,7 +37,7 @@ def test_every_kind_of_value() -> None:
         pb.Value(name="both", local_text=pb.LocalText(zh="买", en="buy")),
         pb.Value(name="number", number="-12.5"),
         pb.Value(name="percent", percent="0.254"),
-        pb.Value(name="money", money={"currency_code": "CNY", "amount": "3.50"}),
+        pb.Value(name="money", money=types_pb2.Money(currency_code="CNY", amount="3.50")),
         pb.Value(name="time", time=NOW),
     ]
     assert contract.notice(a_notice(values=values)).values == {
@@ -73,7 +74,7 @@ def test_every_kind_of_value() -> None:
         ({"values": [pb.Value(name="a", number="NaN")]}, "values[0]"),
         ({"values": [pb.Value(name="a", percent="1e99999")]}, "values[0]"),
         (
-            {"values": [pb.Value(name="a", money={"currency_code": "¥", "amount": "1"})]},
+            {"values": [pb.Value(name="a", money=types_pb2.Money(currency_code="¥", amount="1"))]},
             "values[0].money.currency_code",
         ),
         ({"values": [pb.Value(name=f"a{n}", text="x") for n in range(65)]}, "values"),
@@ -92,11 +93,14 @@ def test_every_channel_has_its_number() -> None:
 
 
 def test_preferences_go_to_messages_and_back() -> None:
+    channels = [service_pb.CHANNEL_WECHAT, service_pb.CHANNEL_EMAIL]
     message = service_pb.Preferences(
         language="en",
         time_zone="Europe/Berlin",
         quiet_hours=service_pb.QuietHours(begin="22:00", end="07:00"),
-        rules=[service_pb.ChannelRule(kind="*", channels=[2, 8], least_urgency=pb.URGENCY_HIGH, muted=True)],
+        rules=[
+            service_pb.ChannelRule(kind="*", channels=channels, least_urgency=pb.URGENCY_HIGH, muted=True)
+        ],
         digest_times=["08:00"],
         hourly_limit=9,
         morning_digest=True,

@@ -1,11 +1,15 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 from scipy import stats
 from smartex_quant import HistoryTooShortError, InvalidInputError, backtests
 from smartex_quant.var import Historical, Parametric
 
+Zone = Literal["green", "yellow", "red"]
 
-def test_kupiec_by_hand():
+
+def test_kupiec_by_hand() -> None:
     # 5 of 250 at 99 %: -2 [245 ln .99 + 5 ln .01 - 245 ln .98 - 5 ln .02]
     #   = -2 [-2.46233 - 23.02585 + 4.94966 + 19.56012] = 1.95681
     found = backtests.kupiec(5, 250, 0.99)
@@ -13,7 +17,7 @@ def test_kupiec_by_hand():
     assert found.p_value == pytest.approx(0.16185, abs=1e-4)
 
 
-def test_kupiec_at_the_ends():
+def test_kupiec_at_the_ends() -> None:
     assert backtests.kupiec(0, 250, 0.99).statistic == pytest.approx(-500 * np.log(0.99))
     assert backtests.kupiec(250, 250, 0.99).p_value == 0.0
     assert backtests.kupiec(5, 100, 0.95).statistic == pytest.approx(0.0, abs=1e-9)
@@ -25,18 +29,18 @@ def test_kupiec_at_the_ends():
     # "37 < N < 65" for 1000. His "N < 7" takes in 0, which the ratio rejects: -2 * 255 ln 0.99 = 5.13 > 3.84.
     [(255, 0.99, 1, 6), (255, 0.95, 7, 20), (1000, 0.99, 5, 16), (1000, 0.95, 38, 64)],
 )
-def test_the_band_is_that_of_kupiecs_table(days, level, low, high):
+def test_the_band_is_that_of_kupiecs_table(days: int, level: float, low: int, high: int) -> None:
     assert backtests.kupiec_band(days, level) == (low, high)
 
 
-def test_the_band_is_where_the_test_passes():
+def test_the_band_is_where_the_test_passes() -> None:
     for days in (1, 10, 100, 757):
         low, high = backtests.kupiec_band(days, 0.99)
         for count in range(min(days, high + 3) + 1):
             assert (backtests.kupiec(count, days, 0.99).p_value >= 0.05) == (low <= count <= high)
 
 
-def test_christoffersen_by_hand():
+def test_christoffersen_by_hand() -> None:
     # 0 1 1 0 0 0: after a calm day (rows 0, 3, 4): 1 of 3; after a violation (rows 1, 2): 1 of 2; together 2 of 5.
     together = 2 * np.log(2 / 5) + 3 * np.log(3 / 5)
     apart = np.log(1 / 3) + 2 * np.log(2 / 3) + 2 * np.log(1 / 2)
@@ -45,7 +49,7 @@ def test_christoffersen_by_hand():
     assert found.p_value == pytest.approx(stats.chi2.sf(found.statistic, 1))
 
 
-def test_conditional_coverage_is_the_sum():
+def test_conditional_coverage_is_the_sum() -> None:
     hits = np.random.default_rng(0).random(300) < 0.05
     found = backtests.evaluate(hits, 0.95)
     total = found.coverage.statistic + found.independence.statistic
@@ -54,7 +58,7 @@ def test_conditional_coverage_is_the_sum():
     assert found.in_band == (found.coverage.p_value >= 0.05)
 
 
-def test_clusters_are_found_and_calm_runs_are_not():
+def test_clusters_are_found_and_calm_runs_are_not() -> None:
     clustered = np.zeros(500)
     clustered[100:112] = clustered[300:313] = 1
     assert backtests.christoffersen_independence(clustered).p_value < 1e-6
@@ -62,7 +66,7 @@ def test_clusters_are_found_and_calm_runs_are_not():
     assert backtests.christoffersen_independence([1]).p_value == 1.0
 
 
-def test_p_values_are_uniform_if_the_model_is_right():
+def test_p_values_are_uniform_if_the_model_is_right() -> None:
     generator = np.random.default_rng(12)
     counts = generator.binomial(5000, 0.05, 4000)
     values = np.array([backtests.kupiec(int(count), 5000, 0.95).p_value for count in counts])
@@ -70,7 +74,7 @@ def test_p_values_are_uniform_if_the_model_is_right():
         assert np.mean(values <= share) == pytest.approx(share, abs=0.03)
 
 
-def test_independence_rejects_one_in_twenty_if_days_are_independent():
+def test_independence_rejects_one_in_twenty_if_days_are_independent() -> None:
     generator = np.random.default_rng(13)
     runs = (
         generator.random(20_000) < 0.05 for _ in range(1000)
@@ -93,11 +97,11 @@ def test_independence_rejects_one_in_twenty_if_days_are_independent():
         (10, "red", 1.0),
     ],
 )
-def test_traffic_light_is_the_table_of_basel(violations, zone, add_on):
+def test_traffic_light_is_the_table_of_basel(violations: int, zone: Zone, add_on: float) -> None:
     assert backtests.traffic_light(violations) == backtests.TrafficLight(zone, add_on)
 
 
-def test_rolling_forecasts_see_only_the_window_before():
+def test_rolling_forecasts_see_only_the_window_before() -> None:
     rows = np.random.default_rng(3).normal(0, 0.01, (130, 2))
     money = [[1e6, 0.0], [1e6, -1e6]]
     found = backtests.rolling(rows, money, Historical, window=120, levels=(0.95,))
@@ -111,14 +115,14 @@ def test_rolling_forecasts_see_only_the_window_before():
     np.testing.assert_array_equal(found.violations[:, :, 0], found.losses > found.var[:, :, 0])
 
 
-def test_a_right_model_passes_on_simulated_days():
+def test_a_right_model_passes_on_simulated_days() -> None:
     rows = np.random.default_rng(7).normal(0, 0.01, (1200, 1))
     for model in (Historical, Parametric):
         found = backtests.rolling(rows, [[1.0]], model, window=300, levels=(0.95,))
         assert backtests.evaluate(found.violations[:, 0, 0], 0.95).in_band
 
 
-def test_wrong_input_is_refused():
+def test_wrong_input_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="violations"):
         backtests.evaluate([0, 2], 0.99)
     with pytest.raises(HistoryTooShortError):

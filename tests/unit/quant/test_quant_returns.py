@@ -6,24 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from smartex_quant import HistoryTooShortError, InvalidInputError, returns
+from smartex_quant.arrays import BoolArray
 
 NAN = float("nan")
 
 
-def test_simple_and_log_returns_leave_holes_where_a_close_is_missing():
+def test_simple_and_log_returns_leave_holes_where_a_close_is_missing() -> None:
     closes = [[10.0, NAN], [11.0, 5.0], [NAN, 4.0]]
     np.testing.assert_allclose(returns.simple(closes), [[0.1, NAN], [NAN, -0.2]])  # 11/10 - 1, 4/5 - 1
     np.testing.assert_allclose(returns.log(closes), [[np.log(1.1), NAN], [NAN, np.log(0.8)]])
 
 
-def test_a_price_of_zero_is_refused():
+def test_a_price_of_zero_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="closes"):
         returns.simple([1.0, 0.0])
     with pytest.raises(HistoryTooShortError):
         returns.simple([1.0])
 
 
-def test_align_puts_histories_on_one_calendar():
+def test_align_puts_histories_on_one_calendar() -> None:
     aligned = returns.align(
         {
             "A": (["2024-01-02", "2024-01-04"], [1.0, 2.0]),
@@ -35,14 +36,14 @@ def test_align_puts_histories_on_one_calendar():
     np.testing.assert_array_equal(aligned.closes, [[1.0, NAN], [NAN, 3.0], [2.0, 4.0]])
 
 
-def test_align_refuses_a_day_that_stands_twice():
+def test_align_refuses_a_day_that_stands_twice() -> None:
     with pytest.raises(InvalidInputError, match="A has a day twice"):
         returns.align({"A": ([1, 1], [1.0, 2.0])})
     with pytest.raises(InvalidInputError):
         returns.align({})
 
 
-def test_a_suspended_day_takes_the_return_of_its_group_and_the_gap_compounds_to_the_price():
+def test_a_suspended_day_takes_the_return_of_its_group_and_the_gap_compounds_to_the_price() -> None:
     closes = [
         [10.0, 20.0, 100.0],
         [NAN, 22.0, 90.0],  # A is suspended; its group (B) gains 10 %
@@ -54,7 +55,7 @@ def test_a_suspended_day_takes_the_return_of_its_group_and_the_gap_compounds_to_
     np.testing.assert_allclose(filled.proxied_share, [0.5, 0.0, 0.0])
 
 
-def test_a_new_listing_takes_the_market_where_its_group_has_nothing():
+def test_a_new_listing_takes_the_market_where_its_group_has_nothing() -> None:
     closes = [[NAN, 10.0], [NAN, 11.0], [50.0, 11.0], [55.0, 11.0]]
     filled = returns.complete(closes, groups=["new", "old"], market=[0.03, 0.02, 0.01])
     # Days 1 and 2 have no return of its own: on day 2 it has its first close, with none before.
@@ -62,7 +63,7 @@ def test_a_new_listing_takes_the_market_where_its_group_has_nothing():
     np.testing.assert_array_equal(filled.proxied[:, 0], [True, True, False])
 
 
-def test_without_groups_or_market_the_mean_of_all_stands_in_and_zero_on_a_dead_day():
+def test_without_groups_or_market_the_mean_of_all_stands_in_and_zero_on_a_dead_day() -> None:
     closes = [[NAN, 10.0, 10.0], [NAN, 11.0, 13.0], [NAN, NAN, NAN]]
     np.testing.assert_allclose(returns.complete(closes).values[:, 0], [0.2, 0.0])  # (10 % + 30 %) / 2
 
@@ -71,7 +72,7 @@ def test_without_groups_or_market_the_mean_of_all_stands_in_and_zero_on_a_dead_d
     st.integers(0, 2**32 - 1),
     arrays(bool, (12, 4)),
 )
-def test_completed_returns_compound_from_any_close_to_any_later_close(seed, holes):
+def test_completed_returns_compound_from_any_close_to_any_later_close(seed: int, holes: BoolArray) -> None:
     closes = 100.0 * np.exp(np.random.default_rng(seed).normal(0, 0.02, (12, 4)).cumsum(axis=0))
     closes[holes] = NAN
     filled = returns.complete(closes, groups=["a", "a", "b", "b"]).values
@@ -83,14 +84,14 @@ def test_completed_returns_compound_from_any_close_to_any_later_close(seed, hole
             assert grown == pytest.approx(closes[last, column] / closes[first, column])
 
 
-def test_ewma_volatility_by_hand():
+def test_ewma_volatility_by_hand() -> None:
     # decay 0.5: day 0 unknown; day 1 from 0.04 alone; day 2 (0.0016 + 0.5 * 0.0016 ...) with equal squares stays 0.04;
     # after 0.02: (0.0004 + 0.5 * 0.0016 + 0.25 * 0.0016) / 1.75 = 0.0016 / 1.75
     forecast = returns.ewma_volatility([0.04, -0.04, 0.02], decay=0.5)
     np.testing.assert_allclose(forecast, [NAN, 0.04, 0.04, np.sqrt(0.0016 / 1.75)])
 
 
-def test_ewma_volatility_uses_the_past_only():
+def test_ewma_volatility_uses_the_past_only() -> None:
     rows = np.random.default_rng(1).normal(size=(50, 2))
     changed = rows.copy()
     changed[30] = 99.0
@@ -99,7 +100,7 @@ def test_ewma_volatility_uses_the_past_only():
     assert (before[31:] != after[31:]).all()
 
 
-def test_realised_volatility_by_hand():
+def test_realised_volatility_by_hand() -> None:
     # deviations of 1 %, 3 % from 2 %: sample variance 2 * 0.0001 / 1; a year of 242 days
     assert float(returns.realised_volatility([0.01, 0.03], 242)) == pytest.approx(np.sqrt(0.0002 * 242))
     np.testing.assert_allclose(
@@ -110,6 +111,6 @@ def test_realised_volatility_by_hand():
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, NAN])
-def test_a_decay_outside_zero_to_one_is_refused(decay):
+def test_a_decay_outside_zero_to_one_is_refused(decay: float) -> None:
     with pytest.raises(InvalidInputError, match="decay"):
         returns.ewma_volatility([0.1], decay)

@@ -1,14 +1,20 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from scipy import stats
 from smartex_quant import HistoryTooShortError, InvalidInputError
+from smartex_quant.arrays import FloatArray
 from smartex_quant.var import Historical, Parametric
 from smartex_quant.var.order_weights import tail_weights
 from smartex_quant.var.parametric import degrees_of_freedom, normal_tail, student_tail
 
-MODELS = {
+Make = Callable[[ArrayLike], Historical | Parametric]
+Case = tuple[int, int, float, int]
+MODELS: dict[str, Make] = {
     "filtered": Historical,
     "plain": lambda rows: Historical(rows, "none"),
     "student": Parametric,
@@ -27,7 +33,7 @@ cases = st.tuples(
 quick = settings(max_examples=25, deadline=None)
 
 
-def market(seed, instruments=4, days=150):
+def market(seed: int, instruments: int = 4, days: int = 150) -> FloatArray:
     """Fat-tailed returns with a common factor and volatility that changes."""
     generator = np.random.default_rng(seed)
     calm = np.exp(np.cumsum(generator.normal(0, 0.05, (days, 1)), axis=0))
@@ -35,14 +41,14 @@ def market(seed, instruments=4, days=150):
     return 0.01 * calm * (0.6 * factor + generator.standard_t(5, (days, instruments)))
 
 
-def book(seed, instruments=4):
+def book(seed: int, instruments: int = 4) -> FloatArray:
     return np.random.default_rng(seed + 1).normal(0, 1e6, instruments)
 
 
 @every_model
 @quick
 @given(cases)
-def test_shortfall_is_at_least_var_and_components_add_up(make, case):
+def test_shortfall_is_at_least_var_and_components_add_up(make: Make, case: Case) -> None:
     seed, instruments, level, horizon = case
     found = make(market(seed, instruments)).risk(book(seed, instruments), level, horizon)
     assert found.es >= found.var > 0.0
@@ -53,7 +59,7 @@ def test_shortfall_is_at_least_var_and_components_add_up(make, case):
 @every_model
 @quick
 @given(cases, st.floats(0.01, 1000.0))
-def test_twice_the_book_is_twice_the_risk(make, case, factor):
+def test_twice_the_book_is_twice_the_risk(make: Make, case: Case, factor: float) -> None:
     seed, instruments, level, horizon = case
     model, money = make(market(seed, instruments)), book(seed, instruments)
     one, many = model.risk(money, level, horizon), model.risk(factor * money, level, horizon)
@@ -64,7 +70,7 @@ def test_twice_the_book_is_twice_the_risk(make, case, factor):
 @coherent_model
 @quick
 @given(cases)
-def test_shortfall_of_the_whole_is_at_most_that_of_the_parts(make, case):
+def test_shortfall_of_the_whole_is_at_most_that_of_the_parts(make: Make, case: Case) -> None:
     seed, instruments, level, horizon = case
     model = make(market(seed, instruments))
     first, second = book(seed, instruments), book(seed + 7, instruments)
@@ -74,7 +80,7 @@ def test_shortfall_of_the_whole_is_at_most_that_of_the_parts(make, case):
 
 @pytest.mark.parametrize("horizon", [1, 10])
 @pytest.mark.parametrize("name", ["filtered", "plain", "normal", "constant"])
-def test_marginals_are_the_derivatives_of_var_and_es(name, horizon):
+def test_marginals_are_the_derivatives_of_var_and_es(name: str, horizon: int) -> None:
     # The t multiplier is fitted on a grid and so is flat almost everywhere but not everywhere; it is left out here.
     rows = market(3)
     rows[40:80] *= 0.001  # days whose forecast falls under the floor of the filter
@@ -87,7 +93,7 @@ def test_marginals_are_the_derivatives_of_var_and_es(name, horizon):
         assert found.marginal_es[holding] == pytest.approx((up.es - down.es) / 2, rel=1e-5, abs=1e-8)
 
 
-def test_plain_historical_by_hand():
+def test_plain_historical_by_hand() -> None:
     # Losses of 1, 2, ..., 100: the loss of rank i from the worst is 101 - i. The weights are those of ceil(100 x) with
     # x from a beta distribution of mean 0.05, so the mean rank is 5 + 1/2 and VaR is 95.5, halfway between 5th and 6th.
     # Beyond it the mean of the distributions' means is 0.025: about rank 3, 98, the mean of the five worst.
@@ -97,7 +103,7 @@ def test_plain_historical_by_hand():
     assert found.es == pytest.approx(98.0, abs=0.1)
 
 
-def test_filtered_simulation_forgets_a_calm_that_is_over():
+def test_filtered_simulation_forgets_a_calm_that_is_over() -> None:
     generator = np.random.default_rng(5)
     rows = generator.normal(0, 0.01, (500, 1))
     rows[-60:] *= 3.0
@@ -106,7 +112,7 @@ def test_filtered_simulation_forgets_a_calm_that_is_over():
     assert filtered > 1.3 * plain  # which mixes both spells
 
 
-def test_filtered_simulation_by_an_independent_loop():
+def test_filtered_simulation_by_an_independent_loop() -> None:
     rows, money = market(11, 3, 120), np.array([1e6, -5e5, 2e5])
     gains = rows @ money
     variance = [np.average(gains[:t] ** 2, weights=0.94 ** np.arange(t)[::-1]) for t in range(1, 121)]
@@ -118,7 +124,7 @@ def test_filtered_simulation_by_an_independent_loop():
     assert Historical(rows).risk(money, 0.95).var == pytest.approx(expected)
 
 
-def test_ten_days_of_independent_normal_returns_scale_with_the_root_of_time():
+def test_ten_days_of_independent_normal_returns_scale_with_the_root_of_time() -> None:
     rows = np.random.default_rng(8).normal(0, 0.01, (1000, 2))
     exact = 0.01 * np.sqrt(2) * stats.norm.ppf(0.99) * np.sqrt(10)
     for make in MODELS.values():
@@ -127,7 +133,7 @@ def test_ten_days_of_independent_normal_returns_scale_with_the_root_of_time():
     assert ten == pytest.approx(one * np.sqrt(10))
 
 
-def test_parametric_normal_by_hand():
+def test_parametric_normal_by_hand() -> None:
     # Two uncorrelated columns of +-1 % and +-2 %, in all four combinations: deviation sqrt(1 + 4) % on one unit each.
     rows = np.tile([[0.01, 0.02], [0.01, -0.02], [-0.01, 0.02], [-0.01, -0.02]], (20, 1))
     found = Parametric(rows, "constant", "normal").risk([1.0, 1.0], 0.95)
@@ -137,7 +143,7 @@ def test_parametric_normal_by_hand():
     assert found.es == pytest.approx(stats.norm.pdf(z) / 0.05 * np.sqrt(0.0005))
 
 
-def test_tails_of_t_approach_the_normal_and_agree_with_integration():
+def test_tails_of_t_approach_the_normal_and_agree_with_integration() -> None:
     np.testing.assert_allclose(student_tail(0.01, 1e7), normal_tail(0.01), rtol=1e-5)
     scale = np.sqrt(3 / 5)  # five degrees of freedom
     beyond = stats.t(5).expect(lambda x: -x, ub=stats.t.ppf(0.01, 5)) / 0.01
@@ -146,7 +152,7 @@ def test_tails_of_t_approach_the_normal_and_agree_with_integration():
     )
 
 
-def test_degrees_of_freedom_are_found_again():
+def test_degrees_of_freedom_are_found_again() -> None:
     residuals = np.random.default_rng(2).standard_t(5, 50_000) * np.sqrt(3 / 5)
     assert degrees_of_freedom(residuals) == pytest.approx(5, rel=0.1)
     assert degrees_of_freedom(np.random.default_rng(2).normal(size=50_000)) > 50
@@ -154,7 +160,7 @@ def test_degrees_of_freedom_are_found_again():
 
 @given(st.integers(60, 3000), st.sampled_from([0.001, 0.01, 0.025, 0.033, 0.05, 0.1]))
 @settings(max_examples=60, deadline=None)
-def test_weights_of_the_tail_are_those_of_a_spectral_measure(count, probability):
+def test_weights_of_the_tail_are_those_of_a_spectral_measure(count: int, probability: float) -> None:
     var, es = tail_weights(count, probability)
     assert var.sum() == pytest.approx(1.0)
     assert es.sum() == pytest.approx(1.0)
@@ -164,14 +170,14 @@ def test_weights_of_the_tail_are_those_of_a_spectral_measure(count, probability)
 
 
 @every_model
-def test_a_book_of_nothing_risks_nothing(make):
+def test_a_book_of_nothing_risks_nothing(make: Make) -> None:
     found = make(market(1)).risk(np.zeros(4))
     assert found.var == found.es == 0.0
     np.testing.assert_array_equal(found.marginal_var, np.zeros(4))
 
 
 @every_model
-def test_instruments_that_never_moved_add_nothing(make):
+def test_instruments_that_never_moved_add_nothing(make: Make) -> None:
     rows = market(1)
     rows[:, 1] = 0.0
     found = make(rows).risk([1e6, 1e6, 0.0, 0.0], 0.95)
@@ -180,13 +186,13 @@ def test_instruments_that_never_moved_add_nothing(make):
 
 
 @every_model
-def test_more_instruments_than_days(make):
+def test_more_instruments_than_days(make: Make) -> None:
     found = make(market(4, instruments=300, days=130)).risk(book(4, 300), 0.95)
     assert found.es > found.var > 0.0
 
 
 @every_model
-def test_a_short_hedge_has_a_negative_component(make):
+def test_a_short_hedge_has_a_negative_component(make: Make) -> None:
     own = market(2, 1)
     rows = np.hstack([own, own + np.random.default_rng(0).normal(0, 0.001, own.shape)])
     found = make(rows).risk([1e6, -4e5], 0.95)
@@ -194,7 +200,7 @@ def test_a_short_hedge_has_a_negative_component(make):
 
 
 @every_model
-def test_a_perfect_hedge_takes_the_risk_away(make):
+def test_a_perfect_hedge_takes_the_risk_away(make: Make) -> None:
     own = market(2, 1)
     model = make(np.hstack([own, own]))
     hedged, alone = model.risk([1e6, -1e6], 0.95), model.risk([1e6, 0.0], 0.95)
@@ -203,7 +209,7 @@ def test_a_perfect_hedge_takes_the_risk_away(make):
     assert hedged.var <= (0.6 * alone.var if make in SHRUNK else 1e-6)
 
 
-def test_a_day_after_a_spell_without_trading_is_not_blown_up():
+def test_a_day_after_a_spell_without_trading_is_not_blown_up() -> None:
     rows = np.random.default_rng(1).normal(0, 0.02, (500, 1))
     rows[200:300] = 1e-9
     rows[300] = -0.10
@@ -211,7 +217,7 @@ def test_a_day_after_a_spell_without_trading_is_not_blown_up():
     assert worst > -0.10 * 5  # the ratio of volatilities is at most 1 / 0.2
 
 
-def test_equal_seeds_give_equal_figures_and_portfolios_meet_the_same_paths():
+def test_equal_seeds_give_equal_figures_and_portfolios_meet_the_same_paths() -> None:
     rows = market(1)
     first, again = (
         Historical(rows, seed=3).risk(book(1), 0.95, 10),
@@ -222,7 +228,7 @@ def test_equal_seeds_give_equal_figures_and_portfolios_meet_the_same_paths():
 
 
 @every_model
-def test_wrong_input_is_refused(make):
+def test_wrong_input_is_refused(make: Make) -> None:
     model = make(market(1))
     with pytest.raises(HistoryTooShortError) as short:
         make(market(1, days=59))
@@ -243,18 +249,18 @@ def test_wrong_input_is_refused(make):
         model.risk(book(1), 0.5)
     for horizon in (0, 61, 1.5):
         with pytest.raises(InvalidInputError, match="horizon_days"):
-            model.risk(book(1), 0.95, horizon)
+            model.risk(book(1), 0.95, horizon)  # type: ignore[arg-type]  # wrong on purpose
 
 
-def test_a_level_beyond_the_history_is_refused():
+def test_a_level_beyond_the_history_is_refused() -> None:
     with pytest.raises(HistoryTooShortError):
         Historical(market(1, days=99), "none").risk(book(1), 0.99)
     with pytest.raises(InvalidInputError, match="scaling"):
-        Historical(market(1), "ewms")
+        Historical(market(1), "ewms")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InvalidInputError, match="paths"):
         Historical(market(1), paths=0)
     for make in (Historical, Parametric):
         with pytest.raises(InvalidInputError, match="decay"):
             make(market(1), decay=1.0)
     with pytest.raises(InvalidInputError, match="tail"):
-        Parametric(market(1), tail="fat")
+        Parametric(market(1), tail="fat")  # type: ignore[arg-type]  # wrong on purpose

@@ -28,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-PROTOCOLS: list[dict[str, bool]] = [{}, {"http1": False, "http2": True}]
+PROTOCOLS: list[dict[str, Any]] = [{}, {"http1": False, "http2": True}]
 
 
 class Echo(Standin):
@@ -66,7 +66,7 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(data: Path, protocol: dict[str, bool] | None = None) -> AsyncIterator[Running]:
+async def running(data: Path, protocol: dict[str, Any] | None = None) -> AsyncIterator[Running]:
     echo = Echo()
     async with (
         serve(data, 0, "http://127.0.0.1:1/callbacks", [echo]) as serving,
@@ -79,7 +79,7 @@ async def running(data: Path, protocol: dict[str, bool] | None = None) -> AsyncI
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(("fault", "taken"), [("down", 0), ("cut_after_send", 1)])
 async def test_a_cut_leaves_no_status(
-    tmp_path: Path, protocol: dict[str, bool], fault: str, taken: int
+    tmp_path: Path, protocol: dict[str, Any], fault: str, taken: int
 ) -> None:
     async with running(tmp_path, protocol) as run:
         await run.control("POST", "faults", json={fault: 1})
@@ -93,7 +93,7 @@ async def test_a_cut_leaves_no_status(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_server_error_takes_nothing_as_often_as_was_said(
-    tmp_path: Path, protocol: dict[str, bool]
+    tmp_path: Path, protocol: dict[str, Any]
 ) -> None:
     async with running(tmp_path, protocol) as run:
         await run.control("POST", "faults", json={"server_error": 2})

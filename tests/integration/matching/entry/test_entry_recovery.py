@@ -21,7 +21,7 @@ async def until(condition: Any, seconds: float = 40) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_auditor_saves_what_it_agrees_with(venue, open_market) -> None:
+async def test_the_auditor_saves_what_it_agrees_with(venue: Any, open_market: Any) -> None:
     async with venue.pod("a", snapshot_events=1000, checkpoint_seconds=0.3) as running:
         await open_market(running)
         alice = running.trader(1)
@@ -57,7 +57,7 @@ async def test_the_auditor_saves_what_it_agrees_with(venue, open_market) -> None
         call.cancel()
 
 
-async def test_a_killed_pod_comes_back_with_everything(venue, open_market, tmp_path: Path) -> None:
+async def test_a_killed_pod_comes_back_with_everything(venue: Any, open_market: Any, tmp_path: Path) -> None:
     """Acknowledged orders of a process that is killed are there in the next one, each once."""
     async with venue.pod("first") as running:
         await open_market(running)
@@ -91,7 +91,7 @@ async def test_a_killed_pod_comes_back_with_everything(venue, open_market, tmp_p
         await until(lambda: port.exists() and port.read_text())
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port.read_text()}") as channel:
             alice = running.trader(1)
-            alice.__init__(channel, alice.token, 1)  # type: ignore[misc]
+            alice.__init__(channel, alice.token, 1)
             acknowledged: list[int] = []
 
             async def trade() -> None:

@@ -13,6 +13,8 @@ from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1 import venue_pb2
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK, COMMAND_KIND_PLACE
 
+EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+
 
 def order(client_order_id: int, side: int, price: int, lots: int = 1, **changes: Any) -> pb.OrderCommand:
     fields: dict[str, Any] = {
@@ -33,7 +35,8 @@ async def opened(call: Any, **settings: int) -> pb.TradeOpened:
     await call.write(pb.TradeRequest(open=pb.TradeOpen(**settings)))
     response = await call.read()
     assert response.HasField("opened")
-    return response.opened
+    told: pb.TradeOpened = response.opened
+    return told
 
 
 async def reports(call: Any, count: int) -> list[types.Report]:
@@ -41,7 +44,7 @@ async def reports(call: Any, count: int) -> list[types.Report]:
     async with asyncio.timeout(20):
         while len(found) < count:
             response = await call.read()
-            assert response is not grpc.aio.EOF, await call.code()
+            assert response is not EOF, await call.code()
             found += response.reports
     return found
 
@@ -54,11 +57,11 @@ async def failure(call: Any) -> grpc.StatusCode:
 
 
 async def to_the_end(call: Any) -> None:
-    while await call.read() is not grpc.aio.EOF:
+    while await call.read() is not EOF:
         pass
 
 
-async def test_outcomes_in_order_and_fills_for_both_sides(venue, open_market) -> None:
+async def test_outcomes_in_order_and_fills_for_both_sides(venue: Any, open_market: Any) -> None:
     async with venue.pod() as running:
         await open_market(running)
         maker, taker = running.trader(1).trade(), running.trader(2).trade()
@@ -85,10 +88,10 @@ async def test_outcomes_in_order_and_fills_for_both_sides(venue, open_market) ->
         assert [report.trade_id for report in made] == [report.trade_id for report in took[1:3]]
         assert {report.liquidity for report in made} == {types.LIQUIDITY_MAKER}
         await maker.done_writing()
-        assert await maker.read() is grpc.aio.EOF
+        assert await maker.read() is EOF
 
 
-async def test_a_stream_resumes_without_a_gap(venue, open_market) -> None:
+async def test_a_stream_resumes_without_a_gap(venue: Any, open_market: Any) -> None:
     # So few events stay in memory that most of what was missed comes from the event log.
     async with venue.pod(kept_events=50) as running:
         await open_market(running)
@@ -119,7 +122,7 @@ async def test_a_stream_resumes_without_a_gap(venue, open_market) -> None:
             again.cancel()
 
 
-async def test_malformed_messages_end_the_stream(venue, open_market) -> None:
+async def test_malformed_messages_end_the_stream(venue: Any, open_market: Any) -> None:
     async with venue.pod() as running:
         await open_market(running)
         alice = running.trader(1)
@@ -143,7 +146,7 @@ async def test_malformed_messages_end_the_stream(venue, open_market) -> None:
         assert await failure(raw) == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_slow_reader_is_cut_and_others_are_not_slowed(venue, open_market) -> None:
+async def test_a_slow_reader_is_cut_and_others_are_not_slowed(venue: Any, open_market: Any) -> None:
     async with venue.pod(stream_queue_bytes=200_000) as running:
         await open_market(running)
         alice = running.trader(1)
@@ -165,7 +168,7 @@ async def test_a_slow_reader_is_cut_and_others_are_not_slowed(venue, open_market
         assert await failure(slow) == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_silence_cancels_the_orders_of_a_session(venue, open_market) -> None:
+async def test_silence_cancels_the_orders_of_a_session(venue: Any, open_market: Any) -> None:
     async with venue.pod() as running:
         operator = await open_market(running)
         alice = running.trader(1)
@@ -186,7 +189,7 @@ async def test_silence_cancels_the_orders_of_a_session(venue, open_market) -> No
                 await asyncio.sleep(0.05)
 
 
-async def test_overload_is_told_with_advice(venue, open_market) -> None:
+async def test_overload_is_told_with_advice(venue: Any, open_market: Any) -> None:
     async with venue.pod(order_rate=1.0, order_burst=3.0) as running:
         await open_market(running)
         alice = running.trader(1)
@@ -195,7 +198,8 @@ async def test_overload_is_told_with_advice(venue, open_market) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await alice.place(types.SIDE_BUY, 900, 1)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        details = dict(caught.value.trailing_metadata())["grpc-status-details-bin"]
+        trailing: Any = caught.value.trailing_metadata()
+        details = dict(trailing)["grpc-status-details-bin"]
         assert b"RetryInfo" in details
         assert b"RATE_LIMITED" in details
         bob = running.trader(2)  # another account is not concerned

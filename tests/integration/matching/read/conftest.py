@@ -149,8 +149,8 @@ class Caller:
 
 
 def refusal(error: grpc.aio.AioRpcError) -> tuple[str, str, list[str]]:
-    trailing: dict[str, Any] = dict(error.trailing_metadata() or ())
-    status = Status.FromString(trailing["grpc-status-details-bin"])
+    trailing: Any = error.trailing_metadata() or ()
+    status = Status.FromString(dict(trailing)["grpc-status-details-bin"])
     info, bad = ErrorInfo(), BadRequest()
     for detail in status.details:
         detail.Unpack(info)

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from random import Random
+from typing import Any
 
 import psutil
 import pytest
 from matching import history
 from matching.history import meters
+from matching.history.process import ProjectorProcess
 from plain_history import PlainHistory, PlainOrder
 from readside import ModelMarket
 from smartex_bus import Record
@@ -41,7 +43,7 @@ ORDER_COLUMNS = [
 class Flow:
     """A random market's records, and what the history must say of them."""
 
-    def __init__(self, place, seed: int, profile: int = 1, commands: int = 2500) -> None:
+    def __init__(self, place: Any, seed: int, profile: int = 1, commands: int = 2500) -> None:
         self.market = ModelMarket(seed, profile)
         self.plain = PlainHistory()
         self.records: list[Record] = []
@@ -51,7 +53,7 @@ class Flow:
                 self.records.append(place.record(first, time_ns, events, number))
 
 
-async def check(place, flow: Flow) -> None:
+async def check(place: Any, flow: Flow) -> None:
     """The tables say what the plain history says."""
     found = await place.database.fetch(
         f"SELECT {', '.join(ORDER_COLUMNS)}, open FROM matching.orders ORDER BY created_sequence DESC"
@@ -71,7 +73,7 @@ async def check(place, flow: Flow) -> None:
 
 
 @pytest.mark.parametrize(("seed", "profile"), [(1, 0), (2, 1), (3, 2)])
-async def test_the_history_is_what_happened(place, seed: int, profile: int) -> None:
+async def test_the_history_is_what_happened(place: Any, seed: int, profile: int) -> None:
     flow = Flow(place, seed, profile)
     past = place.history(flow.market, batch_events=Random(seed).choice((1, 50, 20_000)))
     await past.start()
@@ -82,7 +84,7 @@ async def test_the_history_is_what_happened(place, seed: int, profile: int) -> N
     await check(place, flow)
 
 
-async def test_repeats_and_restarts_change_nothing(place) -> None:
+async def test_repeats_and_restarts_change_nothing(place: Any) -> None:
     """A second publisher repeats what was said, in other portions; the projector starts again and again."""
     flow = Flow(place, 21)
     random = Random(5)
@@ -104,7 +106,7 @@ async def test_repeats_and_restarts_change_nothing(place) -> None:
 
 
 async def test_connections_killed_in_mid_batch_lose_and_double_nothing(
-    place, server: EmbeddedPostgres
+    place: Any, server: EmbeddedPostgres
 ) -> None:
     flow = Flow(place, 31, commands=4000)
     past = place.history(flow.market, batch_events=100, lease_seconds=0.5)
@@ -126,7 +128,7 @@ async def test_connections_killed_in_mid_batch_lose_and_double_nothing(
     await check(place, flow)
 
 
-async def test_one_works_and_another_takes_over_from_a_dead_one(place) -> None:
+async def test_one_works_and_another_takes_over_from_a_dead_one(place: Any) -> None:
     flow = Flow(place, 41)
     first = place.history(flow.market, holder="first", lease_seconds=1)
     second = place.history(flow.market, holder="second", lease_seconds=1)
@@ -140,7 +142,7 @@ async def test_one_works_and_another_takes_over_from_a_dead_one(place) -> None:
     assert (first.projector.working, second.projector.working) == (True, False)
     # It dies: nothing is released, the lease has to run out.
     task = first.projector._task
-    first.projector._store.release = lambda position: asyncio.sleep(0)  # type: ignore[method-assign]
+    first.projector._store.release = lambda position: asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await asyncio.gather(*(appender.append(record) for record in flow.records[half:]))
@@ -150,7 +152,7 @@ async def test_one_works_and_another_takes_over_from_a_dead_one(place) -> None:
     await check(place, flow)
 
 
-async def test_a_zombie_cannot_write_after_its_lease_passed(place) -> None:
+async def test_a_zombie_cannot_write_after_its_lease_passed(place: Any) -> None:
     from matching.history.rows import Piece, build
     from matching.history.store import LeaseLost, Position, ProjectionStore
 
@@ -170,7 +172,7 @@ async def test_a_zombie_cannot_write_after_its_lease_passed(place) -> None:
     assert await place.position() == 0
 
 
-async def test_what_cannot_be_read_or_written_is_set_aside_and_the_stream_goes_on(place) -> None:
+async def test_what_cannot_be_read_or_written_is_set_aside_and_the_stream_goes_on(place: Any) -> None:
     flow = Flow(place, 61, commands=800)
     appender = place.bus.appender(place.topic)
     half = len(flow.records) // 2
@@ -193,7 +195,7 @@ async def test_what_cannot_be_read_or_written_is_set_aside_and_the_stream_goes_o
     await check(place, flow)
 
 
-def beside(place, server: EmbeddedPostgres, flow: Flow) -> history.History:
+def beside(place: Any, server: EmbeddedPostgres, flow: Flow) -> history.History:
     return history.build(
         database=place.database,
         bus=place.bus,
@@ -204,7 +206,7 @@ def beside(place, server: EmbeddedPostgres, flow: Flow) -> history.History:
 
 
 async def test_in_a_process_of_its_own_it_is_started_again_when_killed(
-    place, server: EmbeddedPostgres
+    place: Any, server: EmbeddedPostgres
 ) -> None:
     flow = Flow(place, 71)
     past = beside(place, server, flow)
@@ -213,13 +215,17 @@ async def test_in_a_process_of_its_own_it_is_started_again_when_killed(
     await asyncio.gather(*(appender.append(record) for record in flow.records[:third]))
     await past.start()
     await place.reached(1)
-    first = past.projector.pid
+    projector = past.projector
+    assert isinstance(projector, ProjectorProcess)
+    first = projector.pid
+    assert first is not None
     with capture_logs() as logs:
         os.kill(first, signal.SIGKILL)
         await asyncio.gather(*(appender.append(record) for record in flow.records[third:]))
         await place.reached(flow.market.sequence)
     assert [log["status"] for log in logs if log["event"] == "history_process_ended"] == [-signal.SIGKILL]
-    second = past.projector.pid
+    second = projector.pid
+    assert second is not None
     assert second != first
     assert os.getpriority(os.PRIO_PROCESS, second) > 0
     await past.stop()
@@ -230,7 +236,7 @@ async def test_in_a_process_of_its_own_it_is_started_again_when_killed(
 
 
 async def test_what_the_process_sets_aside_is_logged_and_counted_by_the_pod(
-    place, server: EmbeddedPostgres
+    place: Any, server: EmbeddedPostgres
 ) -> None:
     flow = Flow(place, 72, commands=200)
     past = beside(place, server, flow)
@@ -247,7 +253,7 @@ async def test_what_the_process_sets_aside_is_logged_and_counted_by_the_pod(
 
 
 async def test_the_first_question_after_a_start_waits_for_the_process(
-    place, server: EmbeddedPostgres
+    place: Any, server: EmbeddedPostgres
 ) -> None:
     flow = Flow(place, 73, commands=200)
     appender = place.bus.appender(place.topic)

@@ -131,7 +131,7 @@ async def test_silence_is_broken_by_heartbeats(served: Any) -> None:
 async def _read_to_the_end(stream: Any) -> int:
     """Read until the stream fails; it does not end by itself."""
     count = 0
-    while await stream.read() is not grpc.aio.EOF:
+    while await stream.read() is not grpc.aio.EOF:  # type: ignore[attr-defined]
         count += 1
     return count
 

@@ -144,6 +144,7 @@ async def test_lost_receipts(bench: Bench, message: Any) -> None:
 
 async def test_plain_gateway_drops_repeats(bench: Bench, message: Any) -> None:
     first = await bench.plain.send(ALICE, message())
+    assert isinstance(first, Sent)
     assert first == await bench.plain.send(ALICE, message())
     assert len(await bench.desk.shown("sms")) == 1
     assert bench.plain.idempotent

@@ -175,7 +175,7 @@ class Exchange:
             await until(lambda: pod.follower.ready)
             yield pod, channel
         finally:
-            await channel.close()
+            await channel.close(None)
             await server.drain()
 
     async def published(self) -> None:
@@ -231,7 +231,7 @@ async def exchange_on(
             await open_market(exchange.operator())
             yield exchange
         finally:
-            await channel.close()
+            await channel.close(None)
             await server.drain()
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 from smartex.matching.v1 import types_pb2, venue_pb2
 from smartex.positions.v1 import portfolio_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from tests.integration.positions.live.conftest import Exchange
 
 BUY, SELL = types_pb2.SIDE_BUY, types_pb2.SIDE_SELL
 
@@ -24,7 +27,7 @@ async def refused(call: Any) -> Any:
     return error.value
 
 
-async def test_a_purchase_by_hand(exchange) -> None:
+async def test_a_purchase_by_hand(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, channel):
         alice, bob = exchange.caller(1), exchange.caller(2)
         await bob.place(SELL, 1100, 300)
@@ -54,7 +57,7 @@ async def test_a_purchase_by_hand(exchange) -> None:
     assert portfolio.exposure.leverage == pytest.approx(2103300.0 / 3099999.01)
 
 
-async def test_what_was_just_ordered_is_in_the_portfolio_that_waits_for_it(exchange) -> None:
+async def test_what_was_just_ordered_is_in_the_portfolio_that_waits_for_it(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, channel):
         await exchange.folded(pod)
         alice, reader = exchange.caller(1), exchange.caller(1, at=channel)
@@ -71,7 +74,7 @@ async def test_what_was_just_ordered_is_in_the_portfolio_that_waits_for_it(excha
         assert negative.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange) -> None:
+async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, channel):
         await exchange.folded(pod)
         alice, bob = exchange.caller(1), exchange.caller(2)
@@ -80,6 +83,7 @@ async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange) 
             pb.StreamPortfolioRequest(interval_ms=20), metadata=reader.metadata
         )
         first = await asyncio.wait_for(stream.read(), 10)
+        assert isinstance(first, pb.StreamPortfolioResponse)
         assert first.update == 1
         known = {one.instrument_id: one for one in first.snapshot.positions}
         assert known[1].quantity_lots == 100_000
@@ -89,6 +93,7 @@ async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange) 
         updates = [1]
         while known[1].quantity_lots < 100_070:
             message = await asyncio.wait_for(stream.read(), 10)
+            assert isinstance(message, pb.StreamPortfolioResponse)
             updates.append(message.update)
             known |= {one.instrument_id: one for one in message.delta.positions}
             totals = message.delta.totals
@@ -99,7 +104,7 @@ async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange) 
         stream.cancel()
 
 
-async def test_a_stream_of_an_unknown_interval_is_refused(exchange) -> None:
+async def test_a_stream_of_an_unknown_interval_is_refused(exchange: Exchange) -> None:
     async with exchange.positions() as (_, channel):
         reader = exchange.caller(1, at=channel)
         stream = reader.positions.StreamPortfolio(
@@ -109,7 +114,7 @@ async def test_a_stream_of_an_unknown_interval_is_refused(exchange) -> None:
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_the_past_is_told_and_the_future_is_not(exchange) -> None:
+async def test_the_past_is_told_and_the_future_is_not(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, channel):
         alice, bob = exchange.caller(1), exchange.caller(2)
         reader = exchange.caller(1, at=channel)
@@ -136,7 +141,7 @@ async def test_the_past_is_told_and_the_future_is_not(exchange) -> None:
         assert (await refused(reader.ask("GetPortfolioAt", before))).code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_too_long_a_past_and_a_trimmed_one_are_out_of_range(exchange) -> None:
+async def test_too_long_a_past_and_a_trimmed_one_are_out_of_range(exchange: Exchange) -> None:
     async with exchange.positions(max_past_events=1000) as (pod, channel):
         await exchange.folded(pod)
         reader = exchange.caller(1, at=channel)
@@ -148,12 +153,12 @@ async def test_too_long_a_past_and_a_trimmed_one_are_out_of_range(exchange) -> N
         assert error.code() is grpc.StatusCode.OUT_OF_RANGE
 
 
-async def test_days_that_end_make_history_in_pages(exchange) -> None:
+async def test_days_that_end_make_history_in_pages(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, channel):
         operator, reader = exchange.operator(), exchange.caller(1, at=channel)
         for day in range(1, 4):
-            request = venue_pb2.RollTradingDayRequest(trading_day=day, request_id=1000 + day)
-            await operator.venue.RollTradingDay(request, metadata=operator.metadata, timeout=10)
+            roll = venue_pb2.RollTradingDayRequest(trading_day=day, request_id=1000 + day)
+            await operator.venue.RollTradingDay(roll, metadata=operator.metadata, timeout=10)
         await exchange.folded(pod)
         request = pb.ListPortfolioHistoryRequest(days_only=True, page_size=2)
         first = await reader.ask("ListPortfolioHistory", request)
@@ -166,7 +171,7 @@ async def test_days_that_end_make_history_in_pages(exchange) -> None:
         assert first.points[0].growth == 1.0
 
 
-async def test_nobody_sees_an_account_of_another(exchange) -> None:
+async def test_nobody_sees_an_account_of_another(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, channel):
         await exchange.folded(pod)
         bob = exchange.caller(2, at=channel)
@@ -182,7 +187,7 @@ async def test_nobody_sees_an_account_of_another(exchange) -> None:
         assert (await refused(supervisor.portfolio(2))).code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_an_old_mark_is_shown_as_stale_and_a_middle_is_fresh(exchange) -> None:
+async def test_an_old_mark_is_shown_as_stale_and_a_middle_is_fresh(exchange: Exchange) -> None:
     async with exchange.positions(stale_seconds=0.3) as (pod, channel):
         alice, bob = exchange.caller(1), exchange.caller(2)
         reader = exchange.caller(1, at=channel)

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from pods import free_port
 from positions.consumers import GROUP
 from positions.intake import EVENTS, EVENTS_TOPIC
@@ -22,6 +23,9 @@ from positions.rewind import Moment
 from smartex.matching.v1 import order_entry_pb2, types_pb2, venue_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex_bus import Record, open_bus
+
+if TYPE_CHECKING:
+    from tests.integration.positions.live.conftest import Exchange
 
 BUY, SELL = types_pb2.SIDE_BUY, types_pb2.SIDE_SELL
 ACCOUNTS = range(1, 5)
@@ -93,7 +97,7 @@ def micros(amount: str) -> int:
     return int(Decimal(amount) * 1_000_000)
 
 
-async def test_rows_and_figures_survive_restarts(exchange) -> None:
+async def test_rows_and_figures_survive_restarts(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, _):
         await trade(exchange, 1, 60)
         await agrees(exchange, pod)
@@ -110,7 +114,7 @@ async def test_rows_and_figures_survive_restarts(exchange) -> None:
         assert len({row["lots"] for row in sides}) == 1
 
 
-async def test_another_pod_writes_when_the_first_is_gone(exchange) -> None:
+async def test_another_pod_writes_when_the_first_is_gone(exchange: Exchange) -> None:
     async with exchange.positions() as (first, _), exchange.positions() as (second, _):
         assert [first.follower.working, second.follower.working] == [True, False]
         await trade(exchange, 1, 40)
@@ -123,7 +127,7 @@ async def test_another_pod_writes_when_the_first_is_gone(exchange) -> None:
         await agrees(exchange, second)
 
 
-async def test_a_writer_that_lost_its_lease_writes_nothing(exchange) -> None:
+async def test_a_writer_that_lost_its_lease_writes_nothing(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, _):
         await trade(exchange, 1, 20)
         await exchange.folded(pod)
@@ -138,7 +142,9 @@ async def test_a_writer_that_lost_its_lease_writes_nothing(exchange) -> None:
         await agrees(exchange, pod)
 
 
-async def test_a_failed_transaction_is_written_again(exchange) -> None:
+async def test_a_failed_transaction_is_written_again(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with exchange.positions() as (pod, _):
         looks, real = [], pod.oversight.look
 
@@ -148,14 +154,14 @@ async def test_a_failed_transaction_is_written_again(exchange) -> None:
                 raise RuntimeError("no luck")
             return await real(*arguments, **named)
 
-        pod.oversight.look = failing
+        monkeypatch.setattr(pod.oversight, "look", failing)
         for seed in (1, 2, 3):
             await trade(exchange, seed, 20)
             await agrees(exchange, pod)  # or all may be written at once after the first failure
         assert len(looks) > 3
 
 
-async def test_what_comes_twice_counts_once(exchange) -> None:
+async def test_what_comes_twice_counts_once(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, _):
         await trade(exchange, 1, 40)
         await exchange.folded(pod)
@@ -184,7 +190,7 @@ def poisonous() -> list[bytes]:
     ]
 
 
-async def test_poison_is_set_aside_and_the_stream_goes_on(exchange) -> None:
+async def test_poison_is_set_aside_and_the_stream_goes_on(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, _):
         await trade(exchange, 1, 20)
         await exchange.published()
@@ -197,7 +203,7 @@ async def test_poison_is_set_aside_and_the_stream_goes_on(exchange) -> None:
     assert "instrument_id above 65535" in letters[3].reason
 
 
-async def test_a_start_before_the_market_serves(exchange) -> None:
+async def test_a_start_before_the_market_serves(exchange: Exchange) -> None:
     await trade(exchange, 1, 20)
     await exchange.published()
     async with exchange.positions(exchange_url=f"127.0.0.1:{free_port()}") as (pod, _):
@@ -241,7 +247,7 @@ async def process(exchange: Any, folder: Path) -> AsyncIterator[asyncio.subproce
 
 
 async def test_killed_again_and_again_under_load_it_loses_nothing_and_doubles_nothing(
-    exchange, tmp_path
+    exchange: Exchange, tmp_path: Path
 ) -> None:
     async with exchange.positions() as (pod, _):
         await exchange.folded(pod)
@@ -266,7 +272,9 @@ async def written(exchange: Any) -> int:
     return int(await history.fetchval("SELECT sequence FROM positions.projection"))
 
 
-async def test_the_command_compares_rows_with_the_log(exchange, monkeypatch, capsys) -> None:
+async def test_the_command_compares_rows_with_the_log(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("SMARTEX_DATABASE_URL", exchange.settings["database_url"])
     monkeypatch.setenv("SMARTEX_BASE_CURRENCY", "USD")
     async with exchange.positions() as (pod, _):
@@ -274,6 +282,7 @@ async def test_the_command_compares_rows_with_the_log(exchange, monkeypatch, cap
         await exchange.folded(pod)
     assert await main(["--check"]) == 0
     assert "equal" in capsys.readouterr().out
+    assert exchange.market.database is not None
     await exchange.market.database.execute("UPDATE positions.holdings SET cost = cost + 1 WHERE place = 0")
     assert await main(["--check"]) == 1
     assert "holding at place 0: cost is" in capsys.readouterr().out
@@ -282,7 +291,7 @@ async def test_the_command_compares_rows_with_the_log(exchange, monkeypatch, cap
         await agrees(exchange, pod)
 
 
-async def test_the_past_is_the_book_of_then(exchange) -> None:
+async def test_the_past_is_the_book_of_then(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, _):
         await trade(exchange, 1, 40)
         await exchange.folded(pod)
@@ -290,6 +299,8 @@ async def test_the_past_is_the_book_of_then(exchange) -> None:
         freshness = pod.freshness()._replace(mid_ns=-(2**62))
         for account in ACCOUNTS:
             mine, then = (book.view(account, freshness) for book in (pod.book, again))
+            assert mine is not None
+            assert then is not None
             assert (mine.positions, mine.cash, mine.gone) == (then.positions, then.cash, then.gone)
 
 
@@ -297,7 +308,7 @@ def often(pod: Any) -> None:
     pod.keeper._every = 25
 
 
-async def test_checkpoints_are_kept_and_a_rebuild_begins_them_anew(exchange) -> None:
+async def test_checkpoints_are_kept_and_a_rebuild_begins_them_anew(exchange: Exchange) -> None:
     async with exchange.positions(opened=often) as (pod, channel):
         for seed in (1, 2, 3, 4):
             await trade(exchange, seed, 20)
@@ -330,7 +341,7 @@ async def kept(pod: Any) -> int:
     return int(await pod.database.fetchval("SELECT count(*) FROM positions.checkpoints"))
 
 
-async def test_on_kafka_too(kafka_exchange) -> None:
+async def test_on_kafka_too(kafka_exchange: Exchange) -> None:
     async with kafka_exchange.positions() as (pod, _):
         await trade(kafka_exchange, 1, 60)
         await agrees(kafka_exchange, pod)

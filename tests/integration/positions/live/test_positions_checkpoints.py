@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +99,16 @@ class Past:
             assert seen(short, account) == seen(whole, account)
 
 
-def seen(book: Book, account: int) -> tuple[Any, dict[str, Any]] | None:
+def seen(book: Book, account: int) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """An account's view and its figures; industries have numbers of each book's own, so by their names."""
     view = book.view(account, FRESHNESS)
     if view is None:
         return None
-    figures = {name: view.figures[name].item() for name in view.figures.dtype.names}
+    figures = {name: view.figures[name].item() for name in view.figures.dtype.names or ()}
     largest = figures["largest_industry"]
     figures["largest_industry"] = book.listing.industries[largest] if largest >= 0 else ""
-    return dataclasses.replace(view, figures=None), figures
+    others = {one.name: getattr(view, one.name) for one in dataclasses.fields(view) if one.name != "figures"}
+    return others, figures
 
 
 def definition(number: int, version: int, industry: str) -> Instrument:
@@ -136,7 +137,9 @@ async def past(url: str, seed: int) -> AsyncIterator[Past]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_any_moment_from_a_checkpoint_is_the_same_as_from_the_beginning(fresh, seed: int) -> None:
+async def test_any_moment_from_a_checkpoint_is_the_same_as_from_the_beginning(
+    fresh: AbstractAsyncContextManager[str], seed: int
+) -> None:
     async with fresh as url, past(url, seed) as world:
         await world.fold(int(world.dice.integers(20, 60)))
         assert 3 <= len(await world.kept()) <= 6
@@ -147,7 +150,7 @@ async def test_any_moment_from_a_checkpoint_is_the_same_as_from_the_beginning(fr
                 await world.same(Moment(sequence=near))
 
 
-async def test_damaged_and_foreign_ones_are_passed_over(fresh) -> None:
+async def test_damaged_and_foreign_ones_are_passed_over(fresh: AbstractAsyncContextManager[str]) -> None:
     async with fresh as url, past(url, 1) as world:
         await world.fold(50)
         first, *others, newest = await world.kept()
@@ -170,7 +173,9 @@ async def test_damaged_and_foreign_ones_are_passed_over(fresh) -> None:
         assert await world.kept() == [world.last]
 
 
-async def test_what_is_broken_off_leaves_nothing(fresh, monkeypatch) -> None:
+async def test_what_is_broken_off_leaves_nothing(
+    fresh: AbstractAsyncContextManager[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with fresh as url, past(url, 2) as world:
         await world.fold(10**9)
         snapshot = world.intake.snapshot()
@@ -194,7 +199,9 @@ async def test_what_is_broken_off_leaves_nothing(fresh, monkeypatch) -> None:
         await world.same(Moment(sequence=world.last))
 
 
-async def test_a_log_whose_beginning_was_cut_is_rewound_where_a_checkpoint_helps(fresh) -> None:
+async def test_a_log_whose_beginning_was_cut_is_rewound_where_a_checkpoint_helps(
+    fresh: AbstractAsyncContextManager[str],
+) -> None:
     async with fresh as url, past(url, 3) as world:
         await world.fold(60)
         rows = await world.database.fetch("SELECT * FROM positions.checkpoints ORDER BY sequence")
@@ -213,7 +220,7 @@ async def test_a_log_whose_beginning_was_cut_is_rewound_where_a_checkpoint_helps
             assert error.value.reason == "LOG_TRIMMED"
 
 
-async def test_what_is_read_is_counted_from_the_checkpoint(fresh) -> None:
+async def test_what_is_read_is_counted_from_the_checkpoint(fresh: AbstractAsyncContextManager[str]) -> None:
     async with fresh as url, past(url, 4) as world:
         await world.fold(60)
         world.rewind._max_events = 150

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -21,6 +21,7 @@ from positions.domain.book import words
 from positions.intake import EVENTS, EVENTS_TOPIC
 from smartex.matching.v1.types_pb2 import Instrument
 from smartex_bus import Record, Topic, open_bus
+from smartex_chassis import LocalIssuer
 from smartex_store import Database, migrate
 
 # Raise it to see that nothing depends on the length: 5000000 takes a minute more.
@@ -115,7 +116,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(url: str, issuer: Any, folder: Path) -> AsyncIterator[Running]:
+async def running(url: str, issuer: LocalIssuer, folder: Path) -> AsyncIterator[Running]:
     metrics, log = free_port(), folder / "positions.log"
     settings = {
         "PORT": str(free_port()),
@@ -138,7 +139,9 @@ async def running(url: str, issuer: Any, folder: Path) -> AsyncIterator[Running]
         await process.wait()
 
 
-async def test_a_long_log_neither_delays_a_stop_nor_counts_as_being_of_now(fresh, issuer, tmp_path) -> None:
+async def test_a_long_log_neither_delays_a_stop_nor_counts_as_being_of_now(
+    fresh: AbstractAsyncContextManager[str], issuer: LocalIssuer, tmp_path: Path
+) -> None:
     async with fresh as url:
         await write_log(url)
         async with running(url, issuer, tmp_path) as pod:
@@ -154,6 +157,7 @@ async def test_a_long_log_neither_delays_a_stop_nor_counts_as_being_of_now(fresh
             assert await pod.stop() < STOP_SECONDS
         async with Database.connect(url) as database:
             row = await database.fetchrow("SELECT sequence FROM positions.projection")
+            assert row is not None
             assert row["sequence"] == EVENTS_IN_ALL
             fills = await database.fetchval("SELECT count(*) FROM positions.fills")
             assert fills == 2 * sum(int((piece(first)["kind"] == words.TRADE).sum()) for first in records())

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from positions.alerting.watch import _latency
 from positions.consumers import Follower
@@ -16,6 +16,9 @@ from positions.rebuilding import _begin_anew
 from smartex.matching.v1 import account_pb2, types_pb2
 from smartex.notifications.v1.notice_pb2 import Notice
 from smartex_bus import StoredRecord
+
+if TYPE_CHECKING:
+    from tests.integration.positions.live.conftest import Exchange
 
 DAY = 86_400 * 10**9
 
@@ -48,7 +51,7 @@ async def written(pod: Any) -> int:
     return int(await pod.database.fetchval("SELECT sequence FROM positions.projection") or 0)
 
 
-def late(exchange: Any) -> AbstractAsyncContextManager[Any]:
+def late(exchange: Exchange) -> AbstractAsyncContextManager[Any]:
     return exchange.positions(clock=tomorrow, opened=record_by_record)
 
 
@@ -81,7 +84,8 @@ async def told(exchange: Any) -> list[Notice]:
 
 
 def observed() -> float:
-    return next(one.value for one in _latency.collect()[0].samples if one.name.endswith("_count"))
+    (metric,) = _latency.collect()
+    return next(one.value for one in metric.samples if one.name.endswith("_count"))
 
 
 async def states(pod: Any) -> Counter[tuple[int, int]]:
@@ -89,7 +93,7 @@ async def states(pod: Any) -> Counter[tuple[int, int]]:
     return Counter((row["account_id"], row["state"]) for row in rows)
 
 
-async def test_an_old_breach_is_told_if_it_stands_and_only_once(exchange) -> None:
+async def test_an_old_breach_is_told_if_it_stands_and_only_once(exchange: Exchange) -> None:
     # A third of what each has is in TEST1. Account 1 gets so much more of it that a limit is crossed, and then cash, so
     # that it is over; account 2 gets the shares only.
     before = observed()
@@ -135,7 +139,7 @@ async def test_an_old_breach_is_told_if_it_stands_and_only_once(exchange) -> Non
         assert len(await told(exchange)) == len(ids) + len(new)
 
 
-async def test_what_came_while_nobody_looked_is_told_as_of_now(exchange) -> None:
+async def test_what_came_while_nobody_looked_is_told_as_of_now(exchange: Exchange) -> None:
     async with exchange.positions() as (pod, _):
         await caught_up(exchange, pod)
         assert await told(exchange) == []

@@ -91,7 +91,7 @@ class Desk:
     async def _refresh(self) -> None:
         """There is no market to ask."""
 
-    def list(self, *listed: types_pb2.Instrument) -> None:
+    def enlist(self, *listed: types_pb2.Instrument) -> None:
         """Make instruments known."""
         self.oversight.learn(listed)
         self.book.learn(rules(one.instrument_id, one.industry) for one in listed)
@@ -152,6 +152,6 @@ async def desk(postgres: EmbeddedPostgres) -> AsyncIterator[Desk]:
             await open_bus(url) as bus,
         ):
             made = Desk(database, bus, new_book())
-            made.list(instrument(1, "Banks"), instrument(2, "Steel", 4), instrument(3, "Machinery", 3))
+            made.enlist(instrument(1, "Banks"), instrument(2, "Steel", 4), instrument(3, "Machinery", 3))
             await bus.ensure_topics(Topic(NOTICES_TOPIC))
             yield made

@@ -193,7 +193,7 @@ async def test_answers_expire(desk: Any) -> None:
 
 
 async def test_what_was_bought_today_is_advised_tomorrow(desk: Any) -> None:
-    desk.list(*[one for one in desk.oversight.instruments.all() if one.instrument_id != 1])
+    desk.enlist(*[one for one in desk.oversight.instruments.all() if one.instrument_id != 1])
     table = desk.book.tables.instruments
     table[1]["t1"] = 1
     await desk.feed(cash(7, 90_000), shares(8, 1, 9000), cash(8, 1_000_000))

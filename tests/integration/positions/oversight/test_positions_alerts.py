@@ -59,7 +59,7 @@ async def test_standing_alerts_outlive_a_restart(desk: Any) -> None:
     await desk.feed(cash(7, 40_000), shares(7, 1, 5000), cash(8, 500_000))
     (before,) = await alerts(desk)
     again = type(desk)(desk.database, desk.bus, desk.book)
-    again.list(*desk.oversight.instruments.all())
+    again.enlist(*desk.oversight.instruments.all())
     await again.oversight.load()
     await again.oversight.start()
     try:

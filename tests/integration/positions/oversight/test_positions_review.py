@@ -27,7 +27,9 @@ def disposed(account: int, prices: Any, seed: int, keep: float) -> list[tuple[An
     """Fills of an investor who buys something every other day and sells winners the day after; a loser is kept with the
     chance `keep`, day by day."""
     draw = np.random.default_rng(seed)
-    rows, held, sequence = [], [], account * 10_000
+    rows: list[tuple[Any, ...]] = []
+    held: list[tuple[int, float]] = []
+    sequence = account * 10_000
     for at in range(DAYS):
         for lot in list(held):
             number, price = lot

@@ -14,11 +14,15 @@ DAY = 24 * HOUR
 
 
 async def alerts(desk: Any) -> list[Any]:
-    return await desk.database.fetch("SELECT * FROM positions.alerts WHERE account_id = 7 ORDER BY number")
+    found: list[Any] = await desk.database.fetch(
+        "SELECT * FROM positions.alerts WHERE account_id = 7 ORDER BY number"
+    )
+    return found
 
 
 def observed() -> float:
-    return next(one.value for one in _latency.collect()[0].samples if one.name.endswith("_count"))
+    (metric,) = _latency.collect()
+    return next(one.value for one in metric.samples if one.name.endswith("_count"))
 
 
 async def test_what_began_and_ended_in_the_past_is_noted_and_not_told(desk: Any) -> None:

@@ -1,6 +1,7 @@
 """Levels, quotes and candles: a reader of any speed never believes what was not so, and ends up right."""
 
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ async def test_quotes_end_at_the_best_prices() -> None:
     assert len(last) == len(market.all()) > 1
     for instrument_id, message in last.items():
         bids, asks = market.book(instrument_id, 1)
-        state = market.instrument(instrument_id)
+        state: Any = market.instrument(instrument_id)
         quote = message.quote
         assert quote.bid_price_ticks == (bids[0]["price_ticks"] if len(bids) else 0)
         assert quote.ask_quantity_lots == (asks[0]["quantity_lots"] if len(asks) else 0)

@@ -1,6 +1,7 @@
 """Single orders (L3) and trades: who follows knows the book, whenever it joined and however often it left."""
 
 from random import Random
+from typing import Any
 
 import pytest
 from matching.marketdata.deltas import Ring
@@ -15,7 +16,7 @@ async def test_readers_know_the_book_whenever_they_join(seed: int, profile: int)
     market = ModelMarket(seed, profile)
     feed = market.feed()
     random = Random(seed)
-    readers = []
+    readers: list[tuple[Any, OrderReader]] = []
     for number, (first, time_ns, events) in enumerate(market.frames(2500)):
         feed.on_applied(number, first, time_ns, events)
         if number % 9 == 2 and len(readers) < 12:

@@ -72,7 +72,7 @@ def test_sizes_stay_and_names_may_change(replica: Replica) -> None:
 
 def test_a_refused_definition_leaves_no_currency(replica: Replica) -> None:
     assert define(replica, instrument(currency_code="EUR", board_lot=0)) == [REFUSED]
-    assert replica.catalogue.currencies == ()
+    assert not replica.catalogue.currencies
     assert define(replica, instrument()) == [DEFINED]
     assert replica.catalogue.currencies == ("USD",)
 

@@ -160,7 +160,7 @@ async def test_whose_frame_cannot_be_applied_is_told() -> None:
         told: list[Any] = []
         sequencer.submit_telling(commands(2), told.append)
 
-        def broken(*arguments: Any) -> None:
+        def broken(*_: Any, **__: Any) -> Applied:
             raise RuntimeError("this cannot be applied")
 
         sequencer.replica.apply = broken  # type: ignore[method-assign]

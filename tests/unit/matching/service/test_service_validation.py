@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from matching.api import account, order_entry, venue
 from matching.api.request_commands import REQUEST_CODEC, to_commands
@@ -65,10 +67,9 @@ def test_targets_and_amendments() -> None:
     check_target(pb.CancelOrderRequest(client_order_id=1))
     check_amend(pb.AmendOrderRequest(order_id=1, request_id=1, create_time_ns=1))
     for changes in ({"request_id": 0}, {"create_time_ns": 0}, {"price_ticks": -1}, {"quantity_lots": -1}):
+        fields: dict[str, Any] = {"order_id": 1, "request_id": 1, "create_time_ns": 1}
         with pytest.raises(InvalidInput) as caught:
-            check_amend(
-                pb.AmendOrderRequest(**({"order_id": 1, "request_id": 1, "create_time_ns": 1} | changes))
-            )
+            check_amend(pb.AmendOrderRequest(**(fields | changes)))
         assert caught.value.field_violations[0].field == next(iter(changes))
     with pytest.raises(InvalidInput):
         check_mass_cancel(pb.MassCancelRequest(side=3))  # type: ignore[arg-type]
@@ -91,9 +92,14 @@ def test_open(field: str, changes: dict[str, int]) -> None:
     assert caught.value.field_violations[0].field == field
 
 
+def stream_command(**fields: Any) -> pb.OrderCommand:
+    """Numbers for enums too."""
+    return pb.OrderCommand(**fields)
+
+
 def test_stream_commands_are_stamped_and_nothing_else_passes() -> None:
-    place = pb.OrderCommand(kind=1, instrument_id=3, client_order_id=9, price_ticks=-7)
-    cancel = pb.OrderCommand(kind=2, order_id=4)
+    place = stream_command(kind=1, instrument_id=3, client_order_id=9, price_ticks=-7)
+    cancel = stream_command(kind=2, order_id=4)
     message = pb.TradeRequest(commands=[place, cancel]).SerializeToString()
     commands = to_commands(message, 42, 8)
     assert commands["account_id"].tolist() == [42, 42]
@@ -105,14 +111,14 @@ def test_stream_commands_are_stamped_and_nothing_else_passes() -> None:
 
 @pytest.mark.parametrize("kind", [0, 6, 16, 22, 26, 255, 300, -1])
 def test_venue_commands_do_not_come_through_a_stream(kind: int) -> None:
-    message = pb.TradeRequest(commands=[pb.OrderCommand(kind=1), pb.OrderCommand(kind=kind)])  # type: ignore[arg-type]
+    message = pb.TradeRequest(commands=[stream_command(kind=1), stream_command(kind=kind)])
     with pytest.raises(InvalidInput) as caught:
         to_commands(message.SerializeToString(), 1, 0)
     assert caught.value.field_violations[0].field == "commands[1].kind"
 
 
 def test_too_many_and_broken_messages() -> None:
-    many = pb.TradeRequest(commands=[pb.OrderCommand(kind=2)] * 10_001).SerializeToString()
+    many = pb.TradeRequest(commands=[stream_command(kind=2)] * 10_001).SerializeToString()
     with pytest.raises(InvalidInput) as caught:
         to_commands(many, 1, 0)
     assert caught.value.field_violations[0].field == "commands"

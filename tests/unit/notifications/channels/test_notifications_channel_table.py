@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from notifications.channels import apns, apprise, email, fcm, sms, webhook, webpush
+from notifications.channels.table import read_table
 from smartex_chassis import SettingsInvalid
 
 MAIL = {"host": "mail.example", "sender": "notice@example.com"}
@@ -13,12 +14,12 @@ MAIL = {"host": "mail.example", "sender": "notice@example.com"}
 
 def test_a_secret_comes_by_value_or_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("s3cret\n")
-    by_file = email.read_table(
+    by_file = read_table(
         email.EmailTable,
         "email",
         MAIL | {"username": "me", "password_file": str(tmp_path / "password")},
     )
-    by_value = email.read_table(email.EmailTable, "email", MAIL | {"username": "me", "password": "s3cret"})
+    by_value = read_table(email.EmailTable, "email", MAIL | {"username": "me", "password": "s3cret"})
     assert by_file == by_value
     assert "s3cret" not in repr(by_file)
 

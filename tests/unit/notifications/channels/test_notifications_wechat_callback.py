@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -179,7 +180,8 @@ async def test_a_handler_that_takes_too_long_is_cut(
 
 @pytest.mark.parametrize("parameter", ["msg_signature", "timestamp", "nonce"])
 async def test_a_missing_parameter_is_refused(receiver: Receiver, parameter: str) -> None:
-    assert refused(await receiver.post(TEXT.format("x"), **{parameter: ""}), 400, "PARAMETER_MISSING")
+    empty: dict[str, Any] = {parameter: ""}
+    assert refused(await receiver.post(TEXT.format("x"), **empty), 400, "PARAMETER_MISSING")
 
 
 async def test_a_huge_body_is_refused_before_it_is_read(receiver: Receiver) -> None:

@@ -47,9 +47,8 @@ def test_a_limit_is_on_a_step_and_within_the_day(of: Asset, side: int) -> None:
     price = limit_price(of, side)
     possible = any(keeps_rules(of, one) for one in range(of.low_ticks, of.high_ticks + 1))
     if price is None:
-        nearer = (
-            range(of.price_ticks, of.high_ticks + 1) if side == SELL else range(of.low_ticks, of.price_ticks)
-        )
+        mark = int(of.price_ticks)
+        nearer = range(mark, of.high_ticks + 1) if side == SELL else range(of.low_ticks, mark)
         assert not possible or not any(keeps_rules(of, one) for one in nearer)
     else:
         assert keeps_rules(of, price)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
 
 import pytest
 from positions.api.risk import MOST_PAGES, RiskApi
@@ -15,7 +14,7 @@ async def test_pages_are_drawn_one_at_a_time_and_too_many_are_refused() -> None:
     api = RiskApi(*([None] * 3))  # type: ignore[arg-type]
     go_on, at_once, most = threading.Event(), 0, 0
 
-    def page(*_: Any) -> str:
+    def page(report: object, names: object, language: str) -> str:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)

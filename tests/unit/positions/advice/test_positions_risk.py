@@ -101,7 +101,8 @@ def test_short_history_is_said(days: int, caveat: str, tails: int) -> None:
 
 
 def test_what_stands_in_is_told() -> None:
-    prices = np.cumprod(1 + np.random.default_rng(3).normal(0, 0.01, (300, 2)), axis=0)
+    moves = np.random.default_rng(3).normal(0, 0.01, (300, 2))
+    prices = np.asarray(np.cumprod(1 + moves, axis=0), np.float64)
     prices[:150, 1] = NAN  # listed half way
     history = build_history(prices, prices, (1, 2), ("Banks", "Banks"))
     report = make_report(portfolio(50_000, 50_000), risk_of(history))

@@ -165,7 +165,7 @@ def test_many_accounts_agree_with_one_by_one(seed: int) -> None:
         found = together.judge(rows, accounts, [CONCENTRATION], step, step + 1)
         together.apply(found)
         singly = []
-        for account in accounts:
+        for account in alone:
             one = rows[rows["account_id"] == account]
             singly += alone[account].judge(one, np.array([account]), [CONCENTRATION], step, step + 1)
             alone[account].apply(singly[-1:] if singly and singly[-1].alert.account_id == account else [])

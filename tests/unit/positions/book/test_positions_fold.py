@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from positions.domain.book import Book, Listing, Rules, words
 from positions.domain.book.valuing import Freshness
-from positions.domain.figures import MarkSource
+from positions.domain.figures import MarkSource, PortfolioView
 from positions_books import event
 from smartex.matching.v1 import log_pb2, types_pb2
 
@@ -54,9 +54,14 @@ def accepted(account: int, order: int, side: int, price: int, leaves: int, **fie
     )
 
 
+def seen(book: Book, account: int, freshness: Freshness = FRESH) -> PortfolioView:
+    view = book.view(account, freshness)
+    assert view is not None
+    return view
+
+
 def holding(book: Book, account: int, number: int = 1) -> Any:
-    view = book.view(account, FRESH)
-    return next(one for one in view.positions if one.instrument_id == number)
+    return next(one for one in seen(book, account).positions if one.instrument_id == number)
 
 
 def test_the_numbers_are_those_of_the_contract() -> None:
@@ -103,7 +108,7 @@ def test_a_trade_with_oneself_sells_before_it_buys() -> None:
     assert mine.realised_micros == 60 * YUAN - 50 - 40 * YUAN
     assert mine.fifo_cost_micros == 60 * YUAN + 60 * YUAN + 10
     assert mine.quantity_lots == 10
-    assert book.view(ALICE, FRESH).cash[0].total_micros == 1000 * YUAN - 60
+    assert seen(book, ALICE).cash[0].total_micros == 1000 * YUAN - 60
 
 
 def test_shares_come_at_the_mark_and_go_without_profit() -> None:
@@ -117,7 +122,7 @@ def test_shares_come_at_the_mark_and_go_without_profit() -> None:
     mine = holding(book, ALICE)
     assert mine.realised_micros == 2 * YUAN
     assert mine.fifo_cost_micros == 210 * YUAN - 90 * YUAN - 12 * YUAN
-    view = book.view(ALICE, FRESH)
+    view = seen(book, ALICE)
     assert float(view.figures["net_deposits"]) == 100.0 + 120.0 - 120.0
 
 
@@ -125,7 +130,7 @@ def test_what_rests_binds_cash_with_the_fee_rounded_up_and_lots() -> None:
     book = new_book(fee_ppm=333)
     fold(book, cash_in(ALICE, 1000), shares_in(ALICE, 50))
     fold(book, accepted(ALICE, 1, words.BUY, 1001, 3), accepted(ALICE, 2, words.SELL, 1100, 20))
-    view = book.view(ALICE, FRESH)
+    view = seen(book, ALICE)
     # 3 × 10.01 = 30,030,000 micros; × 333 / 10⁶ = 9,999.99 → 10,000
     assert view.cash[0].held_micros == 30_030_000 + 10_000
     mine = holding(book, ALICE)
@@ -150,7 +155,7 @@ def test_what_rests_binds_cash_with_the_fee_rounded_up_and_lots() -> None:
         event(words.REDUCED, account_id=ALICE, order_id=1, leaves_lots=1),
         event(words.CANCELLED, order_id=2),
     )
-    view = book.view(ALICE, FRESH)
+    view = seen(book, ALICE)
     assert view.cash[0].held_micros == 10_010_000 + 3334  # 3,333.33 up
     assert (holding(book, ALICE).held_lots, view.open_orders) == (0, 1)
 
@@ -164,8 +169,8 @@ def test_a_maker_shrinks_by_its_trades_and_a_taker_rests_as_its_acceptance_says(
         trade(ALICE, BOB, 1000, 30, order_id=2, leaves_lots=10, counter_order_id=1),
     )
     assert holding(book, BOB).held_lots == 0
-    assert book.view(BOB, FRESH).open_orders == 0
-    assert book.view(ALICE, FRESH).cash[0].held_micros == 100 * YUAN
+    assert seen(book, BOB).open_orders == 0
+    assert seen(book, ALICE).cash[0].held_micros == 100 * YUAN
 
 
 def test_what_was_bought_today_is_sold_tomorrow_and_profit_begins_anew_each_day() -> None:
@@ -180,7 +185,7 @@ def test_what_was_bought_today_is_sold_tomorrow_and_profit_begins_anew_each_day(
     assert (mine.available_lots, mine.profit_today_micros, book.day) == (20, 0, 2)
     fold(book, trade(BOB, ALICE, 1200, 5))
     assert holding(book, ALICE).profit_today_micros == 20 * YUAN
-    assert float(book.view(ALICE, FRESH).figures["profit_today"]) == pytest.approx(20.0)
+    assert float(seen(book, ALICE).figures["profit_today"]) == pytest.approx(20.0)
 
 
 def test_growth_takes_deposits_out() -> None:
@@ -188,10 +193,10 @@ def test_growth_takes_deposits_out() -> None:
     fold(book, shares_in(ALICE, 100), cash_in(BOB, 10_000))  # 100 × 10.00
     fold(book, trade(BOB, ALICE, 1500, 1))  # + 50 %
     fold(book, cash_in(ALICE, 100_000))  # counts for nothing
-    figures = book.view(ALICE, FRESH).figures
+    figures = seen(book, ALICE).figures
     assert float(figures["growth"]) == pytest.approx(1.5)
     fold(book, trade(BOB, ALICE, 750, 1))  # 98 × 7.5 left of 99 × 15 − …: the rest is cash
-    figures = book.view(ALICE, FRESH).figures
+    figures = seen(book, ALICE).figures
     # 101,500 before; 99 × 15.00 became 98 × 7.50 + 7.50.
     assert float(figures["growth"]) == pytest.approx(1.5 * (101_500 - 99 * 7.5) / 101_500)
     assert float(figures["drawdown"]) == pytest.approx(1 - float(figures["growth"]) / 1.5)
@@ -200,7 +205,7 @@ def test_growth_takes_deposits_out() -> None:
 def test_figures_are_in_the_base_currency() -> None:
     book = new_book()
     fold(book, cash_in(ALICE, 100, currency=1), shares_in(ALICE, 10, number=2), shares_in(ALICE, 4, number=1))
-    figures = book.view(ALICE, FRESH).figures
+    figures = seen(book, ALICE).figures
     # 100 dollars and 10 × 5 dollars at 7, and 4 × 10 yuan
     assert float(figures["equity"]) == pytest.approx(700 + 350 + 40)
     assert float(figures["largest_weight"]) == pytest.approx(350 / 1090)
@@ -211,11 +216,11 @@ def test_a_middle_counts_while_it_is_fresh_and_halves_ticks() -> None:
     book = new_book()
     fold(book, shares_in(ALICE, 4))
     book.set_mid(1, 1000.5, 900)
-    view = book.view(ALICE, Freshness(1_000, 100, 50))
+    view = seen(book, ALICE, Freshness(1_000, 100, 50))
     assert (view.positions[0].mark.source, view.positions[0].mark.age_ns) == (MarkSource.MID, 100)
     assert view.positions[0].value_micros == 40_020_000
     assert view.positions[0].mark.stale
-    view = book.view(ALICE, Freshness(1_001, 100, 50))
+    view = seen(book, ALICE, Freshness(1_001, 100, 50))
     assert view.positions[0].mark.source is MarkSource.REFERENCE
 
 
@@ -235,11 +240,11 @@ def test_both_sides_of_a_trade_are_fills() -> None:
 def test_events_that_concern_nobody_change_nothing_but_the_sequence() -> None:
     book = new_book()
     fold(book, cash_in(ALICE, 100))
-    before = book.view(ALICE, FRESH)
+    before = seen(book, ALICE)
     others = [
         event(kind, account_id=ALICE, instrument_id=1, order_id=9, quantity_lots=3, price_ticks=900)
         for kind in set(log_pb2.EventKind.values()) - TAKEN
     ]
     fold(book, *others)
-    after = book.view(ALICE, FRESH)
+    after = seen(book, ALICE)
     assert (after.cash, after.positions, after.sequence) == (before.cash, [], before.sequence + len(others))

@@ -1,12 +1,14 @@
 """Records that do not fit are refused by name, and peers are ranked."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from habit_worlds import fill, market, records
 from positions.domain.habits import (
     FLOW,
+    AccountRecords,
     Estimate,
     Habit,
     HabitSettings,
@@ -20,7 +22,7 @@ from positions.domain.habits import (
 MARKET = market(np.full((3, 2), 10.0))
 
 
-def changed(**fields):
+def changed(**fields: float) -> AccountRecords:
     row = fill(1, 1, 10, 10)
     for name, value in fields.items():
         row[name] = value
@@ -38,7 +40,7 @@ def changed(**fields):
         (changed(day=3), "fills.day"),
         (changed(day=-1), "fills.day"),
         (changed(instrument_id=9), "fills.instrument_id"),
-        (replace(records(MARKET), fills=np.zeros(1)), "fills"),
+        (replace(records(MARKET), fills=np.zeros(1)), "fills"),  # type: ignore[arg-type]  # wrong on purpose
         (replace(records(MARKET), home_industry=1), "home_industry"),
         (records(MARKET, flows=np.array([(9, 1.0)], FLOW)), "flows.day"),
         (records(MARKET, flows=np.array([(0, np.nan)], FLOW)), "flows.amount"),
@@ -54,7 +56,7 @@ def changed(**fields):
         (records(replace(MARKET, highs=np.ones(1), lows=np.ones(1))), "market.highs"),
     ],
 )
-def test_what_does_not_fit_is_named(account, field):
+def test_what_does_not_fit_is_named(account: AccountRecords, field: str) -> None:
     for face in (measure, industry_expertise):
         with pytest.raises(RecordError) as refused:
             face(account)
@@ -62,30 +64,30 @@ def test_what_does_not_fit_is_named(account, field):
         assert str(refused.value).startswith(f"{field}: give ")
 
 
-def test_fills_must_ascend():
+def test_fills_must_ascend() -> None:
     early, late = fill(0, 1, 10, 10), fill(1, 1, 10, 10)
     account = replace(records(MARKET), fills=np.concatenate([late, early]))
     with pytest.raises(RecordError, match="ascending"):
         measure(account)
 
 
-def test_instruments_may_come_in_any_order():
+def test_instruments_may_come_in_any_order() -> None:
     unsorted = replace(MARKET, instrument_ids=np.array([7, 3]))
     assert unsorted.columns(np.array([3, 7, 3])).tolist() == [1, 0, 1]
 
 
-def told(key, estimate):
+def told(key: str, estimate: Estimate | None) -> Habit:
     return Habit(key, "share", Harm.BELOW, 0.5, 30, 20, estimate, {})
 
 
-def test_only_what_was_told_is_ranked():
+def test_only_what_was_told_is_ranked() -> None:
     habits = (told("a", Estimate(2.0, 1.0, 3.0)), told("b", None), told("c", Estimate(2.0, 1.0, 3.0)))
     # Of a's peers one is below 2, and two are equal, which count half: 2 of 4.
     ranked = rank(habits, {"a": np.array([1.0, 2.0, 2.0, 3.0]), "b": np.array([1.0]), "c": np.zeros(0)})
     assert [habit.percentile for habit in ranked] == [50.0, None, None]
 
 
-def test_a_habit_is_evident_when_its_whole_interval_harms():
+def test_a_habit_is_evident_when_its_whole_interval_harms() -> None:
     assert told("a", Estimate(0.3, 0.2, 0.4)).evident
     assert not told("a", Estimate(0.4, 0.2, 0.6)).evident
     assert not replace(told("a", Estimate(0.3, 0.2, 0.4)), harm=Harm.ABOVE).evident
@@ -105,6 +107,6 @@ def test_a_habit_is_evident_when_its_whole_interval_harms():
         {"minimums": {"disposition": 5}},
     ],
 )
-def test_settings_that_mean_nothing_are_refused(wrong):
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=": "):
         HabitSettings(**wrong)

@@ -13,6 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from habit_worlds import told
 from investors import (
     ACCOUNTS,
     INDUSTRIES,
@@ -27,7 +28,7 @@ from investors import (
     population,
     simulate,
 )
-from positions.domain.habits import FLOW, MINIMUMS, HabitSettings
+from positions.domain.habits import FLOW, MINIMUMS, Estimate, Habit, HabitSettings
 from positions.domain.habits.execution import aggressiveness, time_of_day
 from positions.domain.habits.familiarity import familiarity
 from positions.domain.habits.following import chasing, panic
@@ -35,13 +36,16 @@ from positions.domain.habits.holding import holding_time
 from positions.domain.habits.losses import loss_cutting
 from positions.domain.habits.overtrading import overtrading
 from positions.domain.habits.proportions import averaging_down, disposition
+from positions.domain.habits.records import Floats
 from positions.domain.habits.results import earnings, hit_rate, payoff
-from positions.domain.habits.trips import build_history
+from positions.domain.habits.trips import History, build_history
 from positions.domain.habits.turnover import turnover
 from smartex_quant.statistics import auc
 
+Detector = Callable[[History, HabitSettings], Habit]
+
 SETTINGS = HabitSettings()
-DETECTORS = {
+DETECTORS: dict[str, Detector] = {
     "disposition": disposition,
     "turnover": lambda history, settings: turnover(history, settings, np.zeros(0, FLOW)),
     "holding_time": holding_time,
@@ -68,7 +72,7 @@ DISPOSED = Investor(at_gain=6.0)
 def long_run(key: str, investor: Investor) -> float:
     """The mean figure of a few investors over thousands of trades."""
     return float(
-        np.mean([DETECTORS[key](history, SETTINGS).estimate.value for history in long_lives(investor)])
+        np.mean([told(DETECTORS[key](history, SETTINGS).estimate).value for history in long_lives(investor)])
     )
 
 
@@ -142,32 +146,33 @@ def seed_of(investor: Investor) -> int:
 
 
 @lru_cache(maxsize=2)
-def estimates(key: str, investor: Investor):
+def estimates(key: str, investor: Investor) -> list[Estimate]:
     habits = [DETECTORS[key](history, SETTINGS) for history in population(investor, seed_of(investor))]
     return [habit.estimate for habit in habits if habit.estimate is not None]
 
 
-def figures(key: str, investor: Investor):
+def figures(key: str, investor: Investor) -> Floats:
     return np.array([estimate.value for estimate in estimates(key, investor)])
 
 
 @pytest.fixture(scope="module", params=CASES, ids=[case.key for case in CASES])
-def case(request):
+def case(request: pytest.FixtureRequest) -> Case:
     """By module, so that pytest runs all tests of a case before the next one's."""
-    return request.param
+    found: Case = request.param
+    return found
 
 
-def test_every_habit_has_its_case():
+def test_every_habit_has_its_case() -> None:
     assert {case.key for case in CASES} == set(MINIMUMS)
 
 
-def test_the_habit_is_told_from_none(case):
+def test_the_habit_is_told_from_none(case: Case) -> None:
     area = apart(figures(case.key, case.having), figures(case.key, case.without))
     print(f"{case.key}: AUC {area:.3f} at {TRADES} trades")
     assert area >= 0.9
 
 
-def test_shuffled_labels_are_not_told_apart(case):
+def test_shuffled_labels_are_not_told_apart(case: Case) -> None:
     mixed = np.concatenate([figures(case.key, who) for who in (case.having, case.without)])
     np.random.default_rng(5).shuffle(mixed)
     half = len(mixed) // 2
@@ -175,13 +180,13 @@ def test_shuffled_labels_are_not_told_apart(case):
     assert abs(auc(mixed[:half], mixed[half:]).estimate - 0.5) <= 3.3 / np.sqrt(6 * half)
 
 
-def test_intervals_cover_the_truth(case):
+def test_intervals_cover_the_truth(case: Case) -> None:
     known = case.truth(case.without) if case.without_truth is None else case.without_truth
     assert_covered(case.key, case.without, known)
     assert_covered(case.key, case.having, case.truth(case.having))
 
 
-def assert_covered(key, investor, truth, nominal=0.95):
+def assert_covered(key: str, investor: Investor, truth: float, nominal: float = 0.95) -> None:
     found = estimates(key, investor)
     assert len(found) >= 0.99 * ACCOUNTS
     covered = np.mean([estimate.low <= truth <= estimate.high for estimate in found])
@@ -192,22 +197,22 @@ def assert_covered(key, investor, truth, nominal=0.95):
 @pytest.mark.parametrize(
     ("detector", "investor"), [(chasing, BUYER), (panic, Investor(after_fall=2.5))], ids=["chasing", "panic"]
 )
-def test_in_somebody_elses_market_the_habit_is_gone(detector, investor):
+def test_in_somebody_elses_market_the_habit_is_gone(detector: Detector, investor: Investor) -> None:
     """The same trades beside returns that the investor did not see."""
     histories = [build_history(account) for account in simulate(investor, 100, 350, seed=30, trades=TRADES)]
     longest_first = sorted(histories, key=lambda history: -history.market.days)
     swapped = [_in_market_of(other, history) for other, history in pairwise(longest_first)]
-    found = np.array([detector(history, SETTINGS).estimate.value for history in swapped])
+    found = np.array([told(detector(history, SETTINGS).estimate).value for history in swapped])
     assert abs(found.mean()) <= 3.3 * found.std() / np.sqrt(len(found))
 
 
-def _in_market_of(other, history):
+def _in_market_of(other: History, history: History) -> History:
     days, whole = history.market.days, other.whole
     whole = replace(whole, closes=whole.closes[:days], market_returns=whole.market_returns[:days])
     return replace(history, whole=whole, market=whole.only(history.market.instrument_ids))
 
 
-def apart(having, without) -> float:
+def apart(having: Floats, without: Floats) -> float:
     """AUC whichever side the habit is on."""
     area = auc(having, without).estimate
     return max(area, 1 - area)

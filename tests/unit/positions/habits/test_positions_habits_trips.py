@@ -5,23 +5,23 @@ import pytest
 from habit_worlds import fill, market, records
 from hypothesis import given
 from hypothesis import strategies as st
-from positions.domain.habits.trips import build_history
+from positions.domain.habits.trips import History, build_history
 
 FLAT = market(np.full((6, 2), 10.0))
 
 
-def trips_of(history):
+def trips_of(history: History) -> list[tuple[int, int, float]]:
     return [(int(t["bought"]), int(t["sold"]), float(t["quantity"])) for t in history.trips]
 
 
-def test_lots_close_first_in_first_out():
+def test_lots_close_first_in_first_out() -> None:
     trades = [fill(0, 1, 100, 10), fill(1, 1, 50, 12), fill(2, 1, -120, 13), fill(3, 1, -10, 14)]
     # The sale of 120 closes the 100 and 20 of the 50; the sale of 10 leaves 20 of them open.
     history = build_history(records(FLAT, *trades))
     assert trips_of(history) == [(0, 2, 100.0), (1, 2, 20.0), (1, 3, 10.0), (1, -1, 20.0)]
 
 
-def test_average_cost_stays_when_sold_and_starts_anew_when_flat():
+def test_average_cost_stays_when_sold_and_starts_anew_when_flat() -> None:
     # (100 * 10 + 100 * 14) / 200 = 12; selling leaves 12; flat on day 3; bought anew at 20.
     trades = [
         fill(0, 1, 100, 10),
@@ -37,7 +37,7 @@ def test_average_cost_stays_when_sold_and_starts_anew_when_flat():
     assert history.trades["held"].tolist() == [0, 100, 200, 150, 0]
 
 
-def test_units_that_were_never_bought_make_no_trip():
+def test_units_that_were_never_bought_make_no_trip() -> None:
     trades = [fill(0, 1, -30, 10), fill(1, 1, 10, 10), fill(2, 1, -30, 11), fill(3, 1, 5, 12)]
     history = build_history(records(FLAT, *trades))
     assert trips_of(history) == [(1, 2, 10.0), (3, -1, 5.0)]
@@ -45,7 +45,7 @@ def test_units_that_were_never_bought_make_no_trip():
     assert history.quantity[:, 0].tolist() == [0, 10, 0, 5, 5, 5]
 
 
-def test_fills_of_one_order_on_one_day_are_one_trade():
+def test_fills_of_one_order_on_one_day_are_one_trade() -> None:
     trades = [
         fill(0, 1, 30, 10, order_id=5, fee=1),
         fill(0, 1, 10, 14, order_id=5, fee=2),
@@ -60,7 +60,7 @@ def test_fills_of_one_order_on_one_day_are_one_trade():
     assert rows["fee"].tolist() == [3, 0, 0, 0]
 
 
-def test_a_position_closed_in_fractions_is_flat():
+def test_a_position_closed_in_fractions_is_flat() -> None:
     trades = [
         fill(0, 1, 0.1, 10),
         fill(0, 1, 0.2, 10),
@@ -71,7 +71,9 @@ def test_a_position_closed_in_fractions_is_flat():
     assert np.isnan(history.cost[1:, 0]).all()
 
 
-fills = st.lists(
+Drawn = list[tuple[int, int, int, int]]
+
+fills: st.SearchStrategy[Drawn] = st.lists(
     st.tuples(st.integers(0, 5), st.integers(1, 2), st.integers(-50, 50).filter(bool), st.integers(1, 40)),
     min_size=1,
     max_size=60,
@@ -79,7 +81,7 @@ fills = st.lists(
 
 
 @given(fills)
-def test_units_and_money_are_conserved(drawn):
+def test_units_and_money_are_conserved(drawn: Drawn) -> None:
     history = build_history(records(FLAT, *(fill(d, i, units, price) for d, i, units, price in drawn)))
     trades, trips = history.trades, history.trips
     bought = np.bincount(trips["bought"], weights=trips["quantity"], minlength=len(trades))
@@ -95,7 +97,7 @@ def test_units_and_money_are_conserved(drawn):
 
 
 @given(fills)
-def test_the_cost_lies_between_the_prices_paid(drawn):
+def test_the_cost_lies_between_the_prices_paid(drawn: Drawn) -> None:
     history = build_history(records(FLAT, *(fill(d, i, units, price) for d, i, units, price in drawn)))
     for column in range(history.cost.shape[1]):
         paid = history.buys["price"][history.buys["column"] == column]
