@@ -94,9 +94,11 @@ def check_amend(market: Market, command: Command, order: Order) -> tuple[int, in
     own_lots = order.reserve if order.side == Side.SELL else 0
     if command.quantity_lots:
         available = available_lots(market, order.account_id, order.instrument_id) + own_lots
-        check_lots(instrument.rules, order.side, command.quantity_lots, available)
+        if command.kind == Kind.AMEND and order.side == Side.SELL:
+            available += order.executed
+        check_lots(instrument.rules, order.side, command.quantity_lots, leaves, available)
     price = command.price_ticks or order.price
-    if price != order.price:
+    if command.kind == Kind.REPLACE or price != order.price or leaves > order.leaves:
         check_price(instrument, price)
     price = post_only_price(instrument, order.side, order.post_only, price)
     check_reserve(market, instrument, order.account_id, order.side, price, leaves, own=order.reserve)

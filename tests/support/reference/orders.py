@@ -69,7 +69,7 @@ def check_place(market: Market, command: Command) -> int:
     if command.quantity_lots < 1:
         raise RefusedError(Reason.INVALID_QUANTITY)
     available = available_lots(market, command.account_id, command.instrument_id)
-    check_lots(instrument.rules, command.side, command.quantity_lots, available)
+    check_lots(instrument.rules, command.side, command.quantity_lots, command.quantity_lots, available)
     price = entry_price(instrument, command)
     check_reserve(market, instrument, command.account_id, command.side, price, command.quantity_lots)
     if len(market.orders) >= market.settings.max_orders or not has_room_for_holding(market):

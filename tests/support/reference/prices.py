@@ -18,6 +18,9 @@ def day_limits(instrument: Instrument) -> tuple[int, int]:
         return 1, rules.max_price_ticks
     up = (instrument.reference_price * (MILLION + rules.price_limit_ppm) + 500_000) // MILLION
     down = (instrument.reference_price * (MILLION - rules.price_limit_ppm) + 500_000) // MILLION
+    # A tick at least, where there is one.
+    down = min(down, largest_valid_below(rules, instrument.reference_price) or 1)
+    up = max(up, smallest_valid_above(rules, instrument.reference_price) or up)
     return cut(rules, max(1, down)), cut(rules, up)
 
 
@@ -99,10 +102,10 @@ def post_only_price(instrument: Instrument, side: int, post_only: int, price: in
     return slid
 
 
-def check_lots(rules: Definition, side: int, quantity: int, available: int) -> None:
-    """Largest quantity and the lot rule; `available` is what the account may sell."""
-    if quantity > rules.max_order_lots:
-        raise RefusedError(Reason.QUANTITY_TOO_LARGE, rules.max_order_lots, quantity)
+def check_lots(rules: Definition, side: int, quantity: int, leaves: int, available: int) -> None:
+    """Largest open quantity and the lot rule; `available` is what the account may sell, and has sold by this order."""
+    if leaves > rules.max_order_lots:
+        raise RefusedError(Reason.QUANTITY_TOO_LARGE, rules.max_order_lots, leaves)
     board_lot = rules.board_lot
     if quantity % board_lot == 0:
         return

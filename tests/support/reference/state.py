@@ -54,6 +54,8 @@ class Instrument:
     trading_state: int
     reference_price: int
     last_price: int = 0
+    traded_since: bool = False
+    """Since the reference price was set."""
     bids: list[Order] = field(default_factory=list)
     asks: list[Order] = field(default_factory=list)
 

@@ -110,6 +110,7 @@ def trade(market: Market, instrument: Instrument, order: Order, resting: Order) 
         duty = settle(market, resting, order, price, lots, rules.maker_fee_ppm, rules.taker_fee_ppm)
     worth = value(rules, price, lots)
     instrument.last_price = price
+    instrument.traded_since = True
     market.say(
         Event(
             kind=EventKind.TRADE,

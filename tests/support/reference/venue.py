@@ -88,6 +88,8 @@ def may_follow(instrument: Instrument, new: Definition) -> bool:
     old = instrument.rules
     if (old.currency_id, old.tick_value, old.settlement) != (new.currency_id, new.tick_value, new.settlement):
         return False
+    if instrument.reference_price > new.max_price_ticks:
+        return False
     if not instrument.bids and not instrument.asks:
         return True
     return (
@@ -128,6 +130,7 @@ def set_reference_price(market: Market, command: Command) -> None:
         refuse_command(market, command, RefusedError(Reason.INVALID_PRICE, largest))
         return
     instrument.reference_price = command.price_ticks
+    instrument.traded_since = False
     market.say(
         Event(
             kind=EventKind.REFERENCE_PRICE_SET,
@@ -300,7 +303,8 @@ def roll_day(market: Market, command: Command) -> None:
     for holding in market.holdings.values():
         holding.bought_today = 0
     for instrument in market.instruments.values():
-        instrument.reference_price = instrument.last_price or instrument.reference_price
+        if instrument.traded_since:
+            instrument.reference_price = min(instrument.last_price, instrument.rules.max_price_ticks)
     market.trading_day += 1
     market.say(
         Event(

@@ -83,13 +83,14 @@ class Ticker:
         await stop_tasks(self._task)
 
     async def _run(self) -> None:
+        # At once: what ended while no pod ran must not trade with the first orders.
         while True:
-            await asyncio.sleep(self._interval_ns / 1e9)
             if self._sequencer.ready and self._is_due():
                 # Too much waits, or the pod is leaving: the next round tries again.
                 with contextlib.suppress(Overloaded, Unavailable):
                     applied = await self._sequencer.submit(one_command(kind=COMMAND_KIND_CLOCK))
                     self._told_sequence = applied.first_sequence + len(applied.events) - 1
+            await asyncio.sleep(self._interval_ns / 1e9)
 
     def _is_due(self) -> bool:
         core = self._sequencer.replica.core

@@ -84,7 +84,7 @@ def test_an_amended_order_trades(venue: Any) -> None:
         ("AMEND", {"price_ticks": 10_001}, ("INVALID_PRICE", 10_000, 0)),
         ("REPLACE", {"quantity_lots": -1}, ("INVALID_QUANTITY", 0, 0)),
         ("AMEND", {"quantity_lots": 2}, ("QUANTITY_BELOW_EXECUTED", 2, 2)),
-        ("AMEND", {"quantity_lots": 1_001}, ("QUANTITY_TOO_LARGE", 1_000, 1_001)),
+        ("AMEND", {"quantity_lots": 1_003}, ("QUANTITY_TOO_LARGE", 1_000, 1_001)),
         ("REPLACE", {"quantity_lots": 112}, ("INSUFFICIENT_FUNDS", 112 * 900, 100_000 - 2 * 900)),
         ("AMEND", {"price_ticks": 5_000}, ("INSUFFICIENT_FUNDS", 150_000, 100_000 - 2 * 900)),
         ("AMEND", {"request_id": 0}, ("INVALID_ID", 0, 0)),
@@ -134,3 +134,43 @@ def test_mass_cancel(venue: Any) -> None:
     assert venue.do("MASS_CANCEL", account_id=1, side=3)[0]["reason"] == "INVALID_SIDE"
     assert venue.do("MASS_CANCEL", account_id=99)[0].get("quantity_lots", 0) == 0
     assert venue.core.open_order_count == 1
+
+
+def test_the_odd_rest_of_a_sale_in_part_done_stays_whole(new_venue: Any) -> None:
+    venue = new_venue()
+    venue.define(board_lot=100, odd_lot_rule=2)
+    venue.fund(1, 0, 150)
+    venue.fund(2, 10**8, 1_080)
+    order = placed(venue, 1, "sell", 150, 100)
+    venue.place(2, "sell", 80, 99)
+    venue.place(2, "buy", 200, 100, time_in_force=4, self_trade_prevention=0)
+    (event, *_) = venue.request("AMEND", 1, order_id=order, quantity_lots=150, price_ticks=101)
+    assert (event["kind"], event["leaves_lots"]) == ("AMENDED", 30)
+    (event,) = venue.request("AMEND", 1, order_id=order, quantity_lots=130)
+    assert (event["kind"], event["reason"]) == ("AMEND_REJECTED", "OFF_LOT")
+
+
+def test_the_largest_order_is_of_what_is_still_to_trade(new_venue: Any) -> None:
+    venue = new_venue()
+    venue.define(max_order_lots=1_000)
+    venue.fund(1, 10**9)
+    venue.fund(2, 0, 10_000)
+    order = placed(venue, 1, "buy", 1_000, 100)
+    venue.place(2, "sell", 900, 100)
+    venue.request("REPLACE", 1, order_id=order, quantity_lots=1_000)
+    (event,) = venue.request("AMEND", 1, order_id=order, quantity_lots=1_800)
+    assert (event["kind"], event["leaves_lots"]) == ("AMENDED", 900)
+    (event,) = venue.request("AMEND", 1, order_id=order, quantity_lots=1_901)
+    assert (event["reason"], event["required"], event["available"]) == ("QUANTITY_TOO_LARGE", 1_000, 1_001)
+
+
+def test_an_order_outside_the_limits_neither_grows_nor_arrives_anew(new_venue: Any) -> None:
+    venue = new_venue()
+    venue.define(price_limit_ppm=100_000)
+    venue.fund(1, 10**9)
+    order = placed(venue, 1, "buy", 10, 110)
+    venue.do("SET_REFERENCE_PRICE", instrument_id=1, price_ticks=50)
+    for kind, lots in (("REPLACE", 10), ("AMEND", 11)):
+        (event,) = venue.request(kind, 1, order_id=order, quantity_lots=lots)
+        assert (event["kind"], event["reason"], event["required"]) == ("AMEND_REJECTED", "PRICE_LIMIT", 55)
+    assert venue.request("AMEND", 1, order_id=order, quantity_lots=9)[0]["kind"] == "AMENDED"

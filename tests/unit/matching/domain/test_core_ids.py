@@ -3,7 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from matching.domain.state import BUCKET_WORD
 
 SECOND = 10**9
 
@@ -112,3 +114,17 @@ def test_many_ids_in_few_buckets(new_venue: Any, small_settings: Any, step: int)
     then = venue.now - window * 3 * SECOND
     (late,) = venue.place(1, "buy", 1, 90, client_order_id=step * (2 * window - 1), create_time_ns=then)
     assert late["reason"] == "REQUEST_TOO_OLD"
+
+
+def test_where_an_id_lies_is_a_secret_and_no_part_of_the_state(new_venue: Any) -> None:
+    cores = []
+    for _ in range(2):
+        venue = new_venue()
+        venue.define()
+        venue.fund(1, 10**6)
+        venue.place(1, "buy", 1, 90, client_order_id=5)
+        cores.append(venue.core)
+    one, other = (core._memory.table("buckets", BUCKET_WORD, 16 << 4)["value"] for core in cores)
+    assert np.count_nonzero(one) == np.count_nonzero(other) == 2
+    assert one.tolist() != other.tolist()  # the same bucket and tag for both ids: once in four million
+    assert cores[0].state_hash() == cores[1].state_hash()

@@ -254,3 +254,34 @@ def test_prices_that_lie_far_apart(new_venue: Any) -> None:
     bids, asks = venue.core.book(1, 100)
     assert bids["price_ticks"].tolist() == [price for price in reversed(prices) if price != 2**39]
     assert asks["price_ticks"].tolist() == [2**40 - price for price in reversed(prices) if price != 2**39]
+
+
+@pytest.mark.parametrize(
+    ("reference", "bands", "lowest", "highest"),
+    [
+        (100, (), 90, 110),
+        (4, (), 3, 5),  # a tenth of it is no tick
+        (5, (), 4, 6),
+        (1, (), 1, 2),
+        (20, ((0, 5),), 15, 25),
+    ],
+)
+def test_the_limits_leave_a_price_on_each_side(
+    new_venue: Any, reference: int, bands: Any, lowest: int, highest: int
+) -> None:
+    venue = new_venue()
+    venue.define(bands=bands, price_limit_ppm=100_000, reference_price_ticks=reference)
+    venue.fund(1, 10**6)
+    step = bands[0][1] if bands else 1
+    for price in (lowest, reference, highest):
+        assert venue.place(1, "buy", 1, price)[0]["kind"] == "ACCEPTED"
+    for price in (lowest - step, highest + step):
+        assert venue.place(1, "buy", 1, price)[0]["reason"] in ("PRICE_LIMIT", "INVALID_PRICE")
+
+
+def test_a_redefinition_leaves_the_reference_among_its_prices(new_venue: Any) -> None:
+    venue = new_venue()
+    venue.define()
+    (event,) = venue.define(max_price_ticks=50, reference_price_ticks=50)
+    assert (event["kind"], event["reason"]) == ("COMMAND_REJECTED", "INVALID_INSTRUMENT")
+    assert venue.define(max_price_ticks=100)[0]["kind"] == "INSTRUMENT_DEFINED"

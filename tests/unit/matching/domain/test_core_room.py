@@ -43,3 +43,26 @@ def test_orders_and_sessions_that_all_end_at_once(cramped: Any) -> None:
     cramped.now += 10**10
     events = cramped.do("CLOCK")
     assert [it["kind"] for it in events] == (["CANCELLED"] * 8 + ["SESSION_ENDED"]) * 4
+
+
+def test_orders_that_an_order_of_their_own_account_decrements(
+    new_venue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two events for each that goes: in a room that was just right for one each."""
+    monkeypatch.setattr(core_module, "_FEWEST_EVENTS", 82)
+    venue = new_venue()
+    venue.define()
+    venue.fund(1, 10**6, 1_000)
+    for _ in range(30):
+        venue.place(1, "sell", 1, 100)
+    venue.place(1, "sell", 400, 101)
+    sweep = venue.command(
+        "PLACE", account_id=1, instrument_id=1, side=1, order_type=1, time_in_force=1, price_ticks=101
+    )
+    commands = np.repeat(sweep, 10)
+    commands["self_trade_prevention"] = 5
+    commands["client_order_id"] = np.arange(10) + 10**6
+    commands["quantity_lots"] = np.where(np.arange(10) == 0, 30, 1)
+    events = venue.core.apply(commands, venue.now)
+    assert events["command_index"].tolist() == [0] * (1 + 2 * 30) + np.repeat(np.arange(1, 10), 3).tolist()
+    assert venue.core.sequence == venue.core.first_sequence + len(events) - 1

@@ -134,3 +134,15 @@ def test_words_are_those_of_the_contract() -> None:
             if number:
                 short = renamed.get(short, short) if prefix == "REASON_" else short
                 assert getattr(words, short) == number, name
+
+
+def test_accounts_behind_the_end_of_their_table_are_found_after_loading(new_venue: Any) -> None:
+    """The search for both of them begins at the last cell, so one lies in the first."""
+    venue = new_venue()
+    venue.define()
+    venue.fund(2**21 - 1, 1_000)
+    venue.fund(2**22 - 2, 5_000, 10)
+    loaded = Core.load(io.BytesIO(saved(venue.core)), venue.core.settings)
+    for core in (venue.core, loaded):
+        assert core.cash(2**22 - 2) == [(0, 5_000, 0)]
+        assert [int(row["total"]) for row in core.holdings(2**22 - 2)] == [10]

@@ -91,3 +91,26 @@ def test_checkpoints_say_nothing(venue: Any) -> None:
     before = venue.core.state_hash()
     assert venue.do("CHECKPOINT") == []
     assert venue.core.state_hash() == before
+
+
+def test_a_reference_that_was_set_lasts_until_there_is_a_trade(new_venue: Any) -> None:
+    """Say, the price without a dividend: a day without trades does not bring the old one back."""
+    venue = new_venue()
+    venue.define()
+    venue.fund(1, 10**6)
+    venue.fund(2, 0, 100)
+
+    def trade(price: int) -> None:
+        venue.place(1, "buy", 1, price)
+        assert venue.place(2, "sell", 1, price)[-1]["kind"] == "TRADE"
+
+    def rolled() -> int:
+        venue.do("ROLL_DAY", trading_day=venue.core.trading_day)
+        return int(venue.core.instrument(1)["reference_price_ticks"])
+
+    trade(100)
+    assert rolled() == 100
+    venue.do("SET_REFERENCE_PRICE", instrument_id=1, price_ticks=50)
+    assert [rolled(), rolled()] == [50, 50]
+    trade(52)
+    assert [rolled(), rolled()] == [52, 52]

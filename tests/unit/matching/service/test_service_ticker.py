@@ -46,6 +46,15 @@ async def clocks_within(market: Market, seconds: float) -> int:
     return market.clocks - before
 
 
+async def test_what_ended_while_no_pod_ran_is_told_at_once() -> None:
+    market = Market()
+    ticker = Ticker(market, 3_600_000, clock=lambda: 2 * 3_600 * 10**9)  # type: ignore[arg-type]
+    await ticker.start()
+    await asyncio.sleep(0)
+    assert market.clocks == 1
+    await ticker.stop()
+
+
 async def test_the_clock_of_any_pod_counts_and_nothing_else_does() -> None:
     now = [LATER]
     market = Market()

@@ -29,6 +29,12 @@ def first_cell(account_id: int) -> int:
 
 
 @hot
+def next_cell(cell: int) -> int:
+    """Where the search goes on; behind the last cell comes the first."""
+    return (cell + 1) & _CELLS
+
+
+@hot
 def find_account(b: int, account_id: int) -> int:
     """Row of an account, or NONE. Rows stand in cells by open addressing; accounts never go."""
     cell = first_cell(account_id)
@@ -38,7 +44,7 @@ def find_account(b: int, account_id: int) -> int:
             return I64(entry.index) if account_id != 0 else NONE
         if entry.account_id == 0:
             return NONE
-        cell = (cell + 1) & _CELLS
+        cell = next_cell(cell)
 
 
 @inner
@@ -49,7 +55,7 @@ def open_account(b: int, account_id: int) -> int:
         return index
     cell = first_cell(account_id)
     while account_cell_at(b, cell).account_id != 0:
-        cell = (cell + 1) & _CELLS
+        cell = next_cell(cell)
     h = head(b)
     index = h.accounts
     h.accounts += 1

@@ -56,7 +56,7 @@ def move_balance(b: int, command: Any) -> None:
     if number <= 0 or command.account_id == 0:
         refuse_command(b, command, INVALID_ID, 0, 0)
         return
-    hashed = id_hash(REQUESTS, 0, number)
+    hashed = id_hash(b, REQUESTS, 0, number)
     first = find_outcome(b, hashed, REQUESTS, 0, number)
     if first != NONE:
         repeat_outcome(b, first)

@@ -83,7 +83,7 @@ def amend(b: int, command: Any) -> None:
     if number <= 0:
         _reject(b, command, NONE, INVALID_ID, 0, 0)
         return
-    hashed = id_hash(REQUESTS, account_id, number)
+    hashed = id_hash(b, REQUESTS, account_id, number)
     first = find_outcome(b, hashed, REQUESTS, account_id, number)
     if first != NONE:
         repeat_outcome(b, first)
@@ -128,6 +128,12 @@ def _reject(b: int, command: Any, slot: int, reason: int, required: int, availab
 
 
 @hot
+def _keeps_place(command: Any, order: Any, same_price: bool, leaves: int) -> bool:
+    """Whether a change leaves an order where it is; else it arrives anew, and has to be what the market takes now."""
+    return command.kind != REPLACE and same_price and leaves <= order.leaves
+
+
+@hot
 def _check_change(b: int, command: Any, slot: int) -> tuple[int, int, int, int, int]:
     """All checks of a change: (reason, required, available, new price, new leaves)."""
     order = order_at(b, slot)
@@ -141,7 +147,7 @@ def _check_change(b: int, command: Any, slot: int) -> tuple[int, int, int, int, 
     price = I64(command.price_ticks)
     if price == 0:
         price = old_price
-    if price != old_price:
+    if not _keeps_place(command, order, price == old_price, leaves):
         reason, required, available = check_price(b, instrument, price)
         if reason != OK:
             return reason, required, available, zero, zero
@@ -179,16 +185,16 @@ def _check_new_quantity(b: int, command: Any, slot: int) -> tuple[int, int, int,
         return I64(INVALID_QUANTITY), zero, zero, zero
     if lots == 0:
         return I64(OK), zero, zero, I64(order.leaves)
-    leaves = lots
+    executed = zero
     if command.kind == AMEND:
         executed = I64(terms_at(b, slot).quantity - order.leaves)
-        leaves = lots - executed
-        if leaves <= 0:
-            return I64(QUANTITY_BELOW_EXECUTED), lots, executed, zero
+    leaves = lots - executed
+    if leaves <= 0:
+        return I64(QUANTITY_BELOW_EXECUTED), lots, executed, zero
     sellable = zero
     if side == SELL:
-        sellable = available_lots(b, I64(order.account), instrument) + order.reserve
-    reason, required, available = check_lots(b, instrument, side, lots, sellable)
+        sellable = available_lots(b, I64(order.account), instrument) + order.reserve + executed
+    reason, required, available = check_lots(b, instrument, side, lots, leaves, sellable)
     return reason, required, available, leaves
 
 
@@ -198,7 +204,7 @@ def _change(b: int, command: Any, slot: int, price: int, leaves: int) -> int:
     order = order_at(b, slot)
     terms = terms_at(b, slot)
     old_price = price_of(b, order)
-    stays = command.kind != REPLACE and price == old_price and leaves <= order.leaves
+    stays = _keeps_place(command, order, price == old_price, leaves)
     terms.quantity += leaves - order.leaves
     event = say(b, AMENDED)
     event.account_id = command.account_id

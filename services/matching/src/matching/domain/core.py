@@ -35,6 +35,8 @@ _HEAD_WORDS = {name: place for place, name in enumerate(HEAD.names or ())}
 """Where each counter stands in the head, which consists of nothing but words of 64 bits."""
 _EVENTS_FOR_EACH = 4
 """Events that one command may bring about without taking an order or session away."""
+_EVENTS_OF_ONE_TAKEN = 2
+"""Most events for each that is taken away: DECREMENT_AND_CANCEL says one of each of the two orders."""
 _FEWEST_EVENTS = 1 << 22
 """Room for events that a core begins with: addresses only, memory when it is used."""
 
@@ -113,13 +115,13 @@ class Core:
         All events of a command but a few take an order or session away, so there can only be so many. Half of the room
         is for those, and as every command adds at most one, `apply` counts it down; the other half is for the rest.
         """
-        taken = self.open_order_count + self._counter("sessions") + count
+        taken = _EVENTS_OF_ONE_TAKEN * (self.open_order_count + self._counter("sessions") + count)
         instruments = self.instrument_count + defined
         of_all = int(np.count_nonzero(commands["kind"] == SET_TRADING_STATE))
         own = count * _EVENTS_FOR_EACH + of_all * instruments + defined
         if 2 * max(taken, own) > self._events.count:
             self._use_events(Pages(EVENT, 4 * max(taken, own)))
-        self._room_left = self._events.count // 2 - taken
+        self._room_left = (self._events.count // 2 - taken) // _EVENTS_OF_ONE_TAKEN
         self._most_commands = self._events.count // 2 // (_EVENTS_FOR_EACH + instruments)
 
     def _use_events(self, pages: Pages) -> None:
@@ -287,7 +289,7 @@ class Core:
         if not 0 < instrument_id < INSTRUMENT_IDS:
             raise KeyError(instrument_id)
         rules: np.void = self._memory.table("rules", RULES, instrument_id + 1)[instrument_id]
-        if not rules["defined"]:
+        if not rules["marks"]:
             raise KeyError(instrument_id)
         return rules
 

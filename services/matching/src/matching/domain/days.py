@@ -10,7 +10,16 @@ from .orders import cancel_resting
 from .rules import set_limits
 from .sessions import end_silent_sessions
 from .state import expiry_at, head, holding_at, listed_at, order_at, rules_at, scratch_at, terms_at
-from .words import DAY, DAY_ENDED, DAY_ROLLED, EXPIRED, INVALID_COMMAND, SLOT_MASK
+from .words import (
+    DAY,
+    DAY_ENDED,
+    DAY_ROLLED,
+    DEFINED,
+    EXPIRED,
+    INVALID_COMMAND,
+    REFERENCE_SET,
+    SLOT_MASK,
+)
 
 
 @inner
@@ -38,8 +47,8 @@ def roll_day(b: int, command: Any) -> None:
     for place in range(h.instruments):
         instrument = I64(listed_at(b, place).slot)
         rules = rules_at(b, instrument)
-        if rules.last_price != 0:
-            rules.reference_price = rules.last_price
+        if rules.last_price != 0 and rules.marks != DEFINED | REFERENCE_SET:
+            rules.reference_price = min(rules.last_price, rules.max_price_ticks)
         set_limits(b, instrument)
     h.trading_day += 1
     event = say(b, DAY_ROLLED)

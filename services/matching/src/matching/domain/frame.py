@@ -180,9 +180,9 @@ def _ask_for_ids(b: int, commands: int, index: int) -> None:
     command = command_at(commands, index)
     account_id = I64(command.account_id)
     if command.kind == AMEND or command.kind == REPLACE:
-        hashed = id_hash(REQUESTS, account_id, I64(command.request_id))
+        hashed = id_hash(b, REQUESTS, account_id, I64(command.request_id))
         prefetch(bucket_word_at(b, bucket_of(b, hashed) * WORDS))
-    hashed = id_hash(ORDERS, account_id, I64(command.client_order_id))
+    hashed = id_hash(b, ORDERS, account_id, I64(command.client_order_id))
     prefetch(bucket_word_at(b, bucket_of(b, hashed) * WORDS))
 
 
@@ -192,7 +192,7 @@ def _ask_for_outcome(b: int, commands: int, index: int) -> None:
     place is noted, for `_ask_for_order` to have the order itself brought."""
     command = command_at(commands, index)
     if CANCEL <= command.kind <= REPLACE and command.order_id <= 0:
-        hashed = id_hash(ORDERS, I64(command.account_id), I64(command.client_order_id))
+        hashed = id_hash(b, ORDERS, I64(command.account_id), I64(command.client_order_id))
         bucket = bucket_of(b, hashed)
         matches = bucket_tags(b, bucket, tag_of(hashed))
         if matches != U64(0):

@@ -48,14 +48,19 @@ PLACED, PLACE_REFUSED, CHANGED, CHANGE_REFUSED, MOVED, MOVE_REFUSED = 1, 2, 3, 4
 
 
 @hot
-def id_hash(space: int, account_id: int, number: int) -> int:
+def id_hash(b: int, space: int, account_id: int, number: int) -> int:
     """Spread an id over 64 bits, so that eight ids that follow each other have a bucket in common.
+
+    A secret of this process goes in: clients choose their ids, and whoever could compute where they come to lie could
+    fill one stretch of the table, which everybody's look-ups would have to walk. Where an entry lies is no part of the
+    state, so pods may differ in it.
 
     Most accounts count their ids up. Each bucket is then brought from memory once for eight of them, when they come and
     when they leave the window, instead of eight times. Their last three bits make the tags differ.
     """
     mixed = (U64(number) >> U64(3)) * U64(0x9E3779B97F4A7C15)
     mixed ^= (U64(account_id) * U64(2) + U64(space)) * U64(0xD6E8FEB86659FD93)
+    mixed += U64(head(b).id_secret)
     mixed ^= mixed >> U64(32)
     mixed *= U64(0xD6E8FEB86659FD93)
     mixed ^= mixed >> U64(29)
@@ -136,7 +141,7 @@ def find_outlived_order(b: int, hashed: int, account_id: int, number: int) -> in
 @hot
 def find_client_order(b: int, account_id: int, number: int) -> int:
     """Slot of the open order that its owner calls `number`, or NONE."""
-    hashed = id_hash(ORDERS, account_id, number)
+    hashed = id_hash(b, ORDERS, account_id, number)
     place = find_outcome(b, hashed, ORDERS, account_id, number)
     if place == NONE:
         return find_outlived_order(b, hashed, account_id, number)
@@ -194,7 +199,7 @@ def hash_of_outcome(b: int, place: int) -> int:
     outcome = outcome_at(b, place)
     account_id = I64(outcome.account_id) if outcome.kind < MOVED else I64(0)
     space = I64(ORDERS) if outcome.kind <= PLACE_REFUSED else I64(REQUESTS)
-    return id_hash(space, account_id, I64(outcome.number))
+    return id_hash(b, space, account_id, I64(outcome.number))
 
 
 @hot
@@ -243,7 +248,7 @@ def _forget(b: int, place: int) -> None:
 @inner
 def forget_open_order(b: int, account_id: int, number: int, slot: int) -> None:
     """An order that outlived its outcome is done: its id may be used again."""
-    hashed = id_hash(ORDERS, account_id, number)
+    hashed = id_hash(b, ORDERS, account_id, number)
     _remove_entry(b, hashed, ((tag_of(hashed) | OPEN_ORDER) << 24) | slot)
 
 
@@ -342,5 +347,5 @@ def rebuild_entries(b: int) -> None:
         order = order_at(b, slot)
         if order.order_id != 0 and order.marks & OUTLIVED_MARK:
             owner = I64(account_at(b, I64(order.account)).account_id)
-            hashed = id_hash(ORDERS, owner, I64(order.client_order_id))
+            hashed = id_hash(b, ORDERS, owner, I64(order.client_order_id))
             _add_entry(b, hashed, ((tag_of(hashed) | OPEN_ORDER) << 24) | slot)

@@ -13,6 +13,7 @@ from .words import (
     CLOSED,
     COMMAND_REJECTED,
     CURRENCIES,
+    DEFINED,
     INSTRUMENT_DEFINED,
     INVALID_COMMAND,
     INVALID_INSTRUMENT,
@@ -26,6 +27,7 @@ from .words import (
     OK,
     OPEN,
     REFERENCE_PRICE_SET,
+    REFERENCE_SET,
     STATE_CHANGED,
     T0,
     T1,
@@ -41,7 +43,7 @@ band_step_at = rows(WORD, int(_fields["band_step"][1]))
 @hot
 def is_instrument(b: int, instrument: int) -> bool:
     """Whether an instrument is defined."""
-    return 0 < instrument < INSTRUMENT_IDS and rules_at(b, instrument).defined != 0
+    return 0 < instrument < INSTRUMENT_IDS and rules_at(b, instrument).marks != 0
 
 
 @inner
@@ -124,6 +126,7 @@ def _may_follow(b: int, instrument: int, d: Any) -> bool:
         rules.currency_id != d.currency_id
         or rules.tick_value != d.tick_value
         or rules.settlement != d.settlement
+        or rules.reference_price > d.max_price_ticks
     ):
         return False
     if rules.open_orders == 0:
@@ -139,7 +142,7 @@ def _may_follow(b: int, instrument: int, d: Any) -> bool:
 def _write_rules(b: int, instrument: int, address: int, d: Any, new: bool) -> None:
     rules = rules_at(b, instrument)
     if new:
-        rules.defined = 1
+        rules.marks = DEFINED
         rules.trading_state = d.trading_state
         rules.reference_price = d.reference_price_ticks
         open_book(b, instrument)
@@ -215,6 +218,7 @@ def set_reference_price(b: int, command: Any) -> None:
         refuse_command(b, command, INVALID_PRICE, I64(rules.max_price_ticks), 0)
         return
     rules.reference_price = command.price_ticks
+    rules.marks = DEFINED | REFERENCE_SET
     set_limits(b, instrument)
     event = say(b, REFERENCE_PRICE_SET)
     event.instrument_id = instrument

@@ -19,6 +19,7 @@ from .words import (
     CANCEL_NEWEST,
     CANCEL_OLDEST,
     DECREMENT_AND_CANCEL,
+    DEFINED,
     NONE,
     REDUCED,
     SELF_TRADE,
@@ -65,6 +66,7 @@ def _trade(b: int, slot: int, resting_slot: int, price: int) -> None:
         settle(b, instrument, maker, taker, value, lots, maker_fee, taker_fee, duty)
     rebook(b, resting_slot, price)
     rules.last_price = price
+    rules.marks = DEFINED
     event = say(b, TRADE)
     event.instrument_id = instrument
     event.account_id = account_at(b, taker).account_id

@@ -71,7 +71,7 @@ def place(b: int, command: Any) -> None:
     if number <= 0:
         _reject(b, command, INVALID_ID, 0, 0)
         return
-    hashed = id_hash(ORDERS, account_id, number)
+    hashed = id_hash(b, ORDERS, account_id, number)
     if _is_repeat(b, hashed, account_id, number):
         return
     late = check_time(b, I64(command.create_time_ns))
@@ -163,7 +163,7 @@ def _check_form(b: int, command: Any, account: int) -> tuple[int, int, int]:
     sellable = I64(0)
     if command.side == SELL and rules_at(b, instrument).board_lot != 1:
         sellable = available_lots(b, account, instrument)
-    return check_lots(b, instrument, I64(command.side), lots, sellable)
+    return check_lots(b, instrument, I64(command.side), lots, lots, sellable)
 
 
 @hot

@@ -29,13 +29,19 @@ from .words import (
 
 @inner
 def set_limits(b: int, instrument: int) -> None:
-    """The day's limits, kept with the rules, since every order is checked against them."""
+    """The day's limits, kept with the rules, since every order is checked against them.
+
+    At least one valid price lies on each side of the reference, where there is one: a limit that is nearer than a tick
+    is a tick away (trading rules of the Shenzhen and Shanghai exchanges, 2023). Else a low price could never change.
+    """
     rules = rules_at(b, instrument)
     lower = I64(1)
     upper = I64(rules.max_price_ticks)
     if rules.price_limit_ppm != 0:
         lower = (rules.reference_price * (MILLION - rules.price_limit_ppm) + MILLION // 2) // MILLION
         upper = (rules.reference_price * (MILLION + rules.price_limit_ppm) + MILLION // 2) // MILLION
+        lower = min(lower, max(valid_price_below(b, instrument, I64(rules.reference_price)), 1))
+        upper = max(upper, valid_price_above(b, instrument, I64(rules.reference_price)))
     rules.lower_limit = min(max(lower, 1), rules.max_price_ticks)
     rules.upper_limit = min(max(upper, 1), rules.max_price_ticks)
 
@@ -50,11 +56,14 @@ def check_trading_state(b: int, instrument: int) -> int:
 
 
 @hot
-def check_lots(b: int, instrument: int, side: int, lots: int, available: int) -> tuple[int, int, int]:
-    """Largest order and lot rule; `available` is what the account may sell."""
+def check_lots(
+    b: int, instrument: int, side: int, lots: int, open_lots: int, available: int
+) -> tuple[int, int, int]:
+    """Largest order, of the lots that are still to trade, and lot rule; `available` is what the account may sell, and
+    has sold by this order."""
     rules = rules_at(b, instrument)
-    if lots > rules.max_order_lots:
-        return I64(QUANTITY_TOO_LARGE), I64(rules.max_order_lots), lots
+    if open_lots > rules.max_order_lots:
+        return I64(QUANTITY_TOO_LARGE), I64(rules.max_order_lots), open_lots
     board_lot = I64(rules.board_lot)
     if board_lot == 1 or lots % board_lot == 0:
         return I64(OK), I64(0), I64(0)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .accounts import first_cell
+from .accounts import first_cell, next_cell
 from .blocks import (
     BY_INSTRUMENT,
     TABLES,
@@ -155,7 +155,7 @@ def rebuild(b: int) -> None:
     for index in range(head_of(b).accounts):
         cell = first_cell(account_at(b, index).account_id)
         while account_cell_at(b, cell).account_id != 0:
-            cell = first_cell(cell + 1)
+            cell = next_cell(cell)
         entry_row = account_cell_at(b, cell)
         entry_row.account_id = account_at(b, index).account_id
         entry_row.index = index

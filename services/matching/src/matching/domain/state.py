@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +151,8 @@ HEAD = struct(
     ("events_address", "i8"),
     ("events", "i8"),
     ("command_index", "i8"),
+    # Of this process.
+    ("id_secret", "i8"),
 )
 """Counters of the venue. `outcomes` counts all that were ever remembered; `free_…` begin lists."""
 
@@ -179,7 +182,7 @@ RULES = struct(
     ("trading_state", "u1"),
     ("odd_lot_rule", "u1"),
     ("settlement", "u1"),
-    ("defined", "u1"),
+    ("marks", "u1"),
     ("band_count", "i4"),
     ("reference_price", "i8"),
     ("price_limit_ppm", "i8"),
@@ -388,6 +391,7 @@ class Memory:
             counters[name] = getattr(settings, name)
         counters["max_sessions"], counters["skew_ns"] = settings.max_sessions, settings.skew_ns
         counters["bucket_bits"] = bucket_bits(settings)
+        counters["id_secret"] = int.from_bytes(os.urandom(8)) >> 1
 
     def table(self, name: str, dtype: np.dtype[np.void], count: int) -> np.ndarray[Any, np.dtype[np.void]]:
         """The first `count` rows of a table, in place."""

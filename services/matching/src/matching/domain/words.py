@@ -64,3 +64,5 @@ LARGEST_FEE_PPM = 100_000
 SHORTEST_GRACE_NS = 10**8
 SLOT_BITS = 24
 SLOT_MASK = (1 << SLOT_BITS) - 1
+DEFINED, REFERENCE_SET = 1, 2
+"""Marks of an instrument: it is defined; its reference price was set and nothing has traded since."""
