@@ -24,7 +24,7 @@ from smartex_chassis.logging import configure
 from matching.checkpoints import Checkpoint, Checkpoints
 from matching.domain import Core, CoreSettings
 from matching.publisher import Publisher
-from matching.recovery import replay, restore
+from matching.recovery import frame_at, replay, restore, set_strangers_aside
 from matching.replica import Replica
 from matching.sequencer import Sequencer
 from matching.snapshots import SnapshotFolder
@@ -59,14 +59,18 @@ async def audit(task: Audit) -> int:
     """Replay, compare, save; the exit code."""
     folder = SnapshotFolder(Path(task.folder), task.shard, task.keep)
     settings = CoreSettings(**task.core)
-    replica = restore(folder, settings, _ANY_SEQUENCE)
-    if replica.next_offset > task.offset + 1:
-        replica = Replica(Core(settings))
     async with await open_bus(task.bus_url) as bus:
+        await set_strangers_aside(bus, task.shard, folder)
+        replica = await asyncio.to_thread(restore, folder, settings, _ANY_SEQUENCE)
+        if replica.next_offset > task.offset + 1:
+            replica = Replica(Core(settings))
         await replay(bus, task.shard, replica, up_to=task.offset)
+        frame = await frame_at(bus, task.shard, task.offset)
     if replica.state_hash() != task.state_hash:
         return DISAGREES
-    await asyncio.to_thread(folder.save, replica)
+    # If retention has removed the frame, the state came from a snapshot of this offset.
+    if frame is not None:
+        await asyncio.to_thread(folder.save, replica, frame)
     return 0
 
 
@@ -130,7 +134,7 @@ class Auditing:
             _log.warning("no snapshot was made; the next checkpoint is tried", why=str(error))
             return False
         if code == DISAGREES:
-            self._publisher.halted = True
+            self._publisher.halt()
             self._sequencer.halt(
                 f"the log replayed up to offset {checkpoint.offset} gives another state than this pod's: "
                 "start the pod again"

@@ -167,7 +167,7 @@ class Checkpoints:
             return
         first_pod, right = next(iter(checkpoint.said.items()))
         if checkpoint.own != right:
-            self._publisher.halted = True
+            self._publisher.halt()
             self._sequencer.halt(
                 f"at offset {checkpoint.offset} this pod's state has the hash {checkpoint.own[:16]}…, "
                 f"{first_pod}'s has {right[:16]}…: remove this pod's snapshots and start it again"

@@ -22,6 +22,8 @@ MAX_COMMANDS: Final = 10_000
 """Most commands of one frame."""
 EVENTS_PER_BATCH: Final = 8192
 """Most events of one record of the event log. All pods split alike, so repeats are the same records."""
+MOST_REPEATED: Final = 512
+"""More records than a former publisher repeats when it wakes up: it still says one group."""
 
 COMMANDS_TOPIC: Final = "matching.commands.v1"
 EVENTS_TOPIC: Final = "matching.events.v1"
@@ -84,10 +86,14 @@ def decode_frame(value: bytes, out: Rows | None = None) -> Frame:
 
 
 def encode_events(
-    shard: int, offset: int, first_sequence: int, time_ns: int, events: Rows
+    shard: int, offset: int, first_sequence: int, time_ns: int, events: Rows, after: int = 0
 ) -> Iterator[tuple[int, int, bytes]]:
-    """The records of a frame's events: (first sequence, number of events, bytes)."""
-    for start in range(0, len(events), EVENTS_PER_BATCH):
+    """The records of a frame's events: (first sequence, number of events, bytes).
+
+    It begins with the record that holds the first event whose sequence is over `after`.
+    """
+    begin = max(0, after + 1 - first_sequence) // EVENTS_PER_BATCH * EVENTS_PER_BATCH
+    for start in range(begin, len(events), EVENTS_PER_BATCH):
         part = events[start : start + EVENTS_PER_BATCH]
         header = _event_header(VERSION, shard, offset, first_sequence + start, time_ns)
         yield first_sequence + start, len(part), EVENT_CODEC.encode(part, header)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from smartex_chassis import start_task, stop_tasks
-from smartex_store import Database, StoreError, migrate
+from smartex_chassis import set_within, start_task, stop_tasks
+from smartex_store import Database, migrate
 
 SCHEMA: Final = "matching_lease"
 MIGRATIONS: Final = Path(__file__).parent / "lease_migrations"
@@ -44,17 +44,24 @@ class Lease:
         self._holder = holder
         self._seconds = seconds
         self._until = 0.0
+        self._resigned = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def held(self) -> bool:
         """Whether this pod holds it now, by a clock that does not jump."""
+        if self._resigned.is_set():
+            return False
         return self._database is None or time.monotonic() < self._until
 
     async def start(self) -> None:
         """Begin to claim it, and to keep it."""
         if self._database is not None:
             self._task = start_task(self._run(self._database), "matching-lease")
+
+    def resign(self) -> None:
+        """Let another pod have it, and never claim it again."""
+        self._resigned.set()
 
     async def stop(self) -> None:
         """Let another pod have it at once."""
@@ -63,23 +70,29 @@ class Lease:
         await stop_tasks(self._task)
         self._until = 0.0
         # Also when it is not held as far as this pod knows: the claim that was cut off may have been granted.
-        with contextlib.suppress(StoreError, TimeoutError):
+        await self._release(self._database)
+
+    async def _release(self, database: Database) -> None:
+        # What is not released runs out by itself.
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(1.0):
-                await self._database.execute(_RELEASE, self._shard, self._holder)
+                await database.execute(_RELEASE, self._shard, self._holder)
 
     async def _run(self, database: Database) -> None:
         epoch = 0
-        while True:
+        while not self._resigned.is_set():
             asked = time.monotonic()
             try:
                 async with asyncio.timeout(self._seconds / 2):
                     now_epoch = await database.fetchval(_CLAIM, self._shard, self._holder, self._seconds)
-            except (StoreError, TimeoutError) as error:
-                _log.warning("the lease cannot be renewed", error=str(error))
+            except Exception as error:
+                # Whatever ails the database, a standby or a full disk too: it passes, and the lease runs out meanwhile.
+                _log.warning("the lease cannot be renewed", error=str(error) or type(error).__name__)
                 now_epoch = None
             if now_epoch is not None:
                 self._until = asked + self._seconds
                 if now_epoch != epoch:
                     epoch = now_epoch
                     _log.info("publishing the event log", shard=self._shard, epoch=epoch)
-            await asyncio.sleep(self._seconds / _ROUNDS)
+            await set_within(self._resigned, self._seconds / _ROUNDS)
+        await self._release(database)

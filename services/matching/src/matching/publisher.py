@@ -22,7 +22,7 @@ import structlog
 from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
 from smartex_chassis import gauge, set_within, start_task, stop_tasks
 
-from matching.frames import EVENTS_TOPIC, encode_events
+from matching.frames import EVENTS_TOPIC, MOST_REPEATED, encode_events
 from matching.lease import Lease
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
@@ -39,6 +39,7 @@ _GROUP_BYTES = 4 << 20
 _THREAD_EVENTS = 1000
 """Events from which on they are encoded beside the event loop: fewer take less time than a thread to wake up."""
 _LOOK_BACK = 64
+_MOST_REPEATED_BYTES = 16 << 20
 _IDLE_SECONDS = 0.2
 _PACE_SECONDS = 0.02
 """Appends begin at most this often: each flushes the disk that orders wait for too."""
@@ -49,15 +50,26 @@ _ANSWER_SECONDS = 0.005
 async def published_sequence(bus: Bus, shard: int) -> int:
     """The sequence up to which the event log goes, from its last records."""
     earliest, end = await bus.offsets(EVENTS_TOPIC, shard)
-    # The very last record may be an old publisher's repeat; some of those before it are not.
-    offset, last = max(earliest, end - _LOOK_BACK), 0
+    # The very last records may be a former publisher's repeat; some of those before them are not.
+    begin, last, size = end, 0, 0
+    while begin > earliest and end - begin <= MOST_REPEATED and size <= _MOST_REPEATED_BYTES:
+        before, begin = begin, max(earliest, begin - _LOOK_BACK)
+        for record in await _records(bus, shard, begin, before):
+            last = max(last, last_sequence(record))
+            size += len(record.value)
+    return last
+
+
+async def _records(bus: Bus, shard: int, offset: int, end: int) -> list[StoredRecord]:
+    """The records of the event log from one offset up to another."""
+    found: list[StoredRecord] = []
     while offset < end:
-        records = await bus.read(EVENTS_TOPIC, shard, offset, max_records=_LOOK_BACK)
+        records = await bus.read(EVENTS_TOPIC, shard, offset, max_records=end - offset)
         if not records:
             break
-        last = max(last, *map(last_sequence, records))
+        found += records
         offset = records[-1].offset + 1
-    return last
+    return found
 
 
 def last_sequence(record: StoredRecord) -> int:
@@ -71,12 +83,11 @@ def last_sequence(record: StoredRecord) -> int:
 
 @dataclass(slots=True)
 class _Group:
-    """Records that are appended together. `full`: more frames than these may be kept."""
+    """Records that are appended together. `full`: more events than these may be kept."""
 
     records: list[Record]
     last: int
     """Sequence of their last event."""
-    frames: int
     full: bool
 
 
@@ -85,8 +96,7 @@ class Publisher:
 
     def __init__(self, bus: Bus, lease: Lease, shard: int) -> None:
         self.published = 0
-        """Sequence up to which the event log is known to go."""
-        self.halted = False
+        """Sequence up to which the event log is known to go; it may be in the middle of a frame."""
         self._bus = bus
         self._lease = lease
         self._shard = shard
@@ -104,7 +114,7 @@ class Publisher:
     @property
     def leading(self) -> bool:
         """Whether this pod publishes."""
-        return self._lease.held and not self.halted
+        return self._lease.held
 
     def begin(self, published: int) -> None:
         """Before the first frame: the event log goes up to this sequence."""
@@ -112,9 +122,10 @@ class Publisher:
 
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
         """Keep what may have to be published."""
-        if len(events) and first_sequence + len(events) - 1 > self.published:
-            self._kept.append((offset, first_sequence, time_ns, events))
-            self._last = first_sequence + len(events) - 1
+        frame = (offset, first_sequence, time_ns, events)
+        if len(events) and _end_of(frame) > self.published:
+            self._kept.append(frame)
+            self._last = _end_of(frame)
             self._wake.set()
 
     async def start(self) -> None:
@@ -124,6 +135,10 @@ class Publisher:
             start_task(self._publish(), "matching-publish"),
             start_task(self._learn(), "matching-published"),
         ]
+
+    def halt(self) -> None:
+        """Publish nothing more, and let another pod do it: what this one would say may be wrong."""
+        self._lease.resign()
 
     async def flush(self, within: float = 5.0) -> None:
         """Publish what is left, if this pod leads."""
@@ -140,7 +155,7 @@ class Publisher:
 
     def _know(self, sequence: int) -> None:
         self.published = max(self.published, sequence)
-        while self._kept and self._kept[0][1] + len(self._kept[0][3]) - 1 <= self.published:
+        while self._kept and _end_of(self._kept[0]) <= self.published:
             self._kept.popleft()
         _unpublished_events.set(self.backlog)
 
@@ -192,11 +207,11 @@ class Publisher:
         """
         assert self._appender is not None
         began = time.monotonic()
-        group = await self._encoded(0)
+        group = await self._encoded(self.published)
         while group is not None and self.leading:
             appending = asyncio.ensure_future(self._appender.append(*group.records))
             try:
-                following = await self._encoded(group.frames) if group.full else None
+                following = await self._encoded(group.last) if group.full else None
                 await appending
             except BaseException:
                 appending.cancel()
@@ -206,30 +221,36 @@ class Publisher:
         await asyncio.sleep(_PACE_SECONDS - (time.monotonic() - began))
         await self._order_answered()
 
-    async def _encoded(self, skip: int) -> _Group | None:
-        """The oldest frames but so many, encoded; None if there are no more."""
-        kept = list(islice(self._kept, skip, skip + _GROUP_RECORDS))
+    async def _encoded(self, after: int) -> _Group | None:
+        """The oldest events with a sequence over `after`, encoded; None if there are no more."""
+        # By sequence: what another pod publishes meanwhile leaves the kept frames at any time.
+        kept = list(islice((frame for frame in self._kept if _end_of(frame) > after), _GROUP_RECORDS))
         if not kept:
             return None
         if sum(len(events) for *_, events in kept) < _THREAD_EVENTS:
-            return self._encode(kept)
-        return await asyncio.to_thread(self._encode, kept)
+            return self._encode(kept, after)
+        return await asyncio.to_thread(self._encode, kept, after)
 
     async def _order_answered(self) -> None:
         """Wait a little for the next frame: just after its answer an append disturbs orders least."""
         self._wake.clear()
         await set_within(self._wake, _ANSWER_SECONDS)
 
-    def _encode(self, kept: list[Kept]) -> _Group:
-        """The records of the oldest frames, as many as go together."""
+    def _encode(self, kept: list[Kept], after: int) -> _Group:
+        """The records of the events after a sequence, as many as go together: a frame may go in several groups."""
         records: list[Record] = []
-        last = size = frames = 0
-        for offset, first, time_ns, events in kept:
-            for part, count, value in encode_events(self._shard, offset, first, time_ns, events):
-                records.append(Record(value, key=_KEY.pack(part, count)))
+        last = size = 0
+        for frame in kept:
+            for first, count, value in encode_events(self._shard, *frame, after):
+                records.append(Record(value, key=_KEY.pack(first, count)))
                 size += records[-1].size()
-            last = first + len(events) - 1
-            frames += 1
-            if len(records) >= _GROUP_RECORDS or size > _GROUP_BYTES:
-                return _Group(records, last, frames, full=True)
-        return _Group(records, last, frames, full=False)
+                last = first + count - 1
+                if len(records) >= _GROUP_RECORDS or size > _GROUP_BYTES:
+                    return _Group(records, last, full=True)
+        return _Group(records, last, full=False)
+
+
+def _end_of(frame: Kept) -> int:
+    """Sequence of its last event."""
+    _, first, _, events = frame
+    return first + len(events) - 1

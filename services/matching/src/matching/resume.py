@@ -9,16 +9,16 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
-from smartex_bus import Bus, OffsetTrimmed
+from smartex_bus import Bus, OffsetTrimmed, StoredRecord
 from smartex_chassis import OutOfRange, Unavailable
 
-from matching.frames import EVENT_CODEC, EVENTS_TOPIC
+from matching.frames import EVENT_CODEC, EVENTS_TOPIC, MOST_REPEATED
 from matching.hub import Kept
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 _READ_RECORDS = 256
-_SEARCH_SLACK = 64
+_SEARCHES = 4
 _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _RETRY = timedelta(seconds=1)
@@ -49,14 +49,28 @@ class Past:
                 yield missed[0], time_ns, missed[1]
 
     async def _logged(self, after: int, up_to: int) -> AsyncIterator[tuple[int, int, Rows]]:
-        offset = await self._offset_of(after + 1)
+        earliest, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
+        for search in range(_SEARCHES):
+            offset = await self._offset_of(after + 1, earliest, end)
+            async for first, time_ns, events in self._unbroken(offset, after, up_to, patient=search > 0):
+                after = first + len(events) - 1
+                yield first, time_ns, events
+            if after >= up_to:
+                return
+            # A former publisher's repeat may have led here: what comes after it in sequence is before it in the log.
+            end = max(earliest, offset - MOST_REPEATED)
+        raise _gone()
+
+    async def _unbroken(
+        self, offset: int, after: int, up_to: int, *, patient: bool
+    ) -> AsyncIterator[tuple[int, int, Rows]]:
+        """Events from an offset on, as far as none is missing. `patient`: wait for those to come."""
         patience = time.monotonic() + _PATIENCE_SECONDS
         while after < up_to:
-            try:
-                records = await self._bus.read(EVENTS_TOPIC, self._shard, offset, max_records=_READ_RECORDS)
-            except OffsetTrimmed as error:
-                raise _gone() from error
+            records = await self._read(offset, _READ_RECORDS)
             if not records:
+                if not patient:
+                    return
                 # Just after a start, the publisher may not have written yet what this pod has applied.
                 if time.monotonic() > patience:
                     raise Unavailable(
@@ -69,38 +83,37 @@ class Past:
             for record in records:
                 header, events = EVENT_CODEC.decode(record.value)
                 first = int(header["first_sequence"])
-                if after >= up_to:
-                    break
-                if first > after + 1:
-                    raise _gone()
+                if after >= up_to or first > after + 1:
+                    return
                 part = _between(first, events, after, up_to)
                 if part is not None:
                     after = part[0] + len(part[1]) - 1
                     yield part[0], int(header["time_ns"]), part[1]
             offset = records[-1].offset + 1
 
-    async def _offset_of(self, sequence: int) -> int:
-        """An offset from which on the log holds everything from `sequence` on."""
-        low, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)
-        earliest, high = low, end
+    async def _offset_of(self, sequence: int, earliest: int, end: int) -> int:
+        """The offset from which on the log holds everything from `sequence` on, if sequences only grow."""
+        low, high = earliest, end
         while low < high:
             middle = (low + high) // 2
             if await self._first_of(middle) <= sequence:
                 low = middle + 1
             else:
                 high = middle
-        # A new publisher repeats a little, so sequences grow only nearly; go back until it surely began before.
-        offset = max(earliest, low - 1)
-        while offset > earliest and await self._first_of(offset) > sequence:
-            offset = max(earliest, offset - _SEARCH_SLACK)
-        return offset
+        return max(earliest, low - 1)
 
     async def _first_of(self, offset: int) -> int:
-        records = await self._bus.read(EVENTS_TOPIC, self._shard, offset, max_records=1)
+        records = await self._read(offset, 1)
         if not records:
             raise _gone()
         header, _ = EVENT_CODEC.decode(records[0].value)
         return int(header["first_sequence"])
+
+    async def _read(self, offset: int, most: int) -> list[StoredRecord]:
+        try:
+            return await self._bus.read(EVENTS_TOPIC, self._shard, offset, max_records=most)
+        except OffsetTrimmed as error:
+            raise _gone() from error
 
 
 def _between(first: int, events: Rows, after: int, up_to: int) -> tuple[int, Rows] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from matching.checkpoints import Checkpoint
 from matching.frames import EVENT_CODEC, EVENTS_TOPIC
 from smartex.matching.v1 import types_pb2 as types
 
@@ -109,6 +110,18 @@ async def test_a_pod_that_disagrees_halts(venue: Any, open_market: Any) -> None:
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         assert "halted" in (caught.value.details() or "")
         assert (await going.trader(1).place(types.SIDE_BUY, 900, 1)).outcome.order_id
+
+
+async def test_another_pod_publishes_when_the_one_that_did_halts(venue: Any, open_market: Any) -> None:
+    async with venue.pod() as one, venue.pod() as two:
+        await until(lambda: one.pod.lease.held or two.pod.lease.held)
+        halting, going = (one, two) if one.pod.lease.held else (two, one)
+        await open_market(going)
+        halting.pod.checkpoints._check(Checkpoint(3, own="x" * 64, said={"another": "y" * 64}))
+        placed = await going.trader(1).place(types.SIDE_BUY, 900, 1)
+        await until(lambda: going.pod.publisher.published >= placed.outcome.sequence)
+        assert going.pod.publisher.leading
+        assert not halting.pod.publisher.leading
 
 
 def _cash_row() -> Any:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from matching import publisher
+from matching import frames, publisher
 from matching.domain import EVENT
-from matching.frames import EVENT_CODEC, encode_events
+from matching.frames import EVENT_CODEC, MOST_REPEATED, encode_events
 from matching.publisher import Publisher, last_sequence, published_sequence
 from smartex_bus import BusUnavailable, Record, StoredRecord
 
@@ -26,12 +28,15 @@ class Log:
 
     def __init__(self, *records: StoredRecord) -> None:
         self.records = list(records)
+        self.read_records = 0
 
     async def offsets(self, topic: str, partition: int) -> tuple[int, int]:
         return 0, len(self.records)
 
     async def read(self, topic: str, partition: int, offset: int, *, max_records: int) -> list[StoredRecord]:
-        return self.records[offset : offset + max_records]
+        found = self.records[offset : offset + max_records]
+        self.read_records += len(found)
+        return found
 
 
 def of_events(offset: int, first: int, count: int) -> StoredRecord:
@@ -42,6 +47,22 @@ def of_events(offset: int, first: int, count: int) -> StoredRecord:
 async def test_what_is_published_is_the_highest_of_the_last_records() -> None:
     log = Log(of_events(0, 1, 10), of_events(1, 11, 5), of_events(2, 1, 10))
     assert await published_sequence(log, 0) == 15  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("repeated", [63, 256, MOST_REPEATED])
+async def test_what_a_former_publisher_repeats_does_not_hide_what_is_published(repeated: int) -> None:
+    """Or a start would go back to an old snapshot, and publish everything since again."""
+    firsts = [*range(1, 20_001, 10), *range(1001, 1001 + 10 * repeated, 10)]
+    log = Log(*(of_events(offset, first, 10) for offset, first in enumerate(firsts)))
+    assert await published_sequence(log, 0) == 20_000  # type: ignore[arg-type]
+    assert log.read_records < 2 * MOST_REPEATED
+
+
+async def test_of_large_records_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(*(of_events(offset, 1 + 10 * offset, 10) for offset in range(2000)))
+    monkeypatch.setattr(publisher, "_MOST_REPEATED_BYTES", 50 * len(log.records[-1].value))
+    assert await published_sequence(log, 0) == 20_000  # type: ignore[arg-type]
+    assert log.read_records == publisher._LOOK_BACK
 
 
 async def test_a_record_of_nobody_says_nothing() -> None:
@@ -71,6 +92,16 @@ class SlowLog:
     async def close(self) -> None:
         pass
 
+    async def follow(
+        self, topic: str, partition: int, offset: int
+    ) -> AsyncGenerator[list[StoredRecord], None]:
+        while True:
+            records = await self.read(topic, partition, offset, max_records=1000)
+            offset += len(records)
+            if records:
+                yield records
+            await asyncio.sleep(0.005)
+
     async def offsets(self, topic: str, partition: int) -> tuple[int, int]:
         return 0, len(self.records)
 
@@ -97,6 +128,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def finish(publishing: Publisher, log: SlowLog) -> None:
+    """Make all that it says durable until there is no more."""
+    while publishing.backlog:
+        await until(lambda: bool(log.asked) or not publishing.backlog)
+        if log.asked:
+            log.next()
+
+
 def keep(into: Publisher, frames: int, each: int) -> None:
     """Frames of events that are numbered by their sequences."""
     for frame in range(frames):
@@ -105,7 +144,7 @@ def keep(into: Publisher, frames: int, each: int) -> None:
         into.on_applied(frame, 1 + frame * each, 5, events)
 
 
-Started = Callable[[int, int], Awaitable[tuple[Publisher, SlowLog, SimpleNamespace]]]
+Started = Callable[..., Awaitable[tuple[Publisher, SlowLog, SimpleNamespace]]]
 
 
 @pytest.fixture
@@ -114,8 +153,10 @@ async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
     monkeypatch.setattr(publisher, "_GROUP_RECORDS", 2)
     running: list[Publisher] = []
 
-    async def start(frames: int, each: int) -> tuple[Publisher, SlowLog, SimpleNamespace]:
-        log, lease = SlowLog(), SimpleNamespace(held=True)
+    async def start(
+        frames: int, each: int, *, log: SlowLog | None = None, leads: bool = True
+    ) -> tuple[Publisher, SlowLog, SimpleNamespace]:
+        log, lease = log or SlowLog(), SimpleNamespace(held=leads)
         publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
         publishing.begin(0)
         keep(publishing, frames, each)
@@ -161,3 +202,49 @@ async def test_who_loses_the_lease_says_nothing_more(started: Started) -> None:
     await until(lambda: publishing.published == 6)
     await asyncio.sleep(0.05)
     assert not log.asked
+
+
+async def test_a_frame_that_is_too_large_for_one_append_goes_in_several(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "EVENTS_PER_BATCH", 10)
+    publishing, log, _ = await started(2, 75)
+    for error in (None, BusUnavailable("the test says so"), None, None):
+        await until(lambda: bool(log.asked))
+        assert len(log.asked[0][1]) == 2
+        log.next(error)
+    await until(lambda: publishing.published == 60)
+    assert publishing.backlog == 90
+    # One that takes over in the middle of the frame goes on from there.
+    await publishing.stop()
+    log.asked.clear()
+    successor, _, _ = await started(2, 75, log=log)
+    await finish(successor, log)
+    assert log.sequences() == list(range(1, 151))
+
+
+async def test_what_a_former_publisher_says_late_makes_no_gap(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publishing, log, lease = await started(20, 600, leads=False)
+    late = publishing._encode(list(publishing._kept), 0).records
+    encode, encoding, go_on = publishing._encode, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        encoding.set()
+        assert go_on.wait(5)
+        return encode(*arguments)
+
+    monkeypatch.setattr(publishing, "_encode", slow)
+    await asyncio.sleep(0.05)  # it follows the log
+    lease.held = True
+    await until(encoding.is_set)
+    log.records += late
+    await until(lambda: publishing.published == 1200)
+    go_on.set()
+    await finish(publishing, log)
+    seen = 0
+    for sequence in log.sequences():
+        assert sequence <= seen + 1, "a gap"
+        seen = max(seen, sequence)
+    assert seen == 12_000

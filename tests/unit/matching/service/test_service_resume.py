@@ -10,7 +10,7 @@ from matching import frames, resume
 from matching.frames import EVENT_CODEC
 from matching.resume import Past
 from smartex_bus import Bus, StoredRecord
-from smartex_chassis import Unavailable
+from smartex_chassis import OutOfRange, Unavailable
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,7 +37,32 @@ class LateLog:
         return [StoredRecord(topic, partition, offset, value, b"", {}, 0)]
 
 
-async def sequences(log: LateLog, after: int, up_to: int) -> list[int]:
+class RepeatingLog:
+    """An event log, two events a record, in which former publishers repeated some of the records."""
+
+    def __init__(self, *records: range) -> None:
+        self._firsts = [2 * record + 1 for part in records for record in part]
+
+    async def offsets(self, topic: str, partition: int) -> tuple[int, int]:
+        return 0, len(self._firsts)
+
+    async def read(self, topic: str, partition: int, offset: int, *, max_records: int) -> list[StoredRecord]:
+        rows = np.zeros(2, EVENT_CODEC.row_dtype)
+        return [
+            StoredRecord(
+                topic,
+                partition,
+                offset + place,
+                EVENT_CODEC.encode(rows, {"version": 1, "first_sequence": first, "time_ns": 7}),
+                b"",
+                {},
+                0,
+            )
+            for place, first in enumerate(self._firsts[offset : offset + max_records])
+        ]
+
+
+async def sequences(log: LateLog | RepeatingLog, after: int, up_to: int) -> list[int]:
     past = Past(cast("Bus", log), 0)
     return [
         first + index
@@ -55,3 +80,23 @@ async def test_it_says_so_when_the_publisher_stays_behind(monkeypatch: pytest.Mo
     monkeypatch.setattr(resume, "_PATIENCE_SECONDS", 0.1)
     with pytest.raises(Unavailable, match="behind"):
         await sequences(LateLog(1, 1), 0, 9)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (range(400), range(100, 356), range(400, 700)),
+        (range(400), range(100, 356), range(400, 700), range(380, 400), range(700, 1000)),
+        (range(3000), range(100, 356), range(3000, 3010)),
+        (range(400), range(100, 356)),
+    ],
+)
+async def test_what_former_publishers_repeated_hides_nothing(parts: tuple[range, ...]) -> None:
+    up_to = 2 * max(part.stop for part in parts)
+    for after in range(0, up_to, 37):
+        assert await sequences(RepeatingLog(*parts), after, up_to) == list(range(after + 1, up_to + 1))
+
+
+async def test_what_is_no_longer_kept_is_gone() -> None:
+    with pytest.raises(OutOfRange):
+        await sequences(RepeatingLog(range(1000, 2000), range(1500, 1756), range(2000, 2100)), 7, 4200)
