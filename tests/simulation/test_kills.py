@@ -95,6 +95,16 @@ async def audit(place: World, traders: list[Trader], watcher: TradeWatcher) -> N
     await check_balances(events, place.pods[1], ACCOUNTS)
     check_trades(events, watcher)
     assert sum(len(trader.acknowledged) for trader in traders) > 100
+    assert await snapshots_of(place.pods), "no pod made a snapshot to start from"
+
+
+async def snapshots_of(pods: list[Pod]) -> list[Path]:
+    """The snapshots of the pods; waits for the first, which an auditor makes beside them and takes its time."""
+    for _ in range(600):
+        if found := [path for pod in pods for path in pod.snapshots]:
+            return found
+        await asyncio.sleep(0.1)
+    return []
 
 
 async def publisher_of(pods: list[Pod]) -> Pod:

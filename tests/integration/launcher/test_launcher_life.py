@@ -77,6 +77,20 @@ def test_an_empty_market_with_json_logs(tmp_path: Path, launch: Launch) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_a_market_alone_has_its_demo_without_people(
+    tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMARTEX_SERVICES", "matching")
+    exchange = launch(tmp_path / "data").until_said("ready after")
+    assert not any("people" in line for line in exchange.said)
+    for command in exchange.commands():
+        done = exchange.cli(command)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert exchange.interrupt() == 0
+    assert (tmp_path / "data" / "PLACE").read_text() == "the embedded PostgreSQL\n"
+
+
+@pytest.mark.timeout(300)
 def test_a_second_instance_is_refused_while_the_first_trades_on(tmp_path: Path, launch: Launch) -> None:
     first = launch(tmp_path / "data", "--no-demo").until_said("ready after")
     second = launch(tmp_path / "data", "--no-demo")

@@ -6,9 +6,9 @@ library quotes it.
 
 import csv
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+import outside_data
 import pandas as pd
 import pytest
 from smartex_quant import backtests, returns
@@ -16,7 +16,7 @@ from smartex_quant.arrays import FloatArray
 from smartex_quant.var import Historical, Parametric
 from threadpoolctl import threadpool_limits
 
-DATA = Path(__file__).resolve().parents[4] / "shared/data/us_daily"
+DATA = outside_data.DATA / "us_daily"
 LEVELS = (0.95, 0.99)
 Market = tuple[FloatArray, list[str]]
 Portfolios = dict[str, FloatArray]
@@ -30,7 +30,7 @@ BASELINES: dict[str, Make] = {
     "constant normal": lambda rows: Parametric(rows, "constant", "normal"),
 }
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the daily history is not there: {DATA}")
+pytestmark = outside_data.needs(DATA, "the daily bars of github.com/yumoxu/stocknet-dataset as Parquet")
 
 
 @pytest.fixture(scope="module")

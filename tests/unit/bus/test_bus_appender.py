@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
@@ -63,7 +63,6 @@ class Log:
 
 
 WIDE = Limits(1000, 1 << 20)
-NewAppender = Callable[[Limits], Awaitable[GroupCommitAppender]]
 
 
 @pytest.fixture

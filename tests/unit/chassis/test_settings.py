@@ -170,6 +170,9 @@ def test_misspelt_variables_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SMARTEX_SHARDS", "1")
     assert unknown_variables([Market]) == ["SMARTEX_PROT; did you mean SMARTEX_PORT?"]
     assert unknown_variables([ChassisSettings])[1].startswith("SMARTEX_SHARDS")
+    assert unknown_variables([Market], ["SMARTEX_PORT", "SMARTEX_PROT", "PATH"]) == [
+        "SMARTEX_PROT; did you mean SMARTEX_PORT?"
+    ]
 
 
 def test_secrets_come_from_files(tmp_path: Path) -> None:

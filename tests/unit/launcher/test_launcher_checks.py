@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from smartex_chassis import StartupError
-from smartex_launcher.checks import check_folder, check_python
+from smartex_launcher.checks import check_folder, check_python, note_place
 from smartex_launcher.main import main
 from smartex_store.folder import FORMAT_VERSION, DataFolder
 
@@ -108,13 +108,32 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
 def test_a_market_that_was_begun_elsewhere(
     tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    note_place(tmp_path, "the embedded PostgreSQL")
     words = ("--data", tmp_path, "--port", str(taken), "--metrics-port", "0", *FREE)
-    assert "is taken" in refusal(capsys, *words)
     assert refusal(capsys, *words, "--kafka") == (
         f"the market in {tmp_path} runs on the embedded PostgreSQL, not on the embedded PostgreSQL with the "
         "local Kafka: start it as before, or choose another folder"
     )
     assert "is taken" in refusal(capsys, *words)
+
+
+def test_a_check_or_a_failed_start_leaves_the_bus_open(
+    tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(tmp_path), "--metrics-port", "0", *FREE]
+    assert main([*words, "--port", "0", "--kafka", "--check"]) == 0
+    capsys.readouterr()
+    assert "is taken" in refusal(capsys, *words, "--port", str(taken), "--kafka")
+    assert main([*words, "--port", "0", "--check"]) == 0
+
+
+def test_an_unknown_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMARTEX_SERVICES", "matchin,positions")
+    assert refusal(capsys, "--data", tmp_path, "--check") == (
+        "SMARTEX_SERVICES: there is no service matchin; there are matching, notifications, positions"
+    )
 
 
 def test_a_good_folder_is_free_again_afterwards(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smartex_chassis import ChassisSettings, LocalIssuer, ServiceModule, StartupError
 from smartex_launcher import services
-from smartex_launcher.demo import DayRoller, seconds_to_midnight
+from smartex_launcher.demo import DayRoller, commands, seconds_to_midnight
 from smartex_launcher.logs import RollingFile, roll
 from smartex_launcher.profiles import PEOPLE, write_profiles
 from smartex_launcher.screen import Screen
@@ -85,6 +85,14 @@ def test_services_are_found_by_their_entry_points() -> None:
 def test_without_a_service_there_is_nothing_to_start() -> None:
     with pytest.raises(StartupError, match="make up"):
         services.find([])
+
+
+def test_only_what_runs_is_suggested() -> None:
+    alone = commands(["matching"], demo=True)
+    assert [line.split()[1] for line in alone] == ["book", "order"]
+    assert [line.split()[1] for line in commands(["matching", "positions"], demo=True)[2:]] == ["portfolio"]
+    assert len(commands(["matching"], demo=False)) == 3
+    assert commands(["positions"], demo=False) == []
 
 
 async def test_a_module_is_built_and_its_settings_are_known(tmp_path: Path) -> None:

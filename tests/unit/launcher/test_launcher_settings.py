@@ -65,6 +65,12 @@ def test_a_wrong_setting_is_one_line_and_an_exit_code(capsys: pytest.CaptureFixt
     ]
 
 
+def test_a_list_of_services_that_names_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTEX_SERVICES", " , ")
+    with pytest.raises(SettingsInvalid, match="names no service: leave it out to run all"):
+        launcher()
+
+
 def test_all_services_run_unless_some_are_named() -> None:
     assert LauncherSettings().runs("positions")
     some = LauncherSettings(services="matching, positions")

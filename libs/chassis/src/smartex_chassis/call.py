@@ -89,6 +89,6 @@ def drain_started() -> asyncio.Event:
     """Return the event that is set once the server drains.
 
     A handler of a long stream should finish what it has begun and return when it is set; after a moment
-    (`stream_drain_seconds`) the server ends the stream with `UNAVAILABLE` and reason `DRAINING`.
+    (`stream_drain`) the server ends the stream with `UNAVAILABLE` and reason `DRAINING`.
     """
     return _call().drain

@@ -110,6 +110,14 @@ class ChassisSettings(Settings):
         default=4 * 2**20, ge=1024, description="largest message taken or sent, in bytes"
     )
     max_concurrent_rpcs: int = Field(default=10_000, ge=1, description="RPCs and streams served at a time")
+    max_public_rpcs: int = Field(
+        default=512,
+        ge=2,
+        description="health and reflection calls, which need no token, served at a time; half may be streams",
+    )
+    max_streams_per_principal: int = Field(
+        default=64, ge=1, description="streams of one caller (subject and account) served at a time"
+    )
     max_connection_age: Seconds | None = Field(
         default=None,
         description="close connections after this time, to spread clients over pods, in seconds",
@@ -224,10 +232,14 @@ def describe_settings(settings_cls: type[Settings]) -> str:
     return "\n".join([*lines, "", file])
 
 
-def unknown_variables(classes: Iterable[type[Settings]]) -> list[str]:
-    """Return the variables that look like settings and are none, each with the name of a near one."""
+def unknown_variables(classes: Iterable[type[Settings]], among: Iterable[str] | None = None) -> list[str]:
+    """Return the variables (those of the environment, or `among`) that look like settings and are none.
+
+    Each comes with the name of a near one.
+    """
     known = {variable(name) for cls in classes for name in cls.model_fields} | {CONFIG_VARIABLE}
-    strange = sorted(name for name in _environment() if name.startswith(PREFIX) and name not in known)
+    names = _environment() if among is None else among
+    strange = sorted(name for name in names if name.startswith(PREFIX) and name not in known)
     return [f"{name}{_hint(name, dict.fromkeys(known))}" for name in strange]
 
 

@@ -12,6 +12,7 @@ from smartex_store.folder import DataFolder
 from .settings import LauncherSettings
 
 OLDEST_PYTHON = (3, 11)
+_PLACE = "PLACE"
 
 
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:2])) -> None:
@@ -39,18 +40,19 @@ def check_folder(data: Path) -> None:
 def check_place(data: Path, place: str) -> None:
     """Raise StartupError if the market of this folder was begun with another database or bus than `place` says.
 
-    Its history is in the one and its log in the other: half of them elsewhere would be another market. The first
-    start writes down what it uses.
+    Its history is in the one and its log in the other: half of them elsewhere would be another market.
     """
-    file = data / "PLACE"
-    if not file.exists():
-        file.write_text(f"{place}\n", "utf-8")
-        return
-    before = file.read_text("utf-8").strip()
+    file = data / _PLACE
+    before = file.read_text("utf-8").strip() if file.exists() else place
     if before != place:
         raise StartupError(
             f"the market in {data} runs on {before}, not on {place}: start it as before, or choose another folder"
         )
+
+
+def note_place(data: Path, place: str) -> None:
+    """Write down what the market of this folder runs on; not before it does."""
+    (data / _PLACE).write_text(f"{place}\n", "utf-8")
 
 
 def check_ports(chassis: ChassisSettings, launcher: LauncherSettings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,6 +14,9 @@ from smartex_client import FailedPrecondition, Market, SmartexError, connect
 
 _log = structlog.get_logger("smartex.launcher")
 _RETRY_SECONDS = 30.0
+
+NEEDS = frozenset({"matching"})
+"""Services without which there is no market to open."""
 
 
 def participants() -> tuple[Participant, ...]:
@@ -106,17 +109,19 @@ def _operator(profiles: Path) -> Market:
     return connect(profile=str(profiles / "operator.toml"))
 
 
-def commands(*, demo: bool) -> list[str]:
-    """Three commands to try."""
-    if not demo:
-        return [
-            ".venv/bin/smartex status",
-            ".venv/bin/smartex --as operator instrument list",
-            ".venv/bin/smartex --as operator venue status",
-        ]
+def commands(running: Collection[str], *, demo: bool) -> list[str]:
+    """Up to three commands to try, each of a service that runs."""
     symbol = demo_instruments()[0].symbol
+    of_an_empty_market = [
+        ("matching", ".venv/bin/smartex status"),
+        ("matching", ".venv/bin/smartex --as operator instrument list"),
+        ("matching", ".venv/bin/smartex --as operator venue status"),
+    ]
+    of_the_demo = [
+        ("matching", f".venv/bin/smartex book {symbol}"),
+        ("matching", f".venv/bin/smartex order buy {symbol} 100 --price 12.80"),
+        ("positions", ".venv/bin/smartex portfolio show"),
+    ]
     return [
-        f".venv/bin/smartex book {symbol}",
-        f".venv/bin/smartex order buy {symbol} 100 --price 12.80",
-        ".venv/bin/smartex portfolio show",
+        command for service, command in (of_the_demo if demo else of_an_empty_market) if service in running
     ]

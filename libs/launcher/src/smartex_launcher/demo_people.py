@@ -20,6 +20,9 @@ from .profiles import ALICE, BOB
 
 _log = structlog.get_logger("smartex.launcher")
 
+NEEDS = frozenset({"positions", "notifications"})
+"""Services without which they lack everything."""
+
 _PEOPLE = ("alice", "bob")
 _TRADER = "trader"
 _SUPERVISOR = "operator"

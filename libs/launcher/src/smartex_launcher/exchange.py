@@ -20,11 +20,10 @@ from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, Startup
 from smartex_client import SmartexError
 from smartex_store import EmbeddedPostgres, StoreError
 
-from . import demo, services
-from .checks import free_port
+from . import demo, demo_people, services
+from .checks import free_port, note_place
 from .child import Child, agents_command
 from .compiling import warm_up
-from .demo_people import settle_people
 from .logs import roll
 from .profiles import PEOPLE, Person, service_token, write_profiles, write_service_tokens
 from .screen import Screen
@@ -74,6 +73,7 @@ class Exchange:
         self._failed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._agents: Child | None = None
+        self._running: frozenset[str] = frozenset()
         self._phone = ""
         self._database = "PostgreSQL"
         self._bus = "PostgreSQL"
@@ -109,6 +109,7 @@ class Exchange:
             found = [
                 each for each in await asyncio.to_thread(services.find) if self._launcher.runs(each.name)
             ]
+            self._running = frozenset(each.name for each in found)
             note.text = "services: " + ", ".join(each.name for each in found)
         screen.compiled.watch()
         with screen.step("compiling the kernels", "kernels compiled, or loaded from the cache"):
@@ -129,12 +130,14 @@ class Exchange:
                 providers_file=providers,
                 callback_port=callback_port,
             )
+            note_place(data, self._launcher.place)
             server = await self._start_services(found, context, issuer, port)
             note.text = f"services serve at {self._address(server.port)}"
         self._spawn(self._renew_daily(issuer, self._address(server.port), found), "renew-tokens")
-        if self._launcher.demo:
+        if self._opens_demo:
             with screen.step("opening the demo market") as note:
                 note.text = await self._start_demo()
+        if self._opens_demo and self._running >= demo_people.NEEDS:
             with screen.step("settling the demo's people") as note:
                 note.text = await self._settle_people()
         return server
@@ -222,7 +225,7 @@ class Exchange:
     async def _settle_people(self) -> str:
         zone = ZoneInfo(self._launcher.demo_roll_zone or "UTC")
         try:
-            return await settle_people(
+            return await demo_people.settle_people(
                 self._plan.data, self._phone, self._launcher.demo_seed, datetime.now(zone).date()
             )
         except SmartexError as error:
@@ -232,7 +235,7 @@ class Exchange:
     # -- running
 
     async def _until_stopped(self, server: ChassisServer) -> None:
-        if self._screen.console.is_terminal:
+        if self._screen.console.is_terminal and self._running >= demo.NEEDS:
             self._spawn(self._show_status(), "status-line")
         if self._plan.exit_after_ready:
             return
@@ -315,6 +318,10 @@ class Exchange:
     # -- words
 
     @property
+    def _opens_demo(self) -> bool:
+        return self._launcher.demo and self._running >= demo.NEEDS
+
+    @property
     def _tokens(self) -> Path:
         return self._plan.data / "profiles" / "services"
 
@@ -332,7 +339,7 @@ class Exchange:
             else "off"
         )
         self._screen.panel(
-            "[bold]The exchange is open[/]" if self._launcher.demo else "[bold]The exchange is up[/]",
+            "[bold]The exchange is open[/]" if self._opens_demo else "[bold]The exchange is up[/]",
             [
                 f"gRPC      {address}",
                 f"metrics   {metrics}",
@@ -340,9 +347,7 @@ class Exchange:
                 f"database  {self._database}, bus {self._bus}",
                 f"data      {data}",
                 f"log       {self._plan.log_file}",
-                "",
-                "Try in a second terminal:",
-                *(f"  [bold cyan]{line}[/]" for line in self._commands()),
+                *self._suggestions(),
             ],
         )
         # Since the process was made: most of a start is importing, before any line of ours runs.
@@ -350,10 +355,14 @@ class Exchange:
         self._screen.say(f"ready after {seconds:.1f} s; Ctrl-C stops everything")
         _log.info("ready", seconds=round(seconds, 2))
 
-    def _commands(self) -> list[str]:
+    def _suggestions(self) -> list[str]:
+        commands = demo.commands(self._running, demo=self._opens_demo)
+        if not commands:
+            return []
         here = self._plan.data == Path.cwd() / "data"
         home = [] if here else [f"export SMARTEX_HOME={shlex.quote(str(self._plan.data))}"]
-        return home + demo.commands(demo=self._launcher.demo)
+        lines = [f"  [bold cyan]{line}[/]" for line in home + commands]
+        return ["", "Try in a second terminal:", *lines]
 
     def _farewell(self, *, interrupted: bool) -> int:
         if self._reasons or self._failed.is_set():

@@ -56,6 +56,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return _print_settings()
     launcher = load(LauncherSettings, **launcher_overrides(asked))
     chassis = load(ChassisSettings, **chassis_overrides(asked))
+    services.check_names(launcher.wanted_services)
     plan = Plan(launcher, chassis, exit_after_ready=asked.exit_after_ready)
     check_folder(plan.data)
     check_place(plan.data, launcher.place)

@@ -64,6 +64,17 @@ def find(points: Iterable[EntryPoint] | None = None) -> list[Found]:
     return found
 
 
+def check_names(wanted: Iterable[str], points: Iterable[EntryPoint] | None = None) -> None:
+    """Raise StartupError if a name is of no installed service. Loads none of them."""
+    announced = entry_points(group=GROUP) if points is None else points
+    known = {point.name for point in announced}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise StartupError(
+            f"SMARTEX_SERVICES: there is no service {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+        )
+
+
 async def build(found: Found, context: ServiceContext) -> ServiceModule:
     """The module of a service."""
     module = found.build(context)

@@ -61,6 +61,13 @@ class LauncherSettings(Settings):
             raise ValueError("is not a time zone such as Asia/Shanghai")
         return value
 
+    @field_validator("services")
+    @classmethod
+    def _some_service(cls, value: str) -> str:
+        if value and not _names(value):
+            raise ValueError("names no service: leave it out to run all")
+        return value
+
     @field_validator("bus_url")
     @classmethod
     def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
@@ -82,9 +89,14 @@ class LauncherSettings(Settings):
         """The data folder as an absolute path."""
         return self.data.expanduser().absolute()
 
+    @property
+    def wanted_services(self) -> list[str]:
+        """The services that are named; none means all."""
+        return _names(self.services)
+
     def runs(self, service: str) -> bool:
         """Whether a service is to be run."""
-        wanted = [name.strip() for name in self.services.split(",") if name.strip()]
+        wanted = self.wanted_services
         return not wanted or service in wanted
 
     @property
@@ -102,6 +114,10 @@ class LauncherSettings(Settings):
             return database
         engine = "a Kafka" if self.bus_url.get_secret_value().startswith("kafka") else "another PostgreSQL"
         return f"{database} with {engine} of yours as the bus"
+
+
+def _names(services: str) -> list[str]:
+    return [name.strip() for name in services.split(",") if name.strip()]
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import signal
 import sys
 import threading
@@ -31,9 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_run(asked))
     except OSError as error:
-        print(f"smartex_standins: {error}", file=sys.stderr)
+        print(f"smartex_standins: {_said(error, asked.port)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _said(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is taken: stop the other program or set --port"
+    return str(error)
 
 
 async def _run(asked: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 `program` is `codec.kernels.program`; all other arrays are one-dimensional contiguous uint8, but rows that are written
 may be an array of records, and what is only read may be `bytes`. Rows and headers are whole words long. A result is
-what the kernel promises if it is not negative; `reason_of` and `offset_of` take a failure apart.
+what the kernel promises if it is not negative; else `reason_of` tells why, and `~result >> 8` where in the input.
 """
 
 from __future__ import annotations
@@ -50,12 +50,6 @@ _TOO_MANY_ROWS = U64(Reason.TOO_MANY_ROWS)
 def reason_of(result: int) -> int:
     """The `Reason` of a failure."""
     return ~result & 0xFF
-
-
-@kernel
-def offset_of(result: int) -> int:
-    """The byte of the input that a failure is about."""
-    return ~result >> 8
 
 
 @kernel

@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Final
 
 MICROS: Final = 1_000_000
-LARGEST_MICROS: Final = 4 * 10**18
-"""The most that an account may hold of a currency."""
 
 _MONEY = re.compile(r"-?[0-9]{1,13}(?:\.[0-9]{1,6})?")
 _SIZE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")

@@ -132,11 +132,6 @@ class Sequencer:
         """Whether the state may be wrong or behind, so that it must not be saved."""
         return bool(self.halt_reason) or self._failed is not None
 
-    @property
-    def queued(self) -> int:
-        """Commands that wait for the log."""
-        return self._waiting_commands
-
     def halt(self, reason: str) -> None:
         """Take and apply nothing more: the state of this pod is not to be trusted."""
         if not self.halt_reason:

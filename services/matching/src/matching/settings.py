@@ -87,7 +87,7 @@ class MatchingSettings(Settings):
         description="take the memory of the idempotency window (100 bytes an outcome) at the start, not order by order",
     )
     kept_events: int = Field(
-        default=200_000, ge=1, description="recent events in memory for streams that resume (168 bytes each)"
+        default=200_000, ge=1, description="recent events in memory for streams that resume (152 bytes each)"
     )
     clock_interval_ms: int = Field(
         default=250, ge=10, le=10_000, description="time between clock commands while something may fall due"

@@ -1,6 +1,6 @@
 """Chains: from the event that raised an alert to the fills of the orders that its advice suggested.
 
-Orders of advice carry a mark in their numbers (`advice_mark`), so that their events are found among all others without
+Orders of advice carry a mark in their numbers (`_MARK`), so that their events are found among all others without
 asking the database about each.
 """
 

@@ -16,8 +16,6 @@ from readside import LevelReader, ModelMarket, drain
 from reference.words import EventKind
 from smartex.matching.v1.market_data_pb2 import SubscribeResponse
 
-LevelTuples = tuple[tuple[int, int, int], ...]
-
 
 @pytest.mark.parametrize(("seed", "profile", "depth"), [(1, 0, 10), (2, 1, 3), (3, 2, 5), (4, 3, 1000)])
 async def test_levels_are_right_at_every_speed(seed: int, profile: int, depth: int) -> None:
@@ -37,6 +35,9 @@ async def test_levels_are_right_at_every_speed(seed: int, profile: int, depth: i
                         for side in market.book(instrument_id, depth)
                     )
                     assert reader.sides(instrument_id) == expected
+                    update = message.levels if message.HasField("levels") else message.snapshot
+                    state: Any = market.instrument(instrument_id)
+                    assert update.last_price_ticks == state["last_price_ticks"]
     for subscriber, reader, _ in readers:
         for message in drain(subscriber):
             reader.hear(message)

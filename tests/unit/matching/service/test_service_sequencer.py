@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matching.domain import COMMAND, Core, CoreSettings
-from matching.frames import Frame, decode_frame
+from matching.frames import Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
 from matching.sequencer import Sequencer
 from smartex_bus import AppendUnknown, Record, StoredRecord, Told
@@ -234,7 +234,7 @@ async def test_a_record_that_cannot_be_read_stops_the_pod(spoil: Callable[[bytes
     async with sequencing() as (sequencer, log, seen):
         log.store(spoil(foreign(1)))
         log.show(0)
-        with pytest.raises(Exception, match=r"cannot be read|version"):
+        with pytest.raises(FrameError, match=r"cannot be read|version"):
             await asyncio.wait_for(sequencer.run(), 30)
         assert seen.accounts == []
 
@@ -244,7 +244,7 @@ async def test_a_gap_stops_the_pod() -> None:
         log.store(foreign(1))
         log.store(foreign(2, 2))
         log.show(1)
-        with pytest.raises(Exception, match="gap"):
+        with pytest.raises(FrameError, match="gap"):
             await asyncio.wait_for(sequencer.run(), 30)
 
 

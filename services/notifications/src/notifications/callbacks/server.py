@@ -11,7 +11,7 @@ import structlog
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
-from smartex_chassis import BindFailed, PortInUse, stop_tasks
+from smartex_chassis import BindFailed, PortInUse, start_task, stop_tasks
 from starlette.types import ASGIApp
 
 _VARIABLE: Final = "SMARTEX_CALLBACK_PORT"
@@ -46,11 +46,9 @@ class CallbackServer:
         config.errorlog = None
         # Starlette's types of messages are looser than Hypercorn's; they are the same messages.
         app = cast(ASGIFramework, self._app)
-        self._task = asyncio.create_task(
-            serve(app, config, shutdown_trigger=self._stop.wait),
-            name="notifications-callbacks",
+        self._task = start_task(
+            serve(app, config, shutdown_trigger=self._stop.wait), "notifications-callbacks"
         )
-        self._task.add_done_callback(_ended)
         _log.info("callbacks_served", host=self._host, port=self.port)
 
     async def stop(self) -> None:
@@ -59,11 +57,6 @@ class CallbackServer:
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=2 * _STOP_SECONDS)
             await stop_tasks(self._task)
-
-
-def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("callbacks_ended", exc_info=task.exception())
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -111,8 +111,10 @@ class AdviceApi:
 
     async def _own(self, advice_id: str, context: object) -> asyncpg.Record:
         """Advice that the caller itself was given: nobody answers for another."""
+        # First the account: who has none must not learn which ids exist.
+        account = principal(context).require_account()
         row = await self._store.get(advice_id)
-        if row is None or row["account_id"] != principal(context).require_account():
+        if row is None or row["account_id"] != account:
             raise _unknown()
         return row
 

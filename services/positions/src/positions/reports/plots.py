@@ -22,6 +22,7 @@ _STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "DejaVu Sans"],
     "axes.unicode_minus": False,
+    "text.parse_math": False,  # names come from callers: `$$` is a name, not a formula
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,

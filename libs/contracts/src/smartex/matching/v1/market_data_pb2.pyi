@@ -593,6 +593,7 @@ class LevelUpdate(_message.Message):
     BIDS_FIELD_NUMBER: _builtins.int
     ASKS_FIELD_NUMBER: _builtins.int
     MARKET_TIME_NS_FIELD_NUMBER: _builtins.int
+    LAST_PRICE_TICKS_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.int
     """Which instrument."""
     sequence: _builtins.int
@@ -601,6 +602,8 @@ class LevelUpdate(_message.Message):
     """`sequence` of the message before for this instrument. Another one than you saw last: you missed something, subscribe again."""
     market_time_ns: _builtins.int
     """Time of the market."""
+    last_price_ticks: _builtins.int
+    """Price of the last trade in ticks. 0 if there was none."""
     @_builtins.property
     def bids(self) -> _containers.RepeatedCompositeFieldContainer[Global___Level]:
         """Changed bids. Quantity 0 removes."""
@@ -618,10 +621,11 @@ class LevelUpdate(_message.Message):
         bids: _abc.Iterable[Global___Level] | None = ...,
         asks: _abc.Iterable[Global___Level] | None = ...,
         market_time_ns: _builtins.int = ...,
+        last_price_ticks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asks", b"asks", "bids", b"bids", "instrument_id", b"instrument_id", "market_time_ns", b"market_time_ns", "previous_sequence", b"previous_sequence", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asks", b"asks", "bids", b"bids", "instrument_id", b"instrument_id", "last_price_ticks", b"last_price_ticks", "market_time_ns", b"market_time_ns", "previous_sequence", b"previous_sequence", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -613,7 +613,7 @@ Global___Choice: _TypeAlias = Choice  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
-    """Limits are the thresholds of an account's alerts. 0 switches one off; unset fields of the account's own take the house's."""
+    """Limits are the thresholds of an account's alerts. 0 switches one off (of price_limit_distance: a negative number); unset fields of the account's own take the house's."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
