@@ -16,6 +16,9 @@ from matching.sources import Rows
 _TOPIC = "matching.events.v1"
 _RECORDS = 4000
 """Records read back; as many frames, or fewer if some were large."""
+_BYTES = 32 << 20
+"""Bytes of records from which on no more are read: some 650,000 events, 100 MB."""
+_STEP = 64
 
 _log = structlog.get_logger("matching.marketdata")
 
@@ -42,8 +45,20 @@ async def recall(feed: Feed, bus: Bus, shard: int, sequence: int) -> None:
 
 
 async def _newest(bus: Bus, shard: int) -> list[StoredRecord]:
+    """The newest records, read from the end: of large ones few, for all of their events are in memory at once."""
     earliest, end = await bus.offsets(_TOPIC, shard)
-    offset = max(earliest, end - _RECORDS)
+    begin, size = end, 0
+    parts: list[list[StoredRecord]] = []
+    while begin > earliest and end - begin < _RECORDS and size < _BYTES:
+        start = max(earliest, begin - _STEP)
+        part = await _between(bus, shard, start, begin)
+        parts.append(part)
+        size += sum(len(record.value) for record in part)
+        begin = start
+    return [record for part in reversed(parts) for record in part]
+
+
+async def _between(bus: Bus, shard: int, offset: int, end: int) -> list[StoredRecord]:
     records: list[StoredRecord] = []
     while offset < end:
         part = await bus.read(_TOPIC, shard, offset, max_records=end - offset)

@@ -289,7 +289,7 @@ class InstrumentDefinition(_message.Message):
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
-    """Number of the request, for idempotency. Positive."""
+    """Number of the request; comes back in its event. Positive."""
     @_builtins.property
     def instrument(self) -> _types_pb2.Instrument:
         """The rules. `trading_state` and `reference_price_ticks` hold for a new instrument only; later their own commands change them."""

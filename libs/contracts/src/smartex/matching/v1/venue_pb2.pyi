@@ -223,7 +223,7 @@ class DefineInstrumentRequest(_message.Message):
     """Number of the request, positive."""
     @_builtins.property
     def instrument(self) -> _types_pb2.Instrument:
-        """The rules, whole. An `instrument_id` of 0 takes the next free one."""
+        """The rules, whole. An `instrument_id` of 0 takes the next free one; asked again, it would take another."""
 
     def __init__(
         self,

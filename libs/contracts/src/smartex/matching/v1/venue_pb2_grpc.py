@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class VenueServiceStub:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands, idempotent by `request_id`.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
+    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
     """
 
     def __init__(self, channel):
@@ -73,7 +74,8 @@ class VenueServiceStub:
 
 
 class VenueServiceServicer:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands, idempotent by `request_id`.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
+    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
     """
 
     def GetVenueStatus(self, request, context):
@@ -113,7 +115,7 @@ class VenueServiceServicer:
 
     def RollTradingDay(self, request, context):
         """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
-        instrument's reference price becomes its last price.
+        instrument's reference price becomes its last price, if it traded since that was last set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,7 +175,8 @@ def add_VenueServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VenueService:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands, idempotent by `request_id`.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
+    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VenueServiceStub:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands, idempotent by `request_id`."""
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
+    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -45,14 +47,16 @@ class VenueServiceStub:
     """SetReferencePrice sets the price that the day's limits are measured from."""
     RollTradingDay: _grpc.UnaryUnaryMultiCallable[_venue_pb2.RollTradingDayRequest, _venue_pb2.RollTradingDayResponse]
     """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
-    instrument's reference price becomes its last price.
+    instrument's reference price becomes its last price, if it traded since that was last set.
     """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_venue_pb2.ListSessionsRequest, _venue_pb2.ListSessionsResponse]
     """ListSessions lists the sessions whose silence would cancel orders."""
 
 @_typing.type_check_only
 class VenueServiceAsyncStub(VenueServiceStub):
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands, idempotent by `request_id`."""
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
+    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetVenueStatus: _aio.UnaryUnaryMultiCallable[_venue_pb2.GetVenueStatusRequest, _venue_pb2.GetVenueStatusResponse]  # type: ignore[assignment]
@@ -67,13 +71,15 @@ class VenueServiceAsyncStub(VenueServiceStub):
     """SetReferencePrice sets the price that the day's limits are measured from."""
     RollTradingDay: _aio.UnaryUnaryMultiCallable[_venue_pb2.RollTradingDayRequest, _venue_pb2.RollTradingDayResponse]  # type: ignore[assignment]
     """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
-    instrument's reference price becomes its last price.
+    instrument's reference price becomes its last price, if it traded since that was last set.
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_venue_pb2.ListSessionsRequest, _venue_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """ListSessions lists the sessions whose silence would cancel orders."""
 
 class VenueServiceServicer(metaclass=_abc_1.ABCMeta):
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands, idempotent by `request_id`."""
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
+    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """
 
     @_abc_1.abstractmethod
     def GetVenueStatus(
@@ -122,7 +128,7 @@ class VenueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_venue_pb2.RollTradingDayResponse, _abc.Awaitable[_venue_pb2.RollTradingDayResponse]]:
         """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
-        instrument's reference price becomes its last price.
+        instrument's reference price becomes its last price, if it traded since that was last set.
         """
 
     @_abc_1.abstractmethod
