@@ -131,6 +131,51 @@ async def test_where_to_start(bus: Bus, topic: str) -> None:
     assert sorted(r.offset for r in seen if r.partition == 0) == list(range(10))
 
 
+async def test_a_start_that_fails_is_tried_again(bus: Bus, topic: str) -> None:
+    """Where to start may be in a database that is away for a moment."""
+    await fill(bus, topic, 2, 10)
+    failures = [ConnectionError("the database is away"), RuntimeError("it says nonsense")]
+
+    async def start(name: str, partition: int) -> int | None:
+        if failures and (name, partition) == (topic, 0):
+            raise failures.pop()
+        return 7 if name == topic else None
+
+    seen: list[StoredRecord] = []
+    consumer = bus.consume("g-" + topic, [topic], lease=LEASE, start=start)
+    task = asyncio.create_task(work(consumer, seen))
+    await until(lambda: len(seen) >= 6)
+    assert parts(consumer, topic) == {0, 1}
+    await consumer.close()
+    await task
+    assert sorted((r.partition, r.offset) for r in seen) == [(p, o) for p in (0, 1) for o in (7, 8, 9)]
+
+
+async def test_who_never_learns_where_to_start_keeps_nothing_from_others(
+    bus: Bus, new_bus: OpenBus, topic: str
+) -> None:
+    await fill(bus, topic, 2, 10)
+    asked = 0
+
+    async def start(name: str, partition: int) -> int | None:
+        nonlocal asked
+        asked += 1
+        raise ConnectionError("this member cannot reach the database")
+
+    idle, seen = bus.consume("g-" + topic, [topic], lease=LEASE, start=start), list[StoredRecord]()
+    tasks = [asyncio.create_task(work(idle, seen))]
+    await until(lambda: asked > 3)
+    able = (await new_bus()).consume("g-" + topic, [topic], lease=LEASE)
+    tasks.append(asyncio.create_task(work(able, seen)))
+    await until(lambda: len(seen) >= 10)
+    assert idle.assignment == frozenset()
+    async with asyncio.timeout(10):
+        await idle.close()
+    await until(lambda: len({(r.partition, r.offset) for r in seen}) == 20)
+    await able.close()
+    await asyncio.gather(*tasks)
+
+
 async def test_a_position_that_was_trimmed_is_an_error(bus: Bus, topic: str) -> None:
     await fill(bus, topic, 1, 10)
 

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import structlog
-from smartex_bus import Bus, StoredRecord
+from smartex_bus import Bus, OffsetTrimmed, StoredRecord
+from smartex_chassis import StartupError
 
 from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import COMMANDS_TOPIC, MAX_COMMANDS, Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
-from matching.snapshots import SnapshotFolder, SnapshotInvalid
+from matching.snapshots import FrameId, SnapshotFolder, SnapshotInfo, SnapshotInvalid
 
 _log = structlog.get_logger("matching.recovery")
 _READ_RECORDS = 4000
@@ -30,6 +31,40 @@ _PROGRESS_SECONDS = 2.0
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 OnApplied = Callable[[Applied], None]
 """Told of each replayed frame, in a thread; the events are overwritten afterwards."""
+
+
+async def set_strangers_aside(bus: Bus, shard: int, folder: SnapshotFolder) -> None:
+    """Set aside every snapshot that was not made from this log; to be done before `restore`.
+
+    The log may have been restored from a backup: what was applied after that was taken is a lost time line.
+    """
+    for info in await asyncio.to_thread(folder.newest_first):
+        why = await _strangeness(bus, shard, info)
+        if why:
+            await asyncio.to_thread(folder.set_aside, info, why)
+
+
+async def _strangeness(bus: Bus, shard: int, info: SnapshotInfo) -> str:
+    """Why a snapshot cannot be of this log, or nothing."""
+    _, end = await bus.offsets(COMMANDS_TOPIC, shard)
+    if info.offset >= end:
+        return f"the log ends before it: {end} is its next offset"
+    found = await frame_at(bus, shard, info.offset)
+    if found is None or info.frame is None or found == info.frame:
+        return ""
+    return "the log has another frame at its offset"
+
+
+async def frame_at(bus: Bus, shard: int, offset: int) -> FrameId | None:
+    """The frame that the log has at an offset, or None if it has none there (any more)."""
+    try:
+        records = await _read(bus, shard, offset, offset + 1)
+    except OffsetTrimmed:
+        return None
+    if not records:
+        return None
+    frame = decode_frame(records[0].value)
+    return FrameId(frame.producer_id, frame.frame_id)
 
 
 def restore(
@@ -61,8 +96,13 @@ async def replay(
     """
     loop = asyncio.get_running_loop()
     end = up_to + 1 if up_to is not None else (await bus.offsets(COMMANDS_TOPIC, shard))[1]
-    progress = _Progress(end)
     offset = replica.next_offset
+    if offset > end:
+        raise StartupError(
+            f"this state goes up to offset {offset - 1}, but the log has only those before {end}: it is another log's",
+            reason="STATE_OF_ANOTHER_LOG",
+        )
+    progress = _Progress(end)
     reading = asyncio.ensure_future(_read(bus, shard, offset, end))
     with (
         ThreadPoolExecutor(1, "matching-decode") as decoder,

@@ -1,7 +1,7 @@
 """Snapshots: the state at an offset in one file, whole or not at all.
 
-A file is: magic, version, length of the header (all fixed), header (JSON: offset, sequence, hash, shard), catalogue
-(length, bytes), core, and the SHA-256 of everything before it. It is written beside, synced, and renamed.
+A file is: magic, version, length of the header (all fixed), header (JSON: offset, frame, sequence, hash, shard),
+catalogue (length, bytes), core, and the SHA-256 of everything before it. It is written beside, synced, and renamed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import io
 import json
 import os
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import structlog
 
@@ -29,21 +30,34 @@ _HEAD = struct.Struct("<8sII")
 _LENGTH = struct.Struct("<Q")
 _DIGEST_BYTES = 32
 _CHUNK = 1 << 20
+_ABANDONED_SECONDS = 3600.0
+"""Nobody writes a snapshot for so long: who began it was killed."""
 
 
 class SnapshotInvalid(Exception):  # noqa: N818 - a verdict on a file
     """A file that is no whole snapshot of this software."""
 
 
+class FrameId(NamedTuple):
+    """Which frame it is: no other one, on any time line of the log, has the same two numbers."""
+
+    producer_id: int
+    frame_id: int
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotInfo:
-    """What a snapshot's header says. `offset` is the last frame in it."""
+    """What a snapshot's header says. `offset` is the last frame in it.
+
+    `frame` is None in the snapshots of older software, which did not say it.
+    """
 
     path: Path
     shard: int
     offset: int
     sequence: int
     state_hash: str
+    frame: FrameId | None
 
 
 class _Hashing(io.RawIOBase):
@@ -70,30 +84,32 @@ class SnapshotFolder:
         self._shard = shard
         self._keep = keep
 
-    def save(self, replica: Replica) -> Path:
-        """Write the state as it is, remove snapshots beyond the newest, and return the file."""
+    def save(self, replica: Replica, frame: FrameId) -> Path:
+        """Write the state as it is after `frame`, remove snapshots beyond the newest, and return the file."""
         self.folder.mkdir(parents=True, exist_ok=True)
         offset = replica.next_offset - 1
         target = self.folder / f"shard-{self._shard}-{offset:020d}.snapshot"
         beside = target.with_suffix(f".{os.getpid()}.tmp")
         try:
             with open(beside, "wb") as file:
-                self._write(file, replica, offset)
+                self._write(file, replica, offset, frame)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)
         _sync_folder(self.folder)
-        self._prune()
+        self._prune(target)
+        self._remove_abandoned()
         return target
 
-    def _write(self, file: BinaryIO, replica: Replica, offset: int) -> None:
+    def _write(self, file: BinaryIO, replica: Replica, offset: int, frame: FrameId) -> None:
         hashing = _Hashing(file)
         header = json.dumps(
             {
                 "shard": self._shard,
                 "offset": offset,
+                "frame": frame,
                 "sequence": replica.core.sequence,
                 "state_hash": replica.state_hash(),
             }
@@ -134,10 +150,25 @@ class SnapshotFolder:
             raise SnapshotInvalid("the state has another hash than when it was saved")
         return replica
 
-    def _prune(self) -> None:
-        paths = sorted(self.folder.glob(f"shard-{self._shard}-*.snapshot"), reverse=True)
-        for path in paths[self._keep :]:
+    def set_aside(self, info: SnapshotInfo, why: str) -> None:
+        """Rename a snapshot, so that it is neither loaded nor pruned any more."""
+        aside = info.path.with_suffix(".aside")
+        with contextlib.suppress(FileNotFoundError):  # an auditor or a pod has done it, or pruned it
+            os.replace(info.path, aside)
+        _log.warning("a snapshot is set aside", file=info.path.name, renamed=aside.name, why=why)
+
+    def _prune(self, written: Path) -> None:
+        """Keep the newest. What was just written is one of them, whatever lies in the folder."""
+        others = set(self.folder.glob(f"shard-{self._shard}-*.snapshot")) - {written}
+        for path in sorted(others, reverse=True)[max(0, self._keep - 1) :]:
             path.unlink(missing_ok=True)
+
+    def _remove_abandoned(self) -> None:
+        before = time.time() - _ABANDONED_SECONDS
+        for path in self.folder.glob(f"shard-{self._shard}-*.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
 
 def _read_header(path: Path, file: BinaryIO) -> SnapshotInfo:
@@ -149,14 +180,16 @@ def _read_header(path: Path, file: BinaryIO) -> SnapshotInfo:
         raise SnapshotInvalid(f"it is no snapshot of version {_VERSION}")
     try:
         header = json.loads(file.read(length))
+        frame = header.get("frame")
         return SnapshotInfo(
             path,
             int(header["shard"]),
             int(header["offset"]),
             int(header["sequence"]),
             str(header["state_hash"]),
+            None if frame is None else FrameId(*map(int, frame)),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotInvalid("its header cannot be read") from error
 
 

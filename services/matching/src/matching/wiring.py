@@ -25,20 +25,20 @@ from matching.api.trade_stream import TradeStreams
 from matching.api.venue import Facts, VenueApi
 from matching.auditor import Audit, Auditing
 from matching.checkpoints import Checkpoints
-from matching.frames import CHECKPOINTS_TOPIC, COMMANDS_TOPIC, EVENTS_TOPIC
+from matching.frames import CHECKPOINTS_TOPIC, COMMANDS_TOPIC, EVENTS_TOPIC, Frame
 from matching.hub import ReportHub
 from matching.lease import Lease
 from matching.limits import TokenBuckets
 from matching.meters import EventMeters
 from matching.prefault import Prefault
 from matching.publisher import Publisher, published_sequence
-from matching.recovery import replay, restore
+from matching.recovery import frame_at, replay, restore, set_strangers_aside
 from matching.replica import Applied, LiveInstruments, Replica
 from matching.resume import Past
 from matching.sequencer import Sequencer
 from matching.sessions import Sessions
 from matching.settings import MatchingSettings
-from matching.snapshots import SnapshotFolder
+from matching.snapshots import FrameId, SnapshotFolder
 from matching.ticker import Ticker
 
 _log = structlog.get_logger("matching")
@@ -162,6 +162,9 @@ class Pod:
             self.sessions,
             self.ticker,
         ]
+        self.sequencer.frame_hooks.append(self._on_frame)
+        self._last_offset = -1
+        self._last_frame = FrameId(0, 0)
         self._start_time_ns = clock()
         self._projected_sequence = 0
 
@@ -277,12 +280,25 @@ class Pod:
                 self.publisher.on_applied(part.offset, part.first_sequence, part.time_ns, part.events.copy())
             self.market_data.on_applied(part.offset, part.first_sequence, part.time_ns, part.events)
 
+        await set_strangers_aside(self.bus, self.settings.shard, self.snapshots)
         self.replica.become(await asyncio.to_thread(restored))
         if self.settings.prefault:
             self.prefault.start([*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()])
         await self.market_data.recall(self.bus, self.settings.shard, self.replica.core.sequence)
         await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
+        await self._learn_last_frame()
         self.prefault.make_pauses()
+
+    async def _learn_last_frame(self) -> None:
+        offset = self.replica.next_offset - 1
+        found = await frame_at(self.bus, self.settings.shard, offset) if offset >= 0 else None
+        # If retention has removed it, the state is that of a snapshot and need not be saved again.
+        if found is not None:
+            self._last_offset, self._last_frame = offset, found
+
+    def _on_frame(self, offset: int, frame: Frame) -> None:
+        # Not read from the log when the state is saved: that may be another one by then, or away.
+        self._last_offset, self._last_frame = offset, FrameId(frame.producer_id, frame.frame_id)
 
     async def stop(self) -> None:
         """Publish what is left, stop everything in the reverse order, and save the state."""
@@ -293,7 +309,7 @@ class Pod:
                 await self.publisher.flush()
             await self._running.aclose()
             if was_running and self._can_save():
-                await asyncio.to_thread(self.snapshots.save, self.replica)
+                await asyncio.to_thread(self.snapshots.save, self.replica, self._last_frame)
         finally:
             await self._opened.aclose()
 
@@ -301,7 +317,7 @@ class Pod:
         """A state that is whole, and of which everything is published."""
         return (
             not self.sequencer.broken
-            and self.replica.next_offset > 0
+            and self.replica.next_offset == self._last_offset + 1 > 0
             and self.publisher.published >= self.replica.core.sequence
         )
 

@@ -84,3 +84,20 @@ async def test_where_no_process_is_to_be_had_there_is_no_snapshot(monkeypatch: p
     task = auditor.Audit("", 0, "", 3, {}, 0, "")
     auditing = auditor.Auditing(task, *cast(Any, (None, None, None, EVERY)))
     assert not await auditing._audit(Checkpoint(7))
+
+
+async def test_a_pod_that_the_auditor_contradicts_halts_and_lets_another_publish() -> None:
+    halted: list[str] = []
+    sequencer = SimpleNamespace(halt=halted.append)
+    publisher = SimpleNamespace(halt=lambda: halted.append("the publisher"))
+    task = auditor.Audit("", 0, "", 3, {}, 0, "")
+    auditing = auditor.Auditing(task, *cast(Any, (sequencer, publisher, None, EVERY)))
+
+    async def disagrees(checkpoint: Checkpoint) -> int:
+        return auditor.DISAGREES
+
+    auditing._process_of = disagrees  # type: ignore[method-assign]
+    assert not await auditing._audit(Checkpoint(7))
+    assert len(halted) == 2
+    assert halted[0] == "the publisher"
+    assert "offset 7" in halted[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import NO_COMMANDS, Frame
 from matching.recovery import restore
 from matching.replica import Replica
-from matching.snapshots import SnapshotFolder, SnapshotInvalid
+from matching.snapshots import FrameId, SnapshotFolder, SnapshotInvalid
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_DEPOSIT_CASH, InstrumentDefinition
 
@@ -26,6 +28,10 @@ def deposit(replica: Replica, account_id: int) -> None:
     )
     command["amount_micros"], command["create_time_ns"] = 5, 10**18
     replica.apply(replica.next_offset, Frame(1, 1, 10**18, command))
+
+
+def save(folder: SnapshotFolder, replica: Replica) -> Path:
+    return folder.save(replica, FrameId(1, replica.next_offset - 1))
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def replica() -> Replica:
 def test_comes_back_and_goes_on_alike(tmp_path: Path, replica: Replica) -> None:
     folder = SnapshotFolder(tmp_path, 0, 3)
     deposit(replica, 1)
-    folder.save(replica)
+    save(folder, replica)
     (info,) = folder.newest_first()
     again = folder.load(info, SETTINGS)
     assert (again.next_offset, again.state_hash()) == (2, replica.state_hash())
@@ -65,7 +71,7 @@ def test_old_ones_are_pruned_and_nothing_half_written_stays(tmp_path: Path, repl
     folder = SnapshotFolder(tmp_path, 0, 2)
     for account_id in range(1, 6):
         deposit(replica, account_id)
-        folder.save(replica)
+        save(folder, replica)
     assert [info.offset for info in folder.newest_first()] == [5, 4]
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -73,10 +79,10 @@ def test_old_ones_are_pruned_and_nothing_half_written_stays(tmp_path: Path, repl
 def test_a_damaged_one_is_passed_over(tmp_path: Path, replica: Replica) -> None:
     folder = SnapshotFolder(tmp_path, 0, 3)
     deposit(replica, 1)
-    folder.save(replica)
+    save(folder, replica)
     good = replica.state_hash()
     deposit(replica, 2)
-    newest = folder.save(replica)
+    newest = save(folder, replica)
     raw = bytearray(newest.read_bytes())
     for place in range(0, len(raw), max(1, len(raw) // 60)):
         damaged = bytearray(raw)
@@ -92,7 +98,7 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path, replica: Replica) -> None:
 def test_one_that_is_ahead_of_the_event_log_is_not_used(tmp_path: Path, replica: Replica) -> None:
     folder = SnapshotFolder(tmp_path, 0, 3)
     deposit(replica, 1)
-    folder.save(replica)
+    save(folder, replica)
     sequence = replica.core.sequence
     assert restore(folder, SETTINGS, sequence).core.sequence == sequence
     assert restore(folder, SETTINGS, sequence - 1).core.sequence == 0
@@ -100,7 +106,46 @@ def test_one_that_is_ahead_of_the_event_log_is_not_used(tmp_path: Path, replica:
 
 def test_other_sizes_are_refused(tmp_path: Path, replica: Replica) -> None:
     folder = SnapshotFolder(tmp_path, 0, 3)
-    folder.save(replica)
+    save(folder, replica)
     (info,) = folder.newest_first()
     with pytest.raises(SnapshotInvalid):
         folder.load(info, CoreSettings(window=32, max_orders=64, max_accounts=64))
+
+
+def test_what_was_just_written_is_never_pruned(tmp_path: Path, replica: Replica) -> None:
+    """Whatever else lies in the folder: those of a pod that was further, say, before the log was restored."""
+    folder = SnapshotFolder(tmp_path, 0, 2)
+    further = Replica(replica.core, replica.catalogue, 1000)
+    for _ in range(3):
+        further.next_offset += 1
+        save(folder, further)
+    written = save(folder, replica)
+    assert written.exists()
+    assert [info.offset for info in folder.newest_first()] == [1002, 0]
+
+
+def test_what_killed_processes_began_is_removed(tmp_path: Path, replica: Replica) -> None:
+    names = ("shard-0-7.11.tmp", "shard-0-8.12.tmp", "shard-1-7.11.tmp")
+    abandoned, fresh, others = (tmp_path / name for name in names)
+    long_ago = time.time() - 7200
+    for path in (abandoned, fresh, others):
+        path.write_bytes(b"half")
+    for path in (abandoned, others):
+        os.utime(path, (long_ago, long_ago))
+    save(SnapshotFolder(tmp_path, 0, 2), replica)
+    assert not abandoned.exists()
+    assert fresh.exists()
+    assert others.exists()
+
+
+def test_what_is_set_aside_is_neither_found_nor_pruned(tmp_path: Path, replica: Replica) -> None:
+    folder = SnapshotFolder(tmp_path, 0, 1)
+    save(folder, replica)
+    (info,) = folder.newest_first()
+    folder.set_aside(info, "a test")
+    folder.set_aside(info, "another process has done it already")
+    assert folder.newest_first() == []
+    for account_id in (1, 2):
+        deposit(replica, account_id)
+        save(folder, replica)
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".aside", ".snapshot"]

@@ -125,8 +125,23 @@ class KafkaConsumer(GroupConsumer):
         return OffsetTrimmed(place.topic, place.partition, offset, earliest)
 
     async def assigned(self, places: Iterable[TopicPartition]) -> None:
-        """The group gave these partitions to this member: set where each starts."""
-        starts = {place: await self._start_of(place) for place in places}
+        """The group gave these partitions to this member: set where each starts.
+
+        It is tried until it succeeds: what a listener raises only reaches aiokafka's log, and nobody would read these
+        partitions. If that takes longer than a lease, the group gives them to another member.
+        """
+        places, backoff = list(places), Backoff()
+        while not self._closed:
+            try:
+                starts = {place: await self._start_of(place) for place in places}
+            except Exception as error:
+                _log.warning("where to start is not known yet", group=self._group, error=repr(error))
+                await asyncio.sleep(backoff.next())
+            else:
+                self._begin(starts)
+                return
+
+    def _begin(self, starts: Mapping[TopicPartition, int]) -> None:
         # No await from here on: what is fetched before the seek is dropped, what comes after it is not.
         for place, position in starts.items():
             self._consumer.seek(place, position)

@@ -27,7 +27,7 @@ from smartex_bus.kafka.consumer import KafkaConsumer
 from smartex_bus.kafka.dead_letters import letters_topic, mark_redriven, open_letters, to_letter, to_record
 from smartex_bus.kafka.reader import Reader
 from smartex_bus.kafka.topics import Available, Topics
-from smartex_bus.letters import count_dead_letter, redrive_topic, redriven
+from smartex_bus.letters import redrive_topic, redriven
 from smartex_bus.records import DeadLetter, Record, StoredRecord, Topic
 from smartex_bus.settings import KafkaSettings
 from smartex_bus.tail import Tail
@@ -235,7 +235,6 @@ class KafkaBus(Bus):
         letter = to_record(record, reason)
         identity = await (await self._letters_of(group)).append(letter)
         self.dead_letter_count += 1
-        count_dead_letter(group, record.topic)
         return to_letter(group, identity, letter)
 
     async def _letters_of(self, group: str) -> Appender:

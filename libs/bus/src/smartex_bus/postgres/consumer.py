@@ -154,9 +154,10 @@ class PostgresConsumer(GroupConsumer):
             try:
                 await self._round(tables)
                 backoff.reset()
-            except WAITING as error:
-                _log.warning("lease waits for the database", group=self._group, error=repr(error))
-                await asyncio.sleep(backoff.next())
+            except Exception as error:
+                # Without this task nothing would be held or read, and nobody would know.
+                _log.warning("a round of leases failed and is repeated", group=self._group, error=repr(error))
+                await asyncio.sleep(min(backoff.next(), self._lease / 3))
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._lease / 3):
@@ -167,11 +168,18 @@ class PostgresConsumer(GroupConsumer):
         for place in outcome.lost:
             self._drop(place)
         released = await self._release(tables, outcome.surplus)
+        failures: list[Exception] = []
         for place, (epoch, position) in outcome.gained.items():
-            await self._gain(place, epoch, position)
+            try:
+                await self._gain(place, epoch, position)
+            except Exception as error:
+                # The others are read all the same; the next round gains this one again.
+                failures.append(error)
         if outcome.joined or released:
             self._signals.group_changed(self._group)
             self._rebalance.clear()
+        if failures:
+            raise failures[0]
 
     async def _release(self, tables: GroupTables, surplus: set[Place]) -> bool:
         """Give back what is not ours any more, but let the handler finish its batch for up to one lease."""
@@ -185,9 +193,10 @@ class PostgresConsumer(GroupConsumer):
         for place in set(self._held) - surplus:
             self._held[place].revoke_by = None
         if ready:
+            # In this order: what is dropped but not given back would be read by nobody.
+            await tables.give_back(ready)
             for place in ready:
                 self._drop(place)
-            await tables.give_back(ready)
         return bool(ready)
 
     async def _gain(self, place: Place, epoch: int, position: int | None) -> None:

@@ -24,7 +24,7 @@ from smartex_bus.api import (
 from smartex_bus.appender import GroupCommitAppender, Limits
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusClosed, BusError, BusUnavailable
-from smartex_bus.letters import count_dead_letter, redrive_topic, redriven
+from smartex_bus.letters import redrive_topic, redriven
 from smartex_bus.postgres.append import LogWriter
 from smartex_bus.postgres.connections import FAILED, LOST
 from smartex_bus.postgres.consumer import PostgresConsumer
@@ -240,7 +240,6 @@ class PostgresBus(Bus):
         async with _Available():
             letter = await self._letters.add(record, group, reason)
         self.dead_letter_count += 1
-        count_dead_letter(group, record.topic)
         return letter
 
     async def dead_letters(self, group: str, *, limit: int = 100) -> list[DeadLetter]:

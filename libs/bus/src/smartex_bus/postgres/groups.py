@@ -50,7 +50,11 @@ class GroupTables:
         self.member_id = uuid.uuid4()
 
     async def beat(self, held: Mapping[Place, int]) -> Round:
-        """One heartbeat: expire the silent, compare with the target, take what is free."""
+        """One heartbeat: expire the silent, compare with the target, free and take.
+
+        ``held``: all that this member reads. What is its own without being read, because an earlier round failed
+        half-way, is freed or taken again.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "select pg_advisory_xact_lock(hashtextextended('bus.group.' || $1, 0))", self._group
@@ -64,6 +68,13 @@ class GroupTables:
             leases = {(r["topic_id"], r["partition"]): (r["member_id"], r["epoch"]) for r in rows}
             lost = {p for p, epoch in held.items() if leases.get(p) != (self.member_id, epoch)}
             surplus = {p for p in held if target.get(p) != self.member_id} - lost
+            stray = {
+                p: epoch
+                for p, (member_id, epoch) in leases.items()
+                if member_id == self.member_id and p not in held and target.get(p) != self.member_id
+            }
+            if stray:
+                await self._free(connection, stray)
             free = [
                 p
                 for p, owner in target.items()
@@ -133,7 +144,13 @@ class GroupTables:
 
     async def give_back(self, held: Mapping[Place, int]) -> None:
         """Free leases, if they are still this member's."""
-        await self._pool.execute(
+        async with self._pool.acquire() as connection:
+            await self._free(connection, held)
+
+    async def _free(
+        self, connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], held: Mapping[Place, int]
+    ) -> None:
+        await connection.execute(
             """update bus.lease l set member_id = null
                  from unnest($3::int[], $4::int[], $5::bigint[]) as w (t, p, e)
                 where group_name = $1 and member_id = $2 and topic_id = t and partition = p and epoch = e""",
