@@ -62,10 +62,26 @@ def test_a_tour(command: Any) -> None:
     assert command("trades", symbol, "--json")[0]["quantity"] == "40"
     assert command("--json", "account", "show")["cash"][0]["total"] == "999580.00"
     assert "cancelled" in command("order", "cancel", "--all")
+    partly = command("order", "buy", symbol, "200", "@", "10", "--json")["order_id"]
+    command("order", "sell", symbol, "50", "@", "10", "--as", "bob")
+    gone = command("order", "cancel", str(partly), "--json")
+    assert (gone["quantity"], gone["filled_quantity"], gone["status"]) == ("200", "50", "cancelled")
     assert command("status", "--json")["bus"] == "postgresql"
     assert symbol in command("instrument", "list", "--as", "operator")
     assert command("venue", "hash", "--json", "--as", "operator")["agree"]
-    command("account", "deposit", str(command.alice), "5.5", "CNY", "--as", "operator")
+    deposit = (
+        "account",
+        "deposit",
+        str(command.alice),
+        "5.5",
+        "CNY",
+        "--as",
+        "operator",
+        "--request-id",
+        "77",
+    )
+    assert "repeated" not in command(*deposit)
+    assert "repeated, nothing moved" in command(*deposit)
     assert "deposit" in command("account", "ledger", str(command.alice), "--as", "operator")
 
 

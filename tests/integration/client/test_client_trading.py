@@ -35,7 +35,7 @@ async def test_plain_code_trades(exchange: Exchange) -> None:
             order = market.buy(symbol, 10, "9.00")
             assert order.status == "open"
             changed = market.amend(order.order_id, quantity=5)
-            assert (int(changed.quantity), changed.kept_priority) == (5, True)
+            assert (changed.quantity, changed.kept_priority) == (Decimal(5), True)
             assert market.cancel(order.order_id).status == "cancelled"
             found = market.get_order(order.order_id, min_sequence=changed.sequence)
             assert found.client_order_id == order.client_order_id

@@ -71,6 +71,7 @@ def test_levels_are_shown_best_first_in_people_s_units() -> None:
             sequence=4,
             bids=[level(99, 1), level(98, 2)],
             asks=[level(101, 3), level(102, 4)],
+            last_price_ticks=98,
         )
     )
     local.apply(
@@ -80,9 +81,11 @@ def test_levels_are_shown_best_first_in_people_s_units() -> None:
             previous_sequence=4,
             bids=[level(99, 0), level(100, 7)],
             asks=[level(102, 5)],
+            last_price_ticks=99,
         )
     )
     book = local.book()
+    assert str(book.last_price) == "0.99"
     assert [(str(each.price), int(each.quantity)) for each in book.bids] == [("1.00", 7), ("0.98", 2)]
     assert [(str(each.price), int(each.quantity)) for each in book.asks] == [("1.01", 3), ("1.02", 5)]
     assert (book.sequence, len(local.book(1).bids)) == (6, 1)
@@ -96,3 +99,11 @@ def test_what_does_not_continue_is_a_gap() -> None:
     local.apply(md.BookSnapshot(instrument_id=7, sequence=5))
     with pytest.raises(BookGap, match="ACME: at 5"):
         local.apply(md.LevelUpdate(instrument_id=7, sequence=9, previous_sequence=8))
+
+
+def test_changes_of_orders_do_not_tell_the_last_price() -> None:
+    local = LocalBook(INSTRUMENT)
+    local.apply(md.BookSnapshot(instrument_id=7, sequence=1, last_price_ticks=98))
+    assert local.book().last_price is not None
+    local.apply(md.OrderUpdate(instrument_id=7, sequence=2, previous_sequence=1))
+    assert local.book().last_price is None

@@ -12,11 +12,15 @@ import pytest
 import smartex_client
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2  # type: ignore[import-untyped, unused-ignore]
+from smartex.matching.v1 import account_pb2 as acc
 from smartex.matching.v1 import market_data_pb2 as md
 from smartex.matching.v1 import order_entry_pb2 as pb
+from smartex.matching.v1 import order_query_pb2 as query
 from smartex.matching.v1 import types_pb2 as types
+from smartex.matching.v1 import venue_pb2 as venue
 from smartex_client import (
     InvalidInput,
+    OffLot,
     OffTick,
     OrderRejected,
     OutcomeUnknown,
@@ -119,6 +123,34 @@ async def test_nobody_there_is_told(exchange: Exchange) -> None:
     assert error.value.reason == "UNREACHABLE"
 
 
+async def test_streams_that_never_began_tell_it_as_soon_as_calls_do() -> None:
+    async with smartex_client.connect("127.0.0.1:1", retry=RetryPolicy(deadline=0.2)) as market:
+        for stream in (market.notifications.live_inbox(), market.subscribe(), market.trade_stream()):
+            async with asyncio.timeout(10):
+                with pytest.raises(Unavailable, match="is the exchange running") as error:
+                    await (anext(stream) if hasattr(stream, "__anext__") else stream.__aenter__())
+            assert error.value.reason == "UNREACHABLE"
+
+
+async def test_an_unknown_outcome_names_its_request(exchange: Exchange) -> None:
+    seen: list[int] = []
+
+    async def silent(request: Any, context: Any) -> None:
+        seen.append(request.request_id)
+        await asyncio.sleep(5)
+
+    exchange.answer("AccountService/Deposit", acc.DepositRequest, silent)
+    exchange.answer("VenueService/SetTradingState", venue.SetTradingStateRequest, silent)
+    exchange.answer("OrderEntryService/CancelOrder", pb.CancelOrderRequest, silent)
+    async with exchange.market(deadline=0.3, attempt_deadline=0.1) as market:
+        for work in (market.venue.deposit(1, 5, "CNY"), market.venue.halt(), market.cancel(5)):
+            seen.clear()
+            with pytest.raises(OutcomeUnknown) as unknown:
+                await work
+            assert unknown.value.metadata == {"request_id": str(seen[0])}
+            assert str(seen[0]) in str(unknown.value)
+
+
 CODES: list[tuple[grpc.StatusCode, type[SmartexError], type[SmartexError]]] = [
     (grpc.StatusCode.INVALID_ARGUMENT, InvalidInput, Final),
     (grpc.StatusCode.OUT_OF_RANGE, InvalidInput, Final),
@@ -193,6 +225,12 @@ async def test_what_cannot_be_said_never_reaches_the_exchange(exchange: Exchange
     async with exchange.market() as market:
         with pytest.raises(OffTick):
             await market.buy("ACME", 1, "0.001")
+        with pytest.raises(InvalidInput, match="min_quantity 0 must") as least:
+            await market.buy("ACME", 1, 1, tif="ioc", min_quantity=0)
+        assert least.value.field == "min_quantity"
+        with pytest.raises(OffLot, match="min_quantity") as off:
+            await market.buy("ACME", 1, 1, tif="ioc", min_quantity="0.5")
+        assert off.value.field == "min_quantity"
         for wrong in (
             {"tif": "forever"},
             {"post_only": "maybe"},
@@ -204,6 +242,33 @@ async def test_what_cannot_be_said_never_reaches_the_exchange(exchange: Exchange
                 await market.buy("ACME", 1, 1, **wrong)
         with pytest.raises(InvalidInput, match="nothing to change"):
             await market.amend(5)
+
+
+async def test_amounts_that_an_answer_does_not_tell_are_none(exchange: Exchange) -> None:
+    order: dict[str, Any] = {"instrument_id": 7, "order_id": 5, "side": types.SIDE_BUY, "price_ticks": 100}
+
+    async def find(request: Any, context: Any) -> query.GetOrderResponse:
+        return query.GetOrderResponse(order=types.Order(order_id=5, instrument_id=7))
+
+    async def cancel(request: Any, context: Any) -> pb.CancelOrderResponse:
+        kind = types.REPORT_KIND_CANCELLED
+        return pb.CancelOrderResponse(outcome=types.Report(kind=kind, quantity_lots=150, **order))
+
+    async def amend(request: Any, context: Any) -> pb.AmendOrderResponse:
+        changed = types.Report(kind=types.REPORT_KIND_AMENDED, quantity_lots=200, leaves_lots=120, **order)
+        fill = types.Report(kind=types.REPORT_KIND_FILLED, quantity_lots=30, **order)
+        return pb.AmendOrderResponse(outcome=changed, reports=[fill])
+
+    exchange.answer("OrderQueryService/GetOrder", query.GetOrderRequest, find)
+    exchange.answer("OrderEntryService/CancelOrder", pb.CancelOrderRequest, cancel)
+    exchange.answer("OrderEntryService/AmendOrder", pb.AmendOrderRequest, amend)
+    async with exchange.market() as market:
+        amended = await market.amend(5, price=1)
+        cancelled = await market.cancel(5)
+    # 50 had traded before, 30 did now: what the first were worth is in the history only.
+    assert (amended.quantity, amended.filled_quantity, amended.value, amended.fees) == (200, 80, None, None)
+    assert (cancelled.quantity, cancelled.filled_quantity, cancelled.open_quantity) == (None, None, 0)
+    assert (cancelled.status, cancelled.value) == ("cancelled", None)
 
 
 async def test_plain_code_trades(exchange: Exchange) -> None:

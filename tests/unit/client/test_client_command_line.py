@@ -213,8 +213,12 @@ def test_a_broken_profile_is_told(home: Path, text: str) -> None:
 
 
 def test_a_token_file_that_is_gone_is_told(home: Path) -> None:
-    with pytest.raises(InvalidInput, match="cannot read the token file"):
-        resolve(token_file=home / "none").token_source()()
+    (home / "binary").write_bytes(b"\xff\xfe")
+    for name in ("none", "binary", "nul\0"):
+        with pytest.raises(InvalidInput, match="cannot read the token file"):
+            resolve(token_file=home / name).token_source()()
+    with pytest.raises(InvalidInput):
+        resolve(profile="nul\0.toml")
 
 
 def test_a_token_is_signed_with_the_key_of_the_exchange(home: Path) -> None:
@@ -233,6 +237,9 @@ def test_a_token_is_signed_with_the_key_of_the_exchange(home: Path) -> None:
     assert claims["exp"] - claims["iat"] == 3600
     assert len(base64.urlsafe_b64decode(jwt.get_unverified_header(done.stdout.strip())["kid"] + "=")) == 32
     assert CliRunner().invoke(app, ["token", "issue", "--scope", "everything"]).exit_code == 2
+    done = CliRunner().invoke(app, ["token", "issue", "--out", str(home / "none" / "token")])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "cannot write" in done.stderr
 
 
 @given(reason=st.sampled_from([value for value in Reason.values() if value]), number=st.integers(0, 2**62))

@@ -115,3 +115,18 @@ def test_times_need_a_zone() -> None:
     assert convert.from_ns(convert.to_ns(moment, "start")) == moment
     with pytest.raises(InvalidInput, match="time zone"):
         convert.to_ns(datetime(2026, 1, 2), "start")
+
+
+def test_numbers_and_times_keep_to_what_the_contract_holds() -> None:
+    assert convert.whole(2**32 - 1, "account", 32) == 2**32 - 1
+    for wrong in (-1, 2**32):
+        with pytest.raises(InvalidInput, match="account must be 0 to 4294967295") as error:
+            convert.whole(wrong, "account", 32)
+        assert error.value.field == "account"
+    assert convert.to_ms(0.25, "interval") == 250
+    for endless in (-0.1, float("inf"), float("nan"), 1e18):
+        with pytest.raises(InvalidInput, match="interval"):
+            convert.to_ms(endless, "interval")
+    for year in (1, 1969, 2263, 9999):
+        with pytest.raises(InvalidInput, match="1970 and 2262"):
+            convert.to_ns(datetime(year, 12, 31, tzinfo=UTC), "time")

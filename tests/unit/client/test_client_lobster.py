@@ -3,6 +3,7 @@
 from collections import deque
 from pathlib import Path
 
+import outside_data
 import pytest
 from smartex_client.errors import InvalidInput
 from smartex_client.lobster import (
@@ -19,7 +20,7 @@ from smartex_client.lobster import (
     read_messages,
 )
 
-SAMPLES = Path(__file__).parents[4] / "shared/data/lobster"
+SAMPLES = outside_data.DATA / "lobster"
 FILES = [
     (messages, Path(str(messages).replace("_message_", "_orderbook_")))
     for messages in sorted(SAMPLES.glob("*_message_10.csv"))
@@ -132,14 +133,13 @@ def test_an_execution_out_of_turn_is_told() -> None:
     assert replay(messages, [row, after]) == (2, 0, 1)
 
 
-if FILES:
-
-    @pytest.mark.parametrize(("messages", "books"), FILES)
-    def test_the_sample_agrees(messages: Path, books: Path) -> None:
-        recorded = read_messages(messages)
-        found = replay(recorded, read_books(books))
-        executed = sum(message.kind == 4 for message in recorded)
-        assert found == (len(recorded), executed, executed)
+@outside_data.needs(SAMPLES, "a ten-level sample of lobsterdata.com (Data Samples)")
+@pytest.mark.parametrize(("messages", "books"), FILES)
+def test_the_sample_agrees(messages: Path, books: Path) -> None:
+    recorded = read_messages(messages)
+    found = replay(recorded, read_books(books))
+    executed = sum(message.kind == 4 for message in recorded)
+    assert found == (len(recorded), executed, executed)
 
 
 @pytest.mark.parametrize(

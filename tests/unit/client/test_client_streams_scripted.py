@@ -252,3 +252,35 @@ async def test_trades_resume_where_they_stopped(exchange: Exchange) -> None:
     assert seen == [10, 11, 14, 20]
     # Of the last frame it cannot know that it had all: it asks for that one again.
     assert asked == [0, 8, 11]
+
+
+async def test_an_entry_that_is_cancelled_leaves_nothing_behind(exchange: Exchange) -> None:
+    async def silent(requests: Any, context: Any) -> None:
+        await asyncio.sleep(60)
+
+    exchange.stream(TRADE, silent)
+    async with exchange.market() as market:
+        entering = asyncio.create_task(market.trade_stream().__aenter__())
+        await asyncio.sleep(0.2)
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "smartex-trade-stream"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window": -1},
+        {"window": 100_001},
+        {"cancel_on_disconnect": float("nan")},
+        {"cancel_on_disconnect": 0},
+        {"resume_sequence": 2**70},
+        {"resume_sequence": -1},
+    ],
+    ids=str,
+)
+async def test_options_that_cannot_be_are_told_at_once(exchange: Exchange, options: dict[str, Any]) -> None:
+    async with exchange.market() as market:
+        with pytest.raises(InvalidInput) as error:
+            market.trade_stream(**options)
+    assert [error.value.field] == list(options)

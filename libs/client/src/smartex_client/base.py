@@ -12,6 +12,7 @@ from smartex.matching.v1 import types_pb2 as types
 
 from .catalogue import Catalogue
 from .connection import Connection
+from .convert import whole
 from .following import follow
 from .ids import IdSource
 from .messages import ENGLISH, LANGUAGES
@@ -41,7 +42,9 @@ class Face:
 
     async def _find_order(self, order_id: int, client_order_id: int, min_sequence: int = 0) -> types.Order:
         request = query.GetOrderRequest(
-            order_id=order_id, client_order_id=client_order_id, min_sequence=min_sequence
+            order_id=whole(order_id, "order_id"),
+            client_order_id=whole(client_order_id, "client_order_id"),
+            min_sequence=whole(min_sequence, "min_sequence"),
         )
         answer = await self._connection.read("OrderQueryService/GetOrder", request, query.GetOrderResponse)
         return answer.order
@@ -50,7 +53,10 @@ class Face:
         self, order_id: int = 0, min_sequence: int = 0, instrument_id: int = 0
     ) -> AsyncIterator[types.Fill]:
         request = query.ListFillsRequest(
-            order_id=order_id, instrument_id=instrument_id, page_size=PAGE, min_sequence=min_sequence
+            order_id=whole(order_id, "order_id"),
+            instrument_id=instrument_id,
+            page_size=PAGE,
+            min_sequence=whole(min_sequence, "min_sequence"),
         )
         while True:
             page = await self._connection.read(
@@ -61,6 +67,10 @@ class Face:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    async def _number(self, instrument: str | int | None) -> int:
+        """The number of an instrument; 0 for None."""
+        return 0 if instrument is None else (await self._catalogue.get(instrument)).instrument_id
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

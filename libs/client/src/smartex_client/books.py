@@ -48,7 +48,9 @@ class LocalBook:
         if isinstance(update, md.LevelUpdate):
             _change(self.bids, update.bids)
             _change(self.asks, update.asks)
+            self._last_price = update.last_price_ticks
         else:
+            self._last_price = 0  # a change of orders does not tell it
             for order in update.orders:
                 self._change_order(order)
         self.sequence, self._time_ns = update.sequence, update.market_time_ns

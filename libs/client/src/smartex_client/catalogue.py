@@ -8,7 +8,7 @@ from smartex.matching.v1.market_data_pb2 import ListInstrumentsRequest, ListInst
 from smartex.matching.v1.types_pb2 import Instrument
 
 from .connection import Connection
-from .errors import NotFound
+from .errors import InvalidInput, NotFound
 
 _PAGE = 1000
 
@@ -24,6 +24,8 @@ class Catalogue:
 
     async def get(self, which: str | int) -> Instrument:
         """The instrument with this symbol (in any case) or number. NotFound says what to do."""
+        if isinstance(which, str) and not which.strip():
+            raise InvalidInput("instrument is empty: give a symbol or a number", field="instrument")
         found = self.known(which)
         if found is None:
             async with self._asking:

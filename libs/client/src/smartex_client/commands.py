@@ -14,7 +14,7 @@ from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 
 from .catalogue import Catalogue
-from .convert import Number, to_lots, to_ticks
+from .convert import Number, to_lots, to_ticks, whole
 from .errors import InvalidInput
 from .ids import IdSource
 from .orders import NewOrder
@@ -94,20 +94,25 @@ async def _fill(row: np.void, command: Command, catalogue: Catalogue, ids: IdSou
             row[name] = getattr(request, name)
     elif isinstance(command, Cancel):
         row["kind"] = log.COMMAND_KIND_CANCEL
-        row["order_id"], row["client_order_id"] = command.order_id, command.client_order_id
+        _name(row, command)
     elif isinstance(command, Amend):
         instrument = await catalogue.get(command.instrument)
         row["kind"] = log.COMMAND_KIND_REPLACE if command.replace else log.COMMAND_KIND_AMEND
-        row["order_id"], row["client_order_id"] = command.order_id, command.client_order_id
+        _name(row, command)
         if command.price is not None:
             row["price_ticks"] = to_ticks(instrument, command.price)
         if command.quantity is not None:
             row["quantity_lots"] = to_lots(instrument, command.quantity, selling=True)
     else:
         row["kind"] = log.COMMAND_KIND_MASS_CANCEL
-        if command.instrument:
+        if command.instrument is not None:
             row["instrument_id"] = (await catalogue.get(command.instrument)).instrument_id
         row["side"] = value(types.Side, command.side, "side")
+
+
+def _name(row: np.void, command: Cancel | Amend) -> None:
+    row["order_id"] = whole(command.order_id, "order_id")
+    row["client_order_id"] = whole(command.client_order_id, "client_order_id")
 
 
 def complete(commands: Rows, ids: IdSource) -> Rows:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from .decoding import decode
-from .errors import InvalidInput, OutcomeUnknown, Retryable, SmartexError, Unavailable
+from .errors import Final, InvalidInput, OutcomeUnknown, Retryable, SmartexError, Unavailable
 
 Answer = TypeVar("Answer", bound=Message)
 
@@ -89,10 +90,13 @@ class Connection:
     tls: Tls | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     _channel: grpc.aio.Channel | None = None
+    _closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def channel(self) -> grpc.aio.Channel:
-        """The channel, opened on first use."""
+        """The channel, opened on first use. Final once it is closed."""
+        if self._closed.is_set():
+            raise client_closed()
         if self._channel is None:
             if self.tls is None:
                 self._channel = grpc.aio.insecure_channel(self.url, options=OPTIONS)
@@ -101,14 +105,22 @@ class Connection:
         return self._channel
 
     async def close(self) -> None:
-        """Close the channel."""
-        if self._channel is not None:
-            await self._channel.close(None)
-            self._channel = None
+        """Close the channel for good: calls and streams on it end. May be repeated."""
+        self._closed.set()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close(None)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next attempt; a closed client does not wait."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What each call carries."""
+        """What each call carries. InvalidInput if the token cannot be said there."""
         token = self.token()
+        if token and not (token.isascii() and token.isprintable()):
+            raise InvalidInput("the token is not printable ASCII on one line", field="token")
         return (("authorization", f"Bearer {token}"),) if token else ()
 
     async def read(self, method: str, request: Message, answer: type[Answer]) -> Answer:
@@ -124,15 +136,15 @@ class Connection:
         return await self._call(method, request, answer, writes=True)
 
     async def _call(self, method: str, request: Message, answer: type[Answer], *, writes: bool) -> Answer:
-        call: Any = self.channel.unary_unary(
-            path_of(method),
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=answer.FromString,
-        )
         end = time.monotonic() + self.retry.deadline
         attempt, arrived = 0, False
         while True:
             limit = max(0.001, min(end - time.monotonic(), self.retry.attempt_deadline))
+            call: Any = self.channel.unary_unary(
+                path_of(method),
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=answer.FromString,
+            )
             try:
                 response: Answer = await call(request, timeout=limit, metadata=self.metadata())
                 return response
@@ -147,17 +159,18 @@ class Connection:
                 raise error
             arrived = arrived or may_have_arrived(error)
             pause = self.retry.pause(attempt, error.retry_after, random.random())
-            if time.monotonic() + pause >= end:
-                raise self._last(error, unknown=writes and arrived)
-            await asyncio.sleep(pause)
+            late = time.monotonic() + pause >= end
+            if not late:
+                await self.pause(pause)
+            unknown = writes and arrived
+            if self._closed.is_set() and not unknown:
+                raise client_closed()
+            if self._closed.is_set() or late:
+                raise outcome_unknown(error, request) if unknown else self.gave_up(error)
             attempt += 1
 
-    def _last(self, error: Retryable, *, unknown: bool) -> Retryable:
-        if unknown:
-            return OutcomeUnknown(
-                f"the outcome is not known ({error}): repeat with the same id, or ask",
-                reason="OUTCOME_UNKNOWN",
-            )
+    def gave_up(self, error: Retryable) -> Retryable:
+        """The last failure when time is up, for people: it says where nobody answered."""
         if isinstance(error, OutcomeUnknown):
             return Unavailable(f"no answer from {self.url} in time: try again later", reason="NO_ANSWER")
         if error.reason == "UNAVAILABLE":
@@ -166,11 +179,22 @@ class Connection:
             )
         return error
 
-    def within(self, deadline: float) -> Connection:
-        """The same channel with another deadline for calls, in seconds."""
-        return Connection(
-            self.url, self.token, self.tls, replace(self.retry, deadline=deadline), self.channel
-        )
+
+def client_closed() -> Final:
+    """What every use of a closed client raises."""
+    return Final("the client is closed: make another one", reason="CLIENT_CLOSED")
+
+
+def outcome_unknown(error: Retryable, request: Message) -> OutcomeUnknown:
+    """The error of a write that may have been carried out; its ids are in the metadata."""
+    ids = {name: str(getattr(request, name, 0)) for name in ("client_order_id", "request_id")}
+    ids = {name: number for name, number in ids.items() if number != "0"}
+    named = "".join(f", {name} {number}" for name, number in ids.items())
+    return OutcomeUnknown(
+        f"the outcome is not known ({error}{named}): repeat with the same id, or ask",
+        reason="OUTCOME_UNKNOWN",
+        metadata=ids,
+    )
 
 
 def path_of(method: str) -> str:

@@ -8,6 +8,8 @@ from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1.notice_pb2 import Card
 
 from .base import PAGE, ServiceFace
+from .convert import whole
+from .ids import checked_id
 
 
 class Conversations(ServiceFace):
@@ -44,10 +46,10 @@ class Conversations(ServiceFace):
         """Begin a thread: investors name a trader, traders an account."""
         request = pb.OpenThreadRequest(
             trader=trader,
-            account_id=account_id,
+            account_id=whole(account_id, "account", 32),
             title=title,
             about=about,
-            request_id=request_id or self._ids.next(),
+            request_id=checked_id(request_id, self._ids.next, "request_id"),
         )
         answer = await self._write("OpenThread", request, pb.OpenThreadResponse)
         return answer.thread
@@ -74,7 +76,7 @@ class Conversations(ServiceFace):
             text=text,
             card=card,
             proposal=proposal,
-            request_id=request_id or self._ids.next(),
+            request_id=checked_id(request_id, self._ids.next, "request_id"),
         )
         answer = await self._write("PostMessage", request, pb.PostMessageResponse)
         return answer.message
@@ -88,7 +90,7 @@ class Conversations(ServiceFace):
 
     async def live_messages(self, after_position: int = 0) -> AsyncIterator[pb.Message]:
         """New messages of all threads as they come; nothing is missed over a broken connection."""
-        seen = after_position
+        seen = whole(after_position, "after")
 
         def request() -> pb.StreamMessagesRequest:
             return pb.StreamMessagesRequest(after_position=seen)

@@ -37,6 +37,20 @@ def decimal(value: Number, field: str) -> Decimal:
     return number
 
 
+def whole(number: int, field: str, bits: int = 63, *, least: int = 0) -> int:
+    """`number` if it lies between `least` and what `bits` hold; InvalidInput names `field` otherwise."""
+    if not least <= number < 1 << bits:
+        raise InvalidInput(f"{field} must be {least} to {(1 << bits) - 1}", field=field)
+    return number
+
+
+def to_ms(seconds: float, field: str) -> int:
+    """Seconds in milliseconds. InvalidInput if they are negative, endless or none at all."""
+    if not 0 <= seconds < 1 << 21:
+        raise InvalidInput(f"{field} must be 0 to {(1 << 21) - 1} seconds", field=field)
+    return round(seconds * 1000)
+
+
 def to_ticks(instrument: Instrument, price: Number) -> int:
     """A price in ticks. OffTick with the nearest valid prices, InvalidInput unless it is positive."""
     number = _positive(price, "price")
@@ -50,12 +64,14 @@ def to_ticks(instrument: Instrument, price: Number) -> int:
     return _bounded(whole, "price")
 
 
-def to_lots(instrument: Instrument, quantity: Number, *, selling: bool = False) -> int:
+def to_lots(
+    instrument: Instrument, quantity: Number, *, selling: bool = False, field: str = "quantity"
+) -> int:
     """A quantity in lots. OffLot with the nearest valid quantities, InvalidInput unless it is positive.
 
     `selling` lets the odd rest of a holding pass where the instrument allows it: the market decides.
     """
-    number = _positive(quantity, "quantity")
+    number = _positive(quantity, field)
     lot, step = _unit(instrument.lot_size), max(1, instrument.board_lot)
     if selling and instrument.odd_lot_rule == ODD_LOT_RULE_SELL_REST:
         step = 1
@@ -64,8 +80,8 @@ def to_lots(instrument: Instrument, quantity: Number, *, selling: bool = False) 
         exact = whole * lot == number and whole % step == 0
     if not exact:
         below = whole - whole % step
-        raise OffLot(number, from_lots(instrument, below), from_lots(instrument, below + step))
-    return _bounded(whole, "quantity")
+        raise OffLot(number, from_lots(instrument, below), from_lots(instrument, below + step), field)
+    return _bounded(whole, field)
 
 
 def _around(instrument: Instrument, whole: int, exact: bool) -> tuple[int, int]:
@@ -148,7 +164,10 @@ def from_ns(time_ns: int) -> datetime:
 
 
 def to_ns(time: datetime, field: str) -> int:
-    """A time with a zone as nanoseconds since the epoch."""
+    """A time with a zone as nanoseconds since the epoch. InvalidInput if they do not fit 63 bits."""
     if time.tzinfo is None:
         raise InvalidInput(f"{field} has no time zone: give one, e.g. datetime.now(UTC)", field=field)
-    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+    time_ns = (time - _EPOCH) // timedelta(microseconds=1) * 1000
+    if not 0 <= time_ns <= LARGEST:
+        raise InvalidInput(f"{field} must lie between the years 1970 and 2262", field=field)
+    return time_ns

@@ -102,10 +102,10 @@ class OffTick(InvalidInput):
 class OffLot(InvalidInput):
     """The quantity is no multiple of the instrument's lot."""
 
-    def __init__(self, quantity: Decimal, below: Decimal, above: Decimal) -> None:
+    def __init__(self, quantity: Decimal, below: Decimal, above: Decimal, field: str = "quantity") -> None:
         super().__init__(
-            f"quantity {quantity:f} is off the lot: the nearest valid quantities are {below:f} and {above:f}",
-            field="quantity",
+            f"{field} {quantity:f} is off the lot: the nearest valid quantities are {below:f} and {above:f}",
+            field=field,
             reason="OFF_LOT",
         )
         self.below, self.above = below, above

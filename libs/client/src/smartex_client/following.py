@@ -22,10 +22,10 @@ async def follow(
 ) -> AsyncIterator[Answer]:
     """The messages of a stream. After a broken connection it asks again with what `request` then gives.
 
-    Raises the last failure when `reconnect_deadline` has passed without a message.
+    Raises the last failure when `deadline` has passed without a first message, or `reconnect_deadline` without another.
     """
     loop, retry = asyncio.get_running_loop(), connection.retry
-    attempt, last_alive = 0, loop.time()
+    attempt, last_alive, heard = 0, loop.time(), False
     while True:
         error: SmartexError = Unavailable("the exchange ended the stream", reason="STREAM_ENDED")
         channel: Any = connection.channel
@@ -36,7 +36,7 @@ async def follow(
         )(request(), metadata=connection.metadata())
         try:
             async for message in call:
-                attempt, last_alive = 0, loop.time()
+                attempt, last_alive, heard = 0, loop.time(), True
                 yield message
         except grpc.aio.AioRpcError as failure:
             error = decode(failure)
@@ -48,7 +48,8 @@ async def follow(
         if not isinstance(error, Retryable):
             raise error
         pause = retry.pause(attempt, error.retry_after, random.random())
-        if loop.time() + pause > last_alive + retry.reconnect_deadline:
-            raise error
-        await asyncio.sleep(pause)
+        deadline = retry.reconnect_deadline if heard else retry.deadline
+        if loop.time() - last_alive + pause > deadline:
+            raise connection.gave_up(error)
+        await connection.pause(pause)
         attempt += 1

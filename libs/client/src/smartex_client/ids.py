@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections.abc import Callable
+
+from .convert import whole
 
 RANDOM_BITS = 62
 """A source begins anywhere below: as many numbers above are left to count up to, positive in an int64."""
@@ -38,3 +41,8 @@ class IdSource:
             first = self._next
             self._next += count
             return first
+
+
+def checked_id(number: int | None, fresh_id: Callable[[], int], field: str) -> int:
+    """A number that the caller gave, or a fresh one. InvalidInput names `field` if it is not positive or too large."""
+    return fresh_id() if number is None else whole(number, field, least=1)

@@ -49,7 +49,7 @@ class Market(Orders, Queries, MarketData):
     def trade_stream(
         self, *, cancel_on_disconnect: float | None = None, window: int = 0, resume_sequence: int = 0
     ) -> TradeStream:
-        """A stream of commands and reports; `async with` opens it. See `StreamOptions` for the arguments."""
+        """A stream of commands and reports; `async with` opens it. See `StreamOptions` for what is valid."""
         options = StreamOptions(cancel_on_disconnect, window, resume_sequence)
         return TradeStream(self._connection, self._catalogue, self._ids, self._language, options)
 
@@ -58,7 +58,7 @@ class Market(Orders, Queries, MarketData):
         return self._ids.take(count)
 
     async def close(self) -> None:
-        """Close the connection; streams on it end."""
+        """Close the client for good: streams on it end, calls raise `Final`. May be repeated."""
         await self._connection.close()
 
     async def __aenter__(self) -> Market:

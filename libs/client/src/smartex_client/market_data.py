@@ -12,7 +12,7 @@ from smartex.matching.v1.types_pb2 import Instrument
 from . import model
 from .base import PAGE, Face
 from .books import LocalBook
-from .convert import to_ns
+from .convert import to_ms, to_ns, whole
 from .errors import InvalidInput
 from .subscriptions import Update, subscribe
 from .translate import book_of, candle_of, trade_of
@@ -36,7 +36,7 @@ class MarketData(Face):
     async def book(self, instrument: str | int, depth: int = 10) -> model.Book:
         """The book now, 1 to 1000 levels a side."""
         found = await self._catalogue.get(instrument)
-        request = md.GetBookRequest(instrument_id=found.instrument_id, depth=depth)
+        request = md.GetBookRequest(instrument_id=found.instrument_id, depth=whole(depth, "depth", 31))
         answer = await self._connection.read(f"{SERVICE}/GetBook", request, md.GetBookResponse)
         return book_of(found, answer.book)
 
@@ -66,7 +66,9 @@ class MarketData(Face):
         """Candles of 1, 5, 15, 60, 300, 900, 3600, 14400 or 86400 seconds, newest first."""
         found = await self._catalogue.get(instrument)
         request = md.ListCandlesRequest(
-            instrument_id=found.instrument_id, interval_seconds=seconds, page_size=min(limit or PAGE, PAGE)
+            instrument_id=found.instrument_id,
+            interval_seconds=whole(seconds, "interval", 32),
+            page_size=min(limit or PAGE, PAGE),
         )
         if start is not None:
             request.start_time.FromNanoseconds(to_ns(start, "start"))
@@ -105,10 +107,10 @@ class MarketData(Face):
         request = md.SubscribeRequest(
             instrument_ids=[(await self._catalogue.get(each)).instrument_id for each in wanted],
             channel=number,  # type: ignore[arg-type]
-            depth=depth,
-            interval_ms=round(interval * 1000),
-            resume_sequence=resume_sequence,
-            candle_seconds=candle_seconds if number == md.CHANNEL_CANDLES else 0,
+            depth=whole(depth, "depth", 31),
+            interval_ms=to_ms(interval, "interval"),
+            resume_sequence=whole(resume_sequence, "resume_sequence"),
+            candle_seconds=whole(candle_seconds, "interval", 32) if number == md.CHANNEL_CANDLES else 0,
         )
         async with aclosing(subscribe(self._connection, request)) as updates:  # type: ignore[type-var]
             async for update in updates:

@@ -45,11 +45,12 @@ class Order:
     """How long it stays: "gtc", "day", "gtd", "ioc", "fok"."""
     price: Decimal
     """Limit price; of a market order the protecting price."""
-    quantity: Decimal
-    """All of it, what was traded included."""
+    quantity: Decimal | None
+    """All of it, what was traded included. None where the answer does not tell: `get_order` does."""
     open_quantity: Decimal
     """What still rests in the book."""
-    filled_quantity: Decimal
+    filled_quantity: Decimal | None
+    """None where the answer does not tell: `get_order` does."""
     status: str
     """"open", "partially_filled", "filled", "cancelled", "rejected"; "accepted": taken, more is not known yet."""
     reason: str
@@ -59,10 +60,10 @@ class Order:
     fills: tuple[Fill, ...] = ()
     """Trades that happened at once (the answer to an order); empty in lists."""
     currency: str = ""
-    value: Decimal = Decimal(0)
-    """Value traded so far, before fees."""
-    fees: Decimal = Decimal(0)
-    """Fees and duties so far."""
+    value: Decimal | None = Decimal(0)
+    """Value traded so far, before fees. None where the answer does not tell: `get_order` does."""
+    fees: Decimal | None = Decimal(0)
+    """Fees and duties so far. None where the answer does not tell."""
     repeated: bool = False
     """True if the id had been used before and nothing new was done."""
     kept_priority: bool = False
@@ -208,6 +209,15 @@ class LedgerEntry:
     order_id: int
     request_id: int
     time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A deposit or withdrawal is done."""
+
+    sequence: int
+    repeated: bool
+    """Its request had been carried out before: nothing moved now."""
 
 
 @dataclass(frozen=True, slots=True)

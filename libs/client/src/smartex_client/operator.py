@@ -12,7 +12,8 @@ from smartex.matching.v1.types_pb2 import Instrument
 
 from . import model
 from .base import Face
-from .convert import Number, from_ns, to_lots, to_money, to_ticks
+from .convert import Number, from_ns, to_lots, to_money, to_ticks, whole
+from .ids import checked_id
 from .words import value
 
 
@@ -46,7 +47,9 @@ class Venue(Face):
     async def state_hash(self, offset: int = 0) -> model.StateHash:
         """The hash of the state at a checkpoint; 0 makes a checkpoint now."""
         answer = await self._connection.write(
-            "VenueService/GetStateHash", pb.GetStateHashRequest(offset=offset), pb.GetStateHashResponse
+            "VenueService/GetStateHash",
+            pb.GetStateHashRequest(offset=whole(offset, "offset")),
+            pb.GetStateHashResponse,
         )
         return model.StateHash(
             answer.pod,
@@ -58,7 +61,8 @@ class Venue(Face):
 
     async def define(self, instrument: Instrument, *, request_id: int | None = None) -> Instrument:
         """Add an instrument (number 0: the next free one) or change its rules; the instrument as defined."""
-        request = pb.DefineInstrumentRequest(instrument=instrument, request_id=request_id or self._ids.next())
+        number = checked_id(request_id, self._ids.next, "request_id")
+        request = pb.DefineInstrumentRequest(instrument=instrument, request_id=number)
         answer = await self._connection.write(
             "VenueService/DefineInstrument", request, pb.DefineInstrumentResponse
         )
@@ -105,7 +109,7 @@ class Venue(Face):
     async def roll_day(self, trading_day: int | None = None) -> int:
         """End the trading day (the one that runs, unless named) and begin the next; the new day."""
         day = trading_day if trading_day is not None else (await self.status()).trading_day
-        request = pb.RollTradingDayRequest(trading_day=day, request_id=self._ids.next())
+        request = pb.RollTradingDayRequest(trading_day=whole(day, "trading_day"), request_id=self._ids.next())
         answer = await self._connection.write(
             "VenueService/RollTradingDay", request, pb.RollTradingDayResponse
         )
@@ -113,37 +117,41 @@ class Venue(Face):
 
     async def deposit(
         self, account_id: int, amount: Number, currency: str, *, request_id: int | None = None
-    ) -> int:
-        """Put cash into an account, opening it if it is new; the sequence of it. A `request_id` counts once."""
-        request = acc.DepositRequest(account_id=account_id, cash=to_money(amount, currency))
+    ) -> model.Moved:
+        """Put cash into an account, opening it if it is new. A `request_id` counts once: `repeated` says so."""
+        request = acc.DepositRequest(account_id=_account(account_id), cash=to_money(amount, currency))
         return await self._move("Deposit", request, acc.DepositResponse, request_id)
 
     async def withdraw(
         self, account_id: int, amount: Number, currency: str, *, request_id: int | None = None
-    ) -> int:
+    ) -> model.Moved:
         """Take free cash out of an account. FailedPrecondition, INSUFFICIENT_FUNDS if there is too little."""
-        request = acc.WithdrawRequest(account_id=account_id, cash=to_money(amount, currency))
+        request = acc.WithdrawRequest(account_id=_account(account_id), cash=to_money(amount, currency))
         return await self._move("Withdraw", request, acc.WithdrawResponse, request_id)
 
     async def deposit_shares(
         self, account_id: int, quantity: Number, instrument: str | int, *, request_id: int | None = None
-    ) -> int:
-        """Put holdings into an account, opening it if it is new; the sequence of it."""
-        request = acc.DepositRequest(account_id=account_id, shares=await self._shares(quantity, instrument))
+    ) -> model.Moved:
+        """Put holdings into an account, opening it if it is new."""
+        request = acc.DepositRequest(
+            account_id=_account(account_id), shares=await self._shares(quantity, instrument)
+        )
         return await self._move("Deposit", request, acc.DepositResponse, request_id)
 
     async def withdraw_shares(
         self, account_id: int, quantity: Number, instrument: str | int, *, request_id: int | None = None
-    ) -> int:
+    ) -> model.Moved:
         """Take free holdings out of an account."""
-        request = acc.WithdrawRequest(account_id=account_id, shares=await self._shares(quantity, instrument))
+        request = acc.WithdrawRequest(
+            account_id=_account(account_id), shares=await self._shares(quantity, instrument)
+        )
         return await self._move("Withdraw", request, acc.WithdrawResponse, request_id)
 
-    async def _move(self, method: str, request: Any, answer: Any, request_id: int | None) -> int:
-        request.request_id = request_id or self._ids.next()
+    async def _move(self, method: str, request: Any, answer: Any, request_id: int | None) -> model.Moved:
+        request.request_id = checked_id(request_id, self._ids.next, "request_id")
         request.create_time.FromNanoseconds(time.time_ns())
         done = await self._connection.write(f"AccountService/{method}", request, answer)
-        return int(done.sequence)
+        return model.Moved(done.sequence, done.repeated)
 
     async def _shares(self, quantity: Number, instrument: str | int) -> acc.ShareAmount:
         found = await self._catalogue.get(instrument)
@@ -154,5 +162,6 @@ class Venue(Face):
             instrument_id=found.instrument_id, quantity_lots=to_lots(single, quantity, selling=True)
         )
 
-    async def _number(self, instrument: str | int | None) -> int:
-        return (await self._catalogue.get(instrument)).instrument_id if instrument else 0
+
+def _account(number: int) -> int:
+    return whole(number, "account", 32, least=1)

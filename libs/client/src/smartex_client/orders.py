@@ -14,8 +14,9 @@ from smartex.matching.v1.types_pb2 import Instrument
 
 from . import model
 from .base import Face
-from .convert import Number, from_lots, from_ticks, to_lots, to_ns, to_ticks
-from .errors import InvalidInput, NotFound, OffLot, OffTick, OutcomeUnknown, Retryable
+from .convert import Number, from_ns, from_ticks, to_lots, to_ns, to_ticks, whole
+from .errors import InvalidInput, NotFound, OffLot, OffTick, Retryable
+from .ids import checked_id
 from .messages import rejection
 from .translate import outcome_order, past_fill, past_order
 from .words import reason_name, value, word
@@ -50,14 +51,14 @@ class NewOrder:
     def request(self, instrument: Instrument, fresh_id: Callable[[], int]) -> pb.PlaceOrderRequest:
         """The order as the contract has it. InvalidInput, OffTick or OffLot if it cannot be said there."""
         side = value(types.Side, self.side, "side")
-        if not side:
-            raise InvalidInput("side is missing: buy or sell", field="side")
         market = self.price is None
-        tif = value(types.TimeInForce, self.tif or ("ioc" if market else "gtc"), "tif")
-        post_only = "reject" if self.post_only is True else self.post_only or None
+        tif = value(types.TimeInForce, ("ioc" if market else "gtc") if self.tif is None else self.tif, "tif")
+        post_only = (
+            "reject" if self.post_only is True else None if self.post_only is False else self.post_only
+        )
         selling = side == types.SIDE_SELL
         return pb.PlaceOrderRequest(
-            client_order_id=_checked_id(self.client_order_id, fresh_id, "client_order_id"),
+            client_order_id=checked_id(self.client_order_id, fresh_id, "client_order_id"),
             instrument_id=instrument.instrument_id,
             side=side,  # type: ignore[arg-type]
             order_type=types.ORDER_TYPE_MARKET if market else types.ORDER_TYPE_LIMIT,
@@ -69,7 +70,7 @@ class NewOrder:
             self_trade_prevention=value(types.SelfTradePrevention, self.self_trade, "self_trade"),  # type: ignore[arg-type]
             min_quantity_lots=0
             if self.min_quantity is None
-            else to_lots(instrument, self.min_quantity, selling=True),
+            else to_lots(instrument, self.min_quantity, selling=True, field="min_quantity"),
             expire_time_ns=0 if self.expire_time is None else to_ns(self.expire_time, "expire_time"),
         )
 
@@ -139,7 +140,7 @@ class Orders(Face):
         """Enter an order; the order as it stands, with the trades that it made at once.
 
         Repeating a `client_order_id` gives the first outcome. OrderRejected if the market says no, OffTick and
-        OffLot before it is asked, OutcomeUnknown if no answer came: then repeat with the same id, or `get_order`.
+        OffLot before it is asked if no answer came: then repeat with the same id, or `get_order`.
         """
         instrument = await self._catalogue.get(order.instrument)
         try:
@@ -148,11 +149,7 @@ class Orders(Face):
             # The rules may have changed since they were asked.
             instrument = await self._catalogue.refreshed(instrument)
             request = order.request(instrument, self._ids.next)
-        try:
-            answer = await self._connection.write(f"{SERVICE}/PlaceOrder", request, pb.PlaceOrderResponse)
-        except OutcomeUnknown as error:
-            error.metadata["client_order_id"] = str(request.client_order_id)
-            raise
+        answer = await self._connection.write(f"{SERVICE}/PlaceOrder", request, pb.PlaceOrderResponse)
         outcome = answer.outcome
         if outcome.kind == types.REPORT_KIND_REJECTED:
             raise self._rejected(instrument, outcome)
@@ -168,17 +165,19 @@ class Orders(Face):
     async def cancel(self, order_id: int = 0, *, client_order_id: int = 0) -> model.Order:
         """Take an open order off. OrderRejected with UNKNOWN_ORDER if it is not open, or not yours.
 
+        The answer does not tell what had traded: those amounts are None, `get_order` has them.
         A cancel whose first answer was lost may find the order gone: then `get_order` says how it ended.
         """
         request = pb.CancelOrderRequest(
-            order_id=order_id, client_order_id=client_order_id, request_id=self._ids.next()
+            order_id=whole(order_id, "order_id"),
+            client_order_id=whole(client_order_id, "client_order_id"),
+            request_id=self._ids.next(),
         )
         answer = await self._connection.write(f"{SERVICE}/CancelOrder", request, pb.CancelOrderResponse)
         outcome = answer.outcome
         if outcome.kind == types.REPORT_KIND_CANCEL_REJECTED:
             raise self._rejected(None, outcome)
         instrument = await self._catalogue.get(outcome.instrument_id)
-        taken_off = from_lots(instrument, outcome.quantity_lots)
         return model.Order(
             order_id=outcome.order_id,
             client_order_id=outcome.client_order_id,
@@ -187,13 +186,16 @@ class Orders(Face):
             type="",
             tif="",
             price=from_ticks(instrument, outcome.price_ticks),
-            quantity=taken_off,
+            quantity=None,
             open_quantity=Decimal(0),
-            filled_quantity=Decimal(0),
+            filled_quantity=None,
             status="cancelled",
             reason=reason_name(types.Reason, outcome.reason),
             sequence=outcome.sequence,
             currency=instrument.currency_code,
+            value=None,
+            fees=None,
+            update_time=from_ns(outcome.event_time_ns),
         )
 
     async def amend(
@@ -217,7 +219,7 @@ class Orders(Face):
         request = pb.AmendOrderRequest(
             order_id=order_id,
             client_order_id=client_order_id,
-            request_id=_checked_id(request_id, self._ids.next, "request_id"),
+            request_id=checked_id(request_id, self._ids.next, "request_id"),
             price_ticks=0 if price is None else to_ticks(instrument, price),
             quantity_lots=0 if quantity is None else to_lots(instrument, quantity, selling=True),
             create_time_ns=time.time_ns(),
@@ -233,7 +235,7 @@ class Orders(Face):
         self, instrument: str | int | None = None, side: str | None = None
     ) -> model.MassCancelled:
         """Take all open orders of the account off, or those of an instrument and side."""
-        number = (await self._catalogue.get(instrument)).instrument_id if instrument else 0
+        number = await self._number(instrument)
         request = pb.MassCancelRequest(
             instrument_id=number,
             side=value(types.Side, side, "side"),  # type: ignore[arg-type]
@@ -269,13 +271,5 @@ class Orders(Face):
                 ]
             )
         except (Retryable, NotFound):
-            return replace(taken, status="accepted", filled_quantity=Decimal(0))
+            return replace(taken, status="accepted", filled_quantity=None, value=None, fees=None)
         return replace(past_order(instrument, found), fills=fills, repeated=True)
-
-
-def _checked_id(number: int | None, fresh_id: Callable[[], int], field: str) -> int:
-    if number is None:
-        return fresh_id()
-    if not 0 < number < 2**63:
-        raise InvalidInput(f"{field} must be 1 to {2**63 - 1}", field=field)
-    return number

@@ -16,7 +16,8 @@ from smartex.positions.v1.types_pb2 import OrderSuggestion, Step
 
 from . import model
 from .base import PAGE, ServiceFace
-from .convert import to_ns
+from .convert import to_ms, to_ns, whole
+from .ids import checked_id
 from .translate import outcome_order, report_of
 
 
@@ -29,15 +30,19 @@ class Positions(ServiceFace):
         self, account_id: int = 0, *, lots: bool = False, min_sequence: int = 0
     ) -> portfolio_pb.Portfolio:
         """The portfolio now. `min_sequence` (an order's `sequence`) waits until that is in it."""
-        request = pb.GetPortfolioRequest(account_id=account_id, lots=lots, min_sequence=min_sequence)
+        request = pb.GetPortfolioRequest(
+            account_id=whole(account_id, "account", 32),
+            lots=lots,
+            min_sequence=whole(min_sequence, "min_sequence"),
+        )
         answer = await self._read("GetPortfolio", request, pb.GetPortfolioResponse)
         return answer.portfolio
 
     async def portfolio_at(self, moment: datetime | int, account_id: int = 0) -> portfolio_pb.Portfolio:
         """The portfolio as it was at a time or after a sequence of the market."""
-        request = pb.GetPortfolioAtRequest(account_id=account_id)
+        request = pb.GetPortfolioAtRequest(account_id=whole(account_id, "account", 32))
         if isinstance(moment, int):
-            request.sequence = moment
+            request.sequence = whole(moment, "moment")
         else:
             request.time.FromNanoseconds(to_ns(moment, "moment"))
         answer = await self._read("GetPortfolioAt", request, pb.GetPortfolioAtResponse)
@@ -47,7 +52,9 @@ class Positions(ServiceFace):
         self, account_id: int = 0, *, interval: float = 0.1
     ) -> AsyncIterator[portfolio_pb.Portfolio]:
         """The portfolio, and again whenever it changed, at most every `interval` seconds."""
-        request = pb.StreamPortfolioRequest(account_id=account_id, interval_ms=int(interval * 1000))
+        request = pb.StreamPortfolioRequest(
+            account_id=whole(account_id, "account", 32), interval_ms=to_ms(interval, "interval")
+        )
         known = portfolio_pb.Portfolio()
         async for message in self._follow("StreamPortfolio", lambda: request, pb.StreamPortfolioResponse):
             if message.WhichOneof("content") == "snapshot":
@@ -60,7 +67,9 @@ class Positions(ServiceFace):
         self, account_id: int = 0, *, days_only: bool = False
     ) -> AsyncIterator[portfolio_pb.PortfolioPoint]:
         """The account in the past, newest first."""
-        request = pb.ListPortfolioHistoryRequest(account_id=account_id, days_only=days_only, page_size=PAGE)
+        request = pb.ListPortfolioHistoryRequest(
+            account_id=whole(account_id, "account", 32), days_only=days_only, page_size=PAGE
+        )
         async for page in self._pages("ListPortfolioHistory", request, pb.ListPortfolioHistoryResponse):
             for point in page.points:
                 yield point
@@ -74,13 +83,16 @@ class Positions(ServiceFace):
     ) -> pb.GetRiskReportResponse:
         """The risk now; with `html` also as a page with plots, in the client's language."""
         request = pb.GetRiskReportRequest(
-            account_id=account_id, scenarios=scenarios, html=html, language=self._language
+            account_id=whole(account_id, "account", 32),
+            scenarios=scenarios,
+            html=html,
+            language=self._language,
         )
         return await self._read("GetRiskReport", request, pb.GetRiskReportResponse)
 
     async def profile(self, account_id: int = 0) -> risk_pb.RiskProfile:
         """What was said of risk against what is done."""
-        request = pb.GetRiskProfileRequest(account_id=account_id)
+        request = pb.GetRiskProfileRequest(account_id=whole(account_id, "account", 32))
         return (await self._read("GetRiskProfile", request, pb.GetRiskProfileResponse)).profile
 
     async def questionnaire(self) -> risk_pb.Questionnaire:
@@ -95,7 +107,7 @@ class Positions(ServiceFace):
     ) -> risk_pb.RiskProfile:
         """Answer it, all of it; the profile that comes of it."""
         request = pb.AnswerQuestionnaireRequest(
-            version=version, answers=answers, request_id=request_id or self._ids.next()
+            version=version, answers=answers, request_id=checked_id(request_id, self._ids.next, "request_id")
         )
         answer = await self._write("AnswerQuestionnaire", request, pb.AnswerQuestionnaireResponse)
         return answer.profile
@@ -103,14 +115,18 @@ class Positions(ServiceFace):
     async def habits(self, account_id: int = 0) -> pb.ListHabitsResponse:
         """How the account trades."""
         return await self._read(
-            "ListHabits", pb.ListHabitsRequest(account_id=account_id), pb.ListHabitsResponse
+            "ListHabits",
+            pb.ListHabitsRequest(account_id=whole(account_id, "account", 32)),
+            pb.ListHabitsResponse,
         )
 
     async def alerts(
         self, account_id: int = 0, *, standing_only: bool = False
     ) -> AsyncIterator[advice_pb.Alert]:
         """Alerts, newest first."""
-        request = pb.ListAlertsRequest(account_id=account_id, standing_only=standing_only, page_size=PAGE)
+        request = pb.ListAlertsRequest(
+            account_id=whole(account_id, "account", 32), standing_only=standing_only, page_size=PAGE
+        )
         async for page in self._pages("ListAlerts", request, pb.ListAlertsResponse):
             for alert in page.alerts:
                 yield alert
@@ -124,7 +140,9 @@ class Positions(ServiceFace):
         self, account_id: int = 0, *, open_only: bool = False
     ) -> AsyncIterator[advice_pb.Advice]:
         """Advice, newest first."""
-        request = pb.ListAdviceRequest(account_id=account_id, open_only=open_only, page_size=PAGE)
+        request = pb.ListAdviceRequest(
+            account_id=whole(account_id, "account", 32), open_only=open_only, page_size=PAGE
+        )
         async for page in self._pages("ListAdvice", request, pb.ListAdviceResponse):
             for each in page.advice:
                 yield each
@@ -153,11 +171,15 @@ class Positions(ServiceFace):
 
     async def limits(self, account_id: int = 0) -> pb.GetLimitsResponse:
         """Thresholds of the alerts: the account's own, and those that hold."""
-        return await self._read("GetLimits", pb.GetLimitsRequest(account_id=account_id), pb.GetLimitsResponse)
+        return await self._read(
+            "GetLimits",
+            pb.GetLimitsRequest(account_id=whole(account_id, "account", 32)),
+            pb.GetLimitsResponse,
+        )
 
     async def set_limits(self, limits: risk_pb.Limits, account_id: int = 0) -> pb.SetLimitsResponse:
         """Set all thresholds of the account's own."""
-        request = pb.SetLimitsRequest(account_id=account_id, limits=limits)
+        request = pb.SetLimitsRequest(account_id=whole(account_id, "account", 32), limits=limits)
         return await self._write("SetLimits", request, pb.SetLimitsResponse)
 
     async def supervised(self) -> AsyncIterator[pb.SupervisedAccount]:
@@ -171,7 +193,11 @@ class Positions(ServiceFace):
         self, supervisor: str, account_ids: Iterable[int], *, revoke: bool = False
     ) -> int:
         """Give accounts to a supervisor or take them away (admin); how many the supervisor has."""
-        request = pb.AssignSupervisorRequest(supervisor=supervisor, account_ids=account_ids, revoke=revoke)
+        request = pb.AssignSupervisorRequest(
+            supervisor=supervisor,
+            account_ids=[whole(each, "account", 32) for each in account_ids],
+            revoke=revoke,
+        )
         answer = await self._write("AssignSupervisor", request, pb.AssignSupervisorResponse)
         return answer.account_count
 

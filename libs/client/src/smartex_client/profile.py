@@ -57,9 +57,10 @@ class _TokenFile:
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             if stamp != self._stamp:
                 self._token, self._stamp = self._path.read_text().strip(), stamp
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
             raise InvalidInput(
-                f"cannot read the token file {self._path}: {error.strerror}; `smartex token issue` makes a token",
+                f"cannot read the token file {self._path}: {why}; `smartex token issue` makes a token",
                 field="token_file",
             ) from None
         return self._token
@@ -90,7 +91,7 @@ def read(path: Path) -> Profile:
         table = tomllib.loads(path.read_text())
     except OSError as error:
         raise InvalidInput(f"cannot read the profile {path}: {error.strerror}", field="profile") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InvalidInput(f"the profile {path} is not valid TOML: {error}", field="profile") from None
     token_file = _entry(table, "token_file", str, path)
     return Profile(

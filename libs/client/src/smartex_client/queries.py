@@ -11,7 +11,7 @@ from smartex.matching.v1 import types_pb2 as types
 
 from . import model
 from .base import PAGE, Face
-from .convert import from_lots, from_money, from_ns, to_ns
+from .convert import from_lots, from_money, from_ns, to_ns, whole
 from .translate import ZERO, past_fill, past_order
 from .words import value, word
 
@@ -42,11 +42,11 @@ class Queries(Face):
         """The caller's orders that match, newest first."""
         words = [status] if isinstance(status, str) else list(status)
         request = query.ListOrdersRequest(
-            instrument_id=(await self._catalogue.get(instrument)).instrument_id if instrument else 0,
+            instrument_id=await self._number(instrument),
             side=value(types.Side, side, "side"),  # type: ignore[arg-type]
             statuses=[value(types.OrderStatus, each, "status") for each in words],  # type: ignore[misc]
             page_size=PAGE,
-            min_sequence=min_sequence,
+            min_sequence=whole(min_sequence, "min_sequence"),
         )
         if start is not None:
             request.start_time.FromNanoseconds(to_ns(start, "start"))
@@ -66,13 +66,13 @@ class Queries(Face):
         self, instrument: str | int | None = None, *, order_id: int = 0, min_sequence: int = 0
     ) -> AsyncIterator[model.Fill]:
         """The caller's fills that match, newest first."""
-        number = (await self._catalogue.get(instrument)).instrument_id if instrument else 0
+        number = await self._number(instrument)
         async for fill in self._fill_pages(order_id, min_sequence, number):
             yield past_fill(await self._catalogue.get(fill.instrument_id), fill)
 
     async def account(self, account_id: int = 0) -> model.Account:
         """Cash and holdings, from the market itself; operators name an account."""
-        request = acc.GetAccountRequest(account_id=account_id)
+        request = acc.GetAccountRequest(account_id=whole(account_id, "account", 32))
         answer = await self._connection.read("AccountService/GetAccount", request, acc.GetAccountResponse)
         await self._catalogue.ensure({each.instrument_id for each in answer.holdings})
         return model.Account(
@@ -101,11 +101,11 @@ class Queries(Face):
     ) -> AsyncIterator[model.LedgerEntry]:
         """What moved an account's balances, newest first; operators name an account."""
         request = acc.ListLedgerEntriesRequest(
-            account_id=account_id,
+            account_id=whole(account_id, "account", 32),
             currency_code=currency,
-            instrument_id=(await self._catalogue.get(instrument)).instrument_id if instrument else 0,
+            instrument_id=await self._number(instrument),
             page_size=PAGE,
-            min_sequence=min_sequence,
+            min_sequence=whole(min_sequence, "min_sequence"),
         )
         while True:
             page = await self._connection.read(

@@ -21,8 +21,9 @@ from . import model
 from .catalogue import Catalogue
 from .commands import COMMAND_DTYPE, REPORTS, REQUESTS, Command, Rows, complete, to_rows
 from .connection import SERVICES, Connection, cancelled_here
+from .convert import whole
 from .decoding import decode
-from .errors import Retryable, SmartexError, Unavailable
+from .errors import InvalidInput, Retryable, SmartexError, Unavailable
 from .ids import IdSource
 from .pending import Pending
 from .translate import report_of
@@ -30,6 +31,7 @@ from .translate import report_of
 _TRADE = f"/{SERVICES}.OrderEntryService/Trade"
 _EOF: Any = vars(grpc.aio)["EOF"]
 _KEPT_MESSAGES = 1024
+_WIDEST_WINDOW = 100_000
 _CALL_IS_OVER = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 
@@ -43,6 +45,16 @@ class StreamOptions:
     """Most unanswered commands, up to 100,000; 0: the exchange's default. More are held back here."""
     resume_sequence: int = 0
     """Also give the account's reports after this sequence; 0: only new ones."""
+
+    def __post_init__(self) -> None:
+        grace = self.cancel_on_disconnect
+        if grace is not None and not 0.1 <= grace <= 3600:
+            raise InvalidInput(
+                "cancel_on_disconnect must be 0.1 to 3600 seconds", field="cancel_on_disconnect"
+            )
+        if not 0 <= self.window <= _WIDEST_WINDOW:
+            raise InvalidInput(f"window must be 0 to {_WIDEST_WINDOW}", field="window")
+        whole(self.resume_sequence, "resume_sequence")
 
 
 class TradeStream:
@@ -90,6 +102,9 @@ class TradeStream:
         opened = asyncio.create_task(self._opened.wait())
         try:
             await asyncio.wait((opened, self._task), return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            await self.close()
+            raise
         finally:
             opened.cancel()
         if self._failure is not None:
@@ -228,8 +243,8 @@ class TradeStream:
                 raise error
             pause = retry.pause(attempt, advice, random.random())
             if loop.time() - last_alive + pause > deadline:
-                raise error
-            await asyncio.sleep(pause)
+                raise self._connection.gave_up(error) if isinstance(error, Retryable) else error
+            await self._connection.pause(pause)
             attempt += 1
 
     async def _serve(self) -> None:

@@ -129,8 +129,8 @@ async def subscribe(
         pause = retry.pause(attempt, error.retry_after, random.random())
         deadline = retry.reconnect_deadline if heard else retry.deadline
         if loop.time() - last_alive + pause > deadline:
-            raise error
+            raise connection.gave_up(error)
         if on_reconnect is not None:
             on_reconnect(error)
-        await asyncio.sleep(pause)
+        await connection.pause(pause)
         attempt += 1

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
 from functools import cached_property, update_wrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from weakref import WeakSet
 
-from .connection import RetryPolicy, Tls
+from .connection import RetryPolicy, Tls, client_closed
 from .conversations import Conversations
+from .errors import Final
 from .market import Market, connect
 from .messages import ENGLISH
 from .notifications import Notifications
@@ -24,30 +29,79 @@ S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
 
 
+_GRACE, _PATIENCE = 0.5, 5.0
+"""Seconds that work gets to end by itself, and once cancelled to clean up."""
+
+_open_loops: WeakSet[Loop] = WeakSet()
+
+
 class Loop:
-    """An event loop in a daemon thread."""
+    """An event loop in a daemon thread. What is still open when the program ends is closed then."""
 
     def __init__(self) -> None:
+        self._closed = False
+        # Iterators may be collected, and so close, while this very thread submits: hence reentrant.
+        self._submitting = threading.RLock()
         self._loop = asyncio.new_event_loop()
+        _open_loops.add(self)
         self._thread = threading.Thread(target=self._loop.run_forever, name="smartex-client", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do it there and wait. An interrupt (Ctrl-C) cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Do it there and wait. An interrupt (Ctrl-C) cancels it. Final if it is closed, or closes meanwhile."""
+        future = self._submit(work)
+        if future is None:
+            raise client_closed()
         try:
             return future.result()
+        except CancelledError:
+            if self._closed:
+                raise client_closed() from None
+            raise
         except BaseException:
             future.cancel()
             raise
 
+    def leave(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it there some time, if it is not closed. Never waits: the collector may call it anywhere."""
+        self._submit(work)
+
     def close(self) -> None:
-        """Stop the loop and its thread."""
-        if self._loop.is_closed():
+        """Cancel what runs there, then stop the loop and its thread. May be repeated."""
+        with self._submitting:
+            ending = self._submit(self._end())
+            self._closed = True
+        if ending is None:
             return
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        try:
+            ending.result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def _submit(self, work: Coroutine[Any, Any, R]) -> Future[R] | None:
+        with self._submitting:
+            if not self._closed:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        return None
+
+    async def _end(self) -> None:
+        # On a closed connection calls end by themselves, and then say whether they may have been carried out.
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for patience in (_GRACE, _PATIENCE):
+            if running:
+                _, running = await asyncio.wait(running, timeout=patience)
+            for task in running:
+                task.cancel()
+        await self._loop.shutdown_asyncgens()
+
+
+@atexit.register
+def _close_all() -> None:
+    for loop in list(_open_loops):
+        loop.close()
 
 
 class _Part(Generic[S_co]):
@@ -122,7 +176,7 @@ def _walk(items: AsyncIterator[R], loop: Loop) -> Iterator[R]:
                 return
             yield item  # type: ignore[misc]
     finally:
-        loop.run(finish())
+        loop.leave(finish())
 
 
 class SyncVenue(_Part[Venue]):
@@ -255,9 +309,10 @@ class SyncMarket(_Part[Market]):
         return SyncConversations(self._target.conversations, self._loop)
 
     def close(self) -> None:
-        """Close the connection and stop the thread."""
+        """Close the client for good and stop the thread: iterators in other threads end. May be repeated."""
         try:
-            self._loop.run(self._target.close())
+            with contextlib.suppress(Final):  # closed before
+                self._loop.run(self._target.close())
         finally:
             self._loop.close()
 

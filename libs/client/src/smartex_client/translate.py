@@ -96,6 +96,9 @@ def outcome_order(
     leaves = from_lots(instrument, outcome.leaves_lots)
     filled_lots = outcome.quantity_lots - outcome.leaves_lots - sum(each.quantity_lots for each in taken)
     gone = bool(taken) and not outcome.leaves_lots
+    filled = from_lots(instrument, filled_lots)
+    # An amended order may have traded before: what that was worth is not in the answer.
+    complete = sum((each.quantity for each in fills), ZERO) == filled
     return model.Order(
         order_id=outcome.order_id,
         client_order_id=outcome.client_order_id,
@@ -106,14 +109,14 @@ def outcome_order(
         price=from_ticks(instrument, outcome.price_ticks),
         quantity=from_lots(instrument, outcome.quantity_lots),
         open_quantity=leaves,
-        filled_quantity=from_lots(instrument, filled_lots),
+        filled_quantity=filled,
         status="cancelled" if gone else _status(leaves, filled_lots),
         reason=reason_name(types.Reason, taken[-1].reason) if gone else "",
         sequence=max([outcome.sequence, *(each.sequence for each in reports)]),
         fills=fills,
         currency=instrument.currency_code,
-        value=sum((each.price * each.quantity for each in fills), ZERO),
-        fees=sum((each.fee + each.tax for each in fills), ZERO),
+        value=sum((each.price * each.quantity for each in fills), ZERO) if complete else None,
+        fees=sum((each.fee + each.tax for each in fills), ZERO) if complete else None,
         repeated=outcome.repeated,
         kept_priority=outcome.kept_priority,
         update_time=from_ns(outcome.event_time_ns),

@@ -26,10 +26,12 @@ def word(enum: Any, value: int) -> str:
 
 
 def value(enum: Any, name: str | None, field: str) -> int:
-    """The value of a word in any case; 0 for none. InvalidInput names `field` and what it may be."""
+    """The value of a word in any case; 0 for None. InvalidInput names `field` and what it may be."""
+    if name is None:
+        return 0
     numbers = _tables(enum)[2]
-    number = numbers.get((name or "").lower().replace("-", "_"))
-    if number is None:
+    number = numbers.get(name.lower().replace("-", "_"))
+    if not number:
         known = ", ".join(each for each in numbers if each)
         raise InvalidInput(f"{field} {name!r} is not one of {known}", field=field)
     return number

@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Cash, holdings and what moved them
 AccountId = Annotated[int, typer.Argument(metavar="[ACCOUNT]", help="operators: whose; else your own")]
 Whose = Annotated[int, typer.Argument(metavar="ACCOUNT", min=1, help="number of the account")]
 Amount = Annotated[str, typer.Argument(help="how much")]
-What = Annotated[str, typer.Argument(metavar="CURRENCY|SYMBOL", help="of what: CNY, or 600519.SH")]
+What = Annotated[str, typer.Argument(metavar="CURRENCY|SYMBOL", help="of what: CNY, or 609018.SH")]
 RequestId = Annotated[
     int | None, typer.Option(min=1, help="number of the request; repeating one counts once")
 ]
@@ -116,7 +116,7 @@ def _move(
 ) -> None:
     session = session_of(context)
 
-    async def work(market: Market) -> int:
+    async def work(market: Market) -> model.Moved:
         venue = market.venue
         try:
             await market.instrument(what)
@@ -126,8 +126,9 @@ def _move(
         shares = venue.deposit_shares if action == "deposit" else venue.withdraw_shares
         return await shares(account_id, amount, what, request_id=request_id)
 
-    sequence = session.run(work)
+    moved: model.Moved = session.run(work)
     if session.as_json:
-        session.say({"sequence": sequence})
-    else:
-        session.console.print(f"{action} {amount} {what.upper()}, account {account_id}: #{sequence}")
+        session.say(moved)
+        return
+    again = f" ({session.word('repeated, nothing moved')})" if moved.repeated else ""
+    session.console.print(f"{action} {amount} {what.upper()}, account {account_id}: #{moved.sequence}{again}")

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.panel import Panel
+from rich.text import Text
 from smartex.positions.v1 import advice_pb2 as pb
 
 from smartex_client import model
 from smartex_client.market import Market
 from smartex_client.words import word
 
+from .markets import Rules, quantity, rules_of, suggested
 from .orders import first
 from .output import clock, number, table
 from .reading import Limit, Whose, money, percent, severity, text_of, time_of
@@ -61,11 +63,15 @@ def show(context: typer.Context, advice_id: AdviceId) -> None:
     """Show one piece of advice: what, why, what it would change, how."""
     session = session_of(context)
 
-    async def work(market: Market) -> pb.Advice:
-        return await market.positions.advice(advice_id)
+    async def work(market: Market) -> None:
+        found = await market.positions.advice(advice_id)
+        if session.as_json:
+            session.say(found)
+            return
+        rules = await rules_of(market, [each.instrument_id for each in found.orders])
+        session.console.print(_card(session, found, rules))
 
-    found: pb.Advice = session.run(work)
-    session.say(found) if session.as_json else session.console.print(_card(session, found))
+    session.run(work)
 
 
 @app.command()
@@ -77,18 +83,19 @@ def accept(
     """Accept advice and place its orders. Doing it again places nothing twice."""
     session = session_of(context)
 
-    async def work(market: Market) -> tuple[pb.Advice, list[tuple[Any, Any]]]:
+    async def work(market: Market) -> tuple[pb.Advice, list[tuple[Any, Any]], Rules]:
         answer = await market.positions.accept_advice(advice_id)
+        rules = await rules_of(market, [each.instrument_id for each in answer.orders])
         placed = await market.positions.place_suggested(answer.orders) if place else []
-        return answer.advice, placed or [(each, None) for each in answer.orders]
+        return answer.advice, placed or [(each, None) for each in answer.orders], rules
 
-    advice, placed = session.run(work)
+    advice, placed, rules = session.run(work)
     if session.as_json:
         session.say({"advice": advice, "orders": [{"order": each, "outcome": done} for each, done in placed]})
     else:
         session.console.print(f"{advice.advice_id}: {_state(session, advice)}")
         if placed:
-            session.console.print(_placed(session, placed))
+            session.console.print(_placed(session, placed, rules))
     if any(isinstance(done, model.Report) for _, done in placed):
         raise typer.Exit(Exit.REJECTED)
 
@@ -159,7 +166,7 @@ def list_alerts(
     if session.as_json:
         session.say(found)
         return
-    heads = ["alert", "time", "severity", "state", "value", "threshold", "what", "advice"]
+    heads = ["alert", "time", "severity", "state", "value|alert", "threshold", "what", "advice"]
     rows = [
         (
             each.alert_id,
@@ -194,22 +201,20 @@ def acknowledge(
         session.console.print(f"{found.alert_id}: {session.word(word(pb.AlertState, found.state))}")
 
 
-def _card(session: Session, advice: pb.Advice) -> Panel:
+def _card(session: Session, advice: pb.Advice, rules: Rules) -> Panel:
     say = session.word
     lines = [text_of(session, advice.reason), ""]
     lines += [f"{text_of(session, each.name)}: {_figure(each)}" for each in advice.what_if]
-    orders = [
-        f"{say('buy' if each.side == 1 else 'sell')} {each.symbol} {number(each.quantity_lots)}{say(' lots')}"
-        for each in advice.orders
-    ]
+    orders = [suggested(session, rules, each) for each in advice.orders]
     lines += ["", *orders] if orders else []
     lines += ["", f"{say('until')} {clock(time_of(advice.expire_time))}"]
     if advice.record.settled:
         rate = percent(advice.record.hit_rate.value)
         lines.append(f"{say('record of this kind')}: {rate} ({advice.record.settled})")
     lines += [text_of(session, advice.caveat)] if advice.caveat.en else []
-    title = f"{text_of(session, advice.title)} · {_state(session, advice)}"
-    return Panel("\n".join(lines), title=title, subtitle=advice.advice_id, expand=False, padding=(0, 2))
+    title = Text(f"{text_of(session, advice.title)} · {_state(session, advice)}")
+    body, subtitle = Text("\n".join(lines)), Text(advice.advice_id)
+    return Panel(body, title=title, subtitle=subtitle, expand=False, padding=(0, 2))
 
 
 def _state(session: Session, advice: pb.Advice) -> str:
@@ -223,8 +228,8 @@ def _figure(each: pb.WhatIf) -> str:
     return f"{show(each.before)} → {show(each.after)}"
 
 
-def _placed(session: Session, placed: list[tuple[Any, Any]]) -> Any:
-    heads = [session.word(head) for head in ("order", "side", "symbol", "lots", "status", "filled")]
+def _placed(session: Session, placed: list[tuple[Any, Any]], rules: Rules) -> Any:
+    heads = [session.word(head) for head in ("order", "side", "symbol", "quantity", "status", "filled")]
     rows = []
     for each, done in placed:
         refused = isinstance(done, model.Report)
@@ -232,5 +237,6 @@ def _placed(session: Session, placed: list[tuple[Any, Any]]) -> Any:
         filled = number(done.filled_quantity) if isinstance(done, model.Order) else ""
         side = session.word("buy" if each.side == 1 else "sell")
         order_id = getattr(done, "order_id", "") or each.client_order_id
-        rows.append((order_id, side, each.symbol, number(each.quantity_lots), status, filled))
+        wanted = quantity(session, rules, each.instrument_id, each.quantity_lots)
+        rows.append((order_id, side, each.symbol, wanted, status, filled))
     return table(heads, rows, right=(3, 5))

@@ -17,8 +17,9 @@ from smartex_client.errors import InvalidInput
 from smartex_client.market import Market
 from smartex_client.words import value, word
 
+from .markets import Rules, quantity, rules_of, suggested
 from .orders import first
-from .output import clock, number, table
+from .output import clock, table
 from .reading import Limit, time_of
 from .session import Session, session_of
 
@@ -122,10 +123,10 @@ def say(
     """Say something."""
     session = session_of(context)
 
-    async def work(market: Market) -> list[pb.Message]:
-        return [await market.conversations.post(thread_id, " ".join(words))]
+    async def work(market: Market) -> None:
+        await _tell(session, market, [await market.conversations.post(thread_id, " ".join(words))])
 
-    _messages(session, session.run(work))
+    session.run(work)
 
 
 @app.command()
@@ -139,12 +140,13 @@ def propose(
     """Propose orders that the investor accepts with one answer (traders)."""
     session = session_of(context)
 
-    async def work(market: Market) -> list[pb.Message]:
+    async def work(market: Market) -> None:
         listed = [await _suggestion(market, each) for each in orders]
         proposal = pb.Proposal(orders=listed, reason=reason)
-        return [await market.conversations.post(thread_id, say_words, proposal=proposal)]
+        posted = await market.conversations.post(thread_id, say_words, proposal=proposal)
+        await _tell(session, market, [posted])
 
-    _messages(session, session.run(work))
+    session.run(work)
 
 
 @app.command()
@@ -164,10 +166,11 @@ def show(context: typer.Context, thread_id: ThreadId, limit: Limit = 50) -> None
     """Show a thread, oldest of the last messages first."""
     session = session_of(context)
 
-    async def work(market: Market) -> list[pb.Message]:
-        return await first(market.conversations.messages(thread_id), limit)
+    async def work(market: Market) -> None:
+        found = await first(market.conversations.messages(thread_id), limit)
+        await _tell(session, market, found[::-1])
 
-    _messages(session, session.run(work)[::-1])
+    session.run(work)
 
 
 @app.command()
@@ -177,7 +180,7 @@ def watch(context: typer.Context) -> None:
 
     async def work(market: Market) -> None:
         async for message in market.conversations.live_messages():
-            _messages(session, [message])
+            await _tell(session, market, [message])
 
     session.run(work)
 
@@ -191,10 +194,10 @@ def search(
     """Find words in your threads."""
     session = session_of(context)
 
-    async def work(market: Market) -> list[pb.Message]:
-        return await first(market.conversations.search(" ".join(words)), limit)
+    async def work(market: Market) -> None:
+        await _tell(session, market, await first(market.conversations.search(" ".join(words)), limit))
 
-    _messages(session, session.run(work))
+    session.run(work)
 
 
 @app.command()
@@ -211,7 +214,7 @@ def export(
         return await market.conversations.export(thread_id, form)
 
     found: pb.ExportThreadResponse = session.run(work)
-    file.write_bytes(found.content)
+    session.write(file, found.content, "file")
     if session.as_json:
         session.say({"file": str(file), "sha256": found.sha256})
     else:
@@ -221,20 +224,26 @@ def export(
 def _answer(context: typer.Context, proposal_id: str, *, accept: bool, text: str) -> None:
     session = session_of(context)
 
-    async def work(market: Market) -> pb.Proposal:
-        return await market.conversations.answer(proposal_id, accept=accept, text=text)
+    async def work(market: Market) -> None:
+        found = await market.conversations.answer(proposal_id, accept=accept, text=text)
+        if session.as_json:
+            session.say(found)
+            return
+        rules = await rules_of(market, [each.instrument_id for each in found.orders])
+        _print_answer(session, found, rules)
 
-    found: pb.Proposal = session.run(work)
-    if session.as_json:
-        session.say(found)
-        return
+    session.run(work)
+
+
+def _print_answer(session: Session, found: pb.Proposal, rules: Rules) -> None:
     session.console.print(session.word(word(pb.ProposalState, found.state)))
+    instruments = {each.client_order_id: each.instrument_id for each in found.orders}
     heads = [session.word(head) for head in ("order", "status", "filled", "why")]
     rows = [
         (
             each.order_id or each.client_order_id,
             session.word("accepted" if each.accepted else "rejected"),
-            number(each.filled_lots),
+            quantity(session, rules, instruments.get(each.client_order_id, 0), each.filled_lots),
             each.reason,
         )
         for each in found.results
@@ -246,8 +255,8 @@ def _answer(context: typer.Context, proposal_id: str, *, accept: bool, text: str
 async def _suggestion(market: Market, text: str) -> OrderSuggestion:
     side, _, rest = text.partition(":")
     symbol, _, terms = rest.partition(":")
-    quantity, at, price = terms.partition("@")
-    if not (side and symbol and quantity and at and price):
+    amount, at, price = terms.partition("@")
+    if not (side and symbol and amount and at and price):
         raise InvalidInput(f"{text!r} is no order such as buy:609018.SH:100@12.80", field="orders")
     instrument = await market.instrument(symbol)
     selling = side.lower() == "sell"
@@ -255,7 +264,7 @@ async def _suggestion(market: Market, text: str) -> OrderSuggestion:
         instrument_id=instrument.instrument_id,
         symbol=instrument.symbol,
         side=value(types.Side, side, "side"),
-        quantity_lots=to_lots(instrument, quantity, selling=selling),
+        quantity_lots=to_lots(instrument, amount, selling=selling),
         price_ticks=to_ticks(instrument, price),
     )
 
@@ -272,7 +281,8 @@ def _mandates(session: Session, found: Sequence[pb.Mandate]) -> None:
     session.console.print(table(heads, rows) if found else session.word("nothing"))
 
 
-def _messages(session: Session, found: Sequence[pb.Message]) -> None:
+async def _tell(session: Session, market: Market, found: Sequence[pb.Message]) -> None:
+    rules = await rules_of(market, [order.instrument_id for each in found for order in each.proposal.orders])
     for each in found:
         if session.as_json:
             session.say(each)
@@ -281,11 +291,11 @@ def _messages(session: Session, found: Sequence[pb.Message]) -> None:
         origin = f" ({each.origin})" if each.origin not in ("", "api") else ""
         head = f"{clock(time_of(each.create_time))}  {author}{origin}"
         session.console.print(Text(head, style="dim"), Text(each.text))
-        for line in _attached(session, each):
+        for line in _attached(session, each, rules):
             session.console.print(Text(f"    {line}"))
 
 
-def _attached(session: Session, message: pb.Message) -> list[str]:
+def _attached(session: Session, message: pb.Message, rules: Rules) -> list[str]:
     lines: list[Any] = []
     if message.HasField("card"):
         title = message.card.title
@@ -294,8 +304,5 @@ def _attached(session: Session, message: pb.Message) -> list[str]:
         proposal = message.proposal
         state = session.word(_PROPOSAL.get(proposal.state) or word(pb.ProposalState, proposal.state))
         lines.append(f"▸ {proposal.proposal_id} · {state} · {proposal.reason}")
-        for each in proposal.orders:
-            side = session.word(word(types.Side, each.side))
-            lots = f"{number(each.quantity_lots)}{session.word(' lots')}"
-            lines.append(f"  {side} {each.symbol} {lots} @ {each.price_ticks}{session.word(' ticks')}")
+        lines += [f"  {suggested(session, rules, each)}" for each in proposal.orders]
     return lines

@@ -1,4 +1,7 @@
-"""Headings, states and advice of the command in Chinese; English is what the code says."""
+"""Headings, states and advice of the command in Chinese; English is what the code says.
+
+What follows a bar tells meanings of one English word apart, and is not shown.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,20 @@ _CHINESE = {
     "price": "价格",
     "quantity": "数量",
     "open": "未成交",
+    "open|price": "开盘",
+    "open|trading": "交易中",
     "filled": "已成交",
     "status": "状态",
     "why": "原因",
     "time": "时间",
     "tif": "有效期",
     "fee": "费用",
-    "value": "成交额",
+    "value|traded": "成交额",
+    "value|held": "市值",
+    "value|alert": "当前值",
     "fees": "费用合计",
     "trade": "成交号",
+    "trades": "成交笔数",
     "role": "角色",
     "bid": "买盘",
     "ask": "卖盘",
@@ -48,7 +56,8 @@ _CHINESE = {
     "lot": "最小数量单位",
     "board lot": "每手数量",
     "limits": "涨跌幅",
-    "state": "交易状态",
+    "state": "状态",
+    "state|trading": "交易状态",
     "pod": "节点",
     "bus": "日志引擎",
     "published": "已发布",
@@ -78,7 +87,6 @@ _CHINESE = {
     "stale marks": "过时估值",
     "industry": "行业",
     "weight": "占比",
-    "lots": "股数",
     "average cost": "成本价",
     "mark": "现价",
     "growth": "净值",
@@ -166,11 +174,12 @@ _CHINESE = {
     "since": "自",
     "declined": "已拒绝",
     "withdrawn": "已撤回",
-    " ticks": " 价位",
-    " lots": " 股",
+    " ticks": " 个最小价位",
+    " lots": " 个最小单位",
     "to be answered": "待答复",
     "changes": "变动",
     "nothing": "没有记录",
+    "repeated, nothing moved": "重复请求，未再变动",
     "; choose a profile with --as, or make a token with `smartex token issue`": (
         "；请用 --as 选择配置，或用 `smartex token issue` 生成令牌"
     ),
@@ -183,4 +192,5 @@ _CHINESE = {
 
 def label(text: str, language: str) -> str:
     """`text` in the language; itself where there is no translation."""
-    return _CHINESE.get(text, text) if language == CHINESE else text
+    shown = text.partition("|")[0]
+    return _CHINESE.get(text, shown) if language == CHINESE else shown

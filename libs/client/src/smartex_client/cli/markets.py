@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from google.protobuf.json_format import ParseDict, ParseError
@@ -15,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1.types_pb2 import Instrument
+from smartex.positions.v1.types_pb2 import OrderSuggestion
 
 from smartex_client import model
 from smartex_client.convert import decimal, from_lots, from_ticks
@@ -26,6 +28,10 @@ from .orders import Symbol, first, side_text
 from .output import clock, facts, number, table
 from .session import Session, session_of
 from .times import seconds_of
+from .venue import trading_state
+
+Rules: TypeAlias = Mapping[int, Instrument]
+"""Instruments by number."""
 
 app = typer.Typer(no_args_is_help=True, help="What can be traded, with its rules.")
 
@@ -104,7 +110,7 @@ def candles(
     if session.as_json:
         session.say(found)
         return
-    heads = ["time", "open", "high", "low", "close", "volume", "value", "trade"]
+    heads = ["time", "open|price", "high", "low", "close", "volume", "value|traded", "trades"]
     rows = [
         (
             each.start_time.astimezone().strftime("%m-%d %H:%M:%S"),
@@ -137,7 +143,7 @@ def list_instruments(context: typer.Context) -> None:
     if session.as_json:
         session.say(found)
         return
-    heads = ["symbol", "name", "currency", "tick", "lot", "board lot", "limits", "state"]
+    heads = ["symbol", "name", "currency", "tick", "lot", "board lot", "limits", "state|trading"]
     rows = [
         (
             each.symbol,
@@ -147,7 +153,7 @@ def list_instruments(context: typer.Context) -> None:
             each.lot_size,
             number(from_lots(each, each.board_lot)),
             f"±{Decimal(each.price_limit_ppm) / 10_000:f} %" if each.price_limit_ppm else "—",
-            session.word(word(types.TradingState, each.trading_state)),
+            _state(session, each),
         )
         for each in found
     ]
@@ -174,7 +180,7 @@ def show_instrument(context: typer.Context, symbol: Symbol) -> None:
         (session.word("tick"), found.tick_size),
         (session.word("lot"), found.lot_size),
         (session.word("board lot"), number(from_lots(found, found.board_lot))),
-        (session.word("state"), session.word(word(types.TradingState, found.trading_state))),
+        (session.word("state|trading"), _state(session, found)),
         ("reference price", number(from_ticks(found, found.reference_price_ticks))),
         (session.word("limits"), f"±{Decimal(found.price_limit_ppm) / 10_000:f} %"),
         ("largest order", number(from_lots(found, found.max_order_lots))),
@@ -231,6 +237,28 @@ def reference(
     session.say({"sequence": sequence}) if session.as_json else session.console.print("done")
 
 
+async def rules_of(market: Market, numbers: Iterable[int]) -> Rules:
+    """The rules of instruments, which say what their lots and ticks are."""
+    wanted = set(numbers)
+    return {each.instrument_id: each for each in await market.instruments()} if wanted else {}
+
+
+def quantity(session: Session, rules: Rules, instrument_id: int, lots: int) -> str:
+    """Lots in people's units; in lots if nothing is known of the instrument."""
+    instrument = rules.get(instrument_id)
+    return number(from_lots(instrument, lots)) if instrument else f"{number(lots)}{session.word(' lots')}"
+
+
+def suggested(session: Session, rules: Rules, order: OrderSuggestion) -> str:
+    """A suggested order as it would be placed: the market goes by the number, so does the symbol here."""
+    instrument = rules.get(order.instrument_id)
+    ticks = order.price_ticks
+    side = session.word(word(types.Side, order.side))
+    symbol = instrument.symbol if instrument else order.symbol
+    price = number(from_ticks(instrument, ticks)) if instrument else f"{ticks}{session.word(' ticks')}"
+    return f"{side} {symbol} {quantity(session, rules, order.instrument_id, order.quantity_lots)} @ {price}"
+
+
 def ladder(session: Session, shown: model.Book) -> Any:
     """A book as a ladder: asks above, bids below, best in the middle."""
     up, down = session.colours.up, session.colours.down
@@ -264,6 +292,10 @@ def _trades_table(session: Session, found: list[model.Trade]) -> Any:
         for each in found
     ]
     return table([session.word(head) for head in heads], rows, right=(1, 2, 4))
+
+
+def _state(session: Session, instrument: Instrument) -> str:
+    return session.word(trading_state(word(types.TradingState, instrument.trading_state)))
 
 
 def _name(session: Session, instrument: Instrument) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from smartex.notifications.v1 import notice_pb2 as notice_pb
 from smartex.notifications.v1 import notification_service_pb2 as pb
 
+from smartex_client.convert import to_ns, whole
 from smartex_client.errors import InvalidInput
 from smartex_client.market import Market
 from smartex_client.words import value, word
@@ -24,6 +25,7 @@ from .output import clock, facts, plain, table
 from .reading import Limit, time_of
 from .risk import pair
 from .session import session_of
+from .times import from_now
 
 app = typer.Typer(no_args_is_help=True, help="How people are reached, and what became of it.")
 address = typer.Typer(no_args_is_help=True, help="Where you are reached.")
@@ -47,15 +49,13 @@ def send(
     texts = [notice_pb.Value(name=name, text=text) for name, text in map(pair, values or [])]
     now = datetime.now(UTC)
     notice = notice_pb.Notice(
-        notice_id=notice_id or f"operator:{now:%Y%m%dT%H%M%S%f}",
-        account_id=account_id,
-        kind=kind,
-        values=texts,
+        notice_id=notice_id or f"operator:{now:%Y%m%dT%H%M%S%f}", kind=kind, values=texts
     )
     notice.cause_time.FromDatetime(now)
-    notice.expire_time.FromDatetime(now + timedelta(seconds=expires))
 
     async def work(market: Market) -> bool:
+        notice.account_id = whole(account_id, "account", 32)
+        notice.expire_time.FromNanoseconds(to_ns(from_now(expires, "expires"), "expires"))
         notice.urgency = value(notice_pb.Urgency, urgency, "urgency")  # type: ignore[assignment]
         return await market.notifications.send(notice)
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from smartex_client import model
-from smartex_client.errors import InvalidInput
+from smartex_client.errors import InvalidInput, SmartexError
 from smartex_client.market import Market
 from smartex_client.orders import NewOrder
 
 from .output import clock, facts, number, table
-from .session import Session, session_of
-from .times import seconds_of
+from .session import Session, exit_code, session_of
+from .times import from_now, moment_of, seconds_of
 
 app = typer.Typer(no_args_is_help=True, help="Place, change, cancel and look up orders.")
 
-Symbol = Annotated[str, typer.Argument(help="symbol of the instrument, e.g. 600519.SH")]
+_PATIENCE = 2.0
+"""Seconds that the history gets to tell what had traded of an order."""
+
+Symbol = Annotated[str, typer.Argument(help="symbol of the instrument, e.g. 609018.SH")]
 Quantity = Annotated[str, typer.Argument(help="how much, in units (shares, coins)")]
 Terms = Annotated[
     list[str] | None, typer.Argument(metavar="[@ PRICE]", help="limit price; left out: a market order")
@@ -91,20 +96,19 @@ def cancel(
     """Cancel open orders: by number, or `--all`."""
     session = session_of(context)
 
+    wanted: list[tuple[int, int]] = [(each, 0) for each in order_ids or ()]
+    wanted += [(0, client_id)] if client_id else []
+
     async def work(market: Market) -> None:
-        if everything:
-            done = await market.mass_cancel(symbol, side)
-            if session.as_json:
-                session.say(done)
-            else:
-                session.console.print(f"{done.count} {session.word('orders cancelled')}")
+        _check_which(wanted, everything, filtered=symbol is not None or side is not None)
+        if not everything:
+            await _cancel_each(session, market, wanted)
             return
-        wanted: list[tuple[int, int]] = [(each, 0) for each in order_ids or ()]
-        wanted += [(0, client_id)] if client_id else []
-        if not wanted:
-            raise InvalidInput("say which: order numbers, --client-id or --all", field="order_id")
-        for order_id, own in wanted:
-            show(session, await market.cancel(order_id, client_order_id=own))
+        done = await market.mass_cancel(symbol, side)
+        if session.as_json:
+            session.say(done)
+        else:
+            session.console.print(f"{done.count} {session.word('orders cancelled')}")
 
     session.run(work)
 
@@ -129,7 +133,7 @@ def amend(
         changed = await market.amend(
             order_id, client_order_id=client_id or 0, price=price, quantity=quantity, replace=replace
         )
-        show(session, changed)
+        show(session, await as_it_ended(market, changed))
 
     session.run(work)
 
@@ -183,6 +187,41 @@ def show_order(
         session.console.print(fills_table(session, fills))
 
 
+def _check_which(wanted: list[tuple[int, int]], everything: bool, *, filtered: bool) -> None:
+    if everything and wanted:
+        raise InvalidInput("give either order numbers (or --client-id) or --all", field="order_id")
+    if not everything and not wanted:
+        raise InvalidInput("say which: order numbers, --client-id or --all", field="order_id")
+    if not everything and filtered:
+        raise InvalidInput("--symbol and --side go with --all", field="all")
+
+
+async def _cancel_each(session: Session, market: Market, wanted: list[tuple[int, int]]) -> None:
+    """Cancel all that can be. What cannot is told; the exit code is the first failure's."""
+    done, codes = list[model.Order](), []
+    for order_id, own in wanted:
+        try:
+            done.append(await market.cancel(order_id, client_order_id=own))
+        except SmartexError as error:
+            error.metadata["order_id" if order_id else "client_order_id"] = str(order_id or own)
+            session.tell(error, about=f"{order_id or own}: " if len(wanted) > 1 else "")
+            codes.append(exit_code(error))
+    for each in await asyncio.gather(*(as_it_ended(market, each) for each in done)):
+        show(session, each)
+    if codes:
+        raise typer.Exit(codes[0])
+
+
+async def as_it_ended(market: Market, order: model.Order) -> model.Order:
+    """An order with what had traded before; as the market answered if the history cannot tell now."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            found = await market.get_order(order.order_id, min_sequence=order.sequence)
+    except (SmartexError, TimeoutError):
+        return order
+    return dataclasses.replace(found, fills=order.fills, kept_priority=order.kept_priority)
+
+
 def _place(
     session: Session,
     side: str,
@@ -201,11 +240,11 @@ def _place(
                 side,
                 quantity,
                 limit_price(terms, price),
-                tif or ("gtd" if expires else None),
+                tif if tif is not None or expires is None else "gtd",
                 post_only,
                 self_trade,
                 min_quantity,
-                end_time(expires) if expires else None,
+                None if expires is None else end_time(expires),
                 client_id,
             )
         )
@@ -214,20 +253,23 @@ def _place(
 
 
 def limit_price(terms: list[str] | None, price: str | None) -> str | None:
-    """The price of `@ 10.5`, `@10.5`, `10.5` or --price; None for a market order."""
-    words = [word for word in " ".join(terms or ()).replace("@", " ").split() if word]
-    if len(words) + (price is not None) > 1:
+    """The price of `@ 10.5`, `@10.5`, `10.5` or --price; None, a market order, only if nothing was said."""
+    if not terms and price is None:
+        return None
+    words = " ".join([*(terms or ()), price or ""]).replace("@", " ").split()
+    if len(words) > 1 or (terms and price is not None):
         raise InvalidInput("give one price: `@ 10.50` or --price 10.50", field="price")
-    return words[0] if words else price
+    if not words:
+        raise InvalidInput("the price is empty: leave `@` out for a market order", field="price")
+    return words[0]
 
 
 def end_time(text: str) -> datetime:
     """A time from now on (30m, 2h) or a moment in ISO 8601."""
     try:
-        moment = datetime.fromisoformat(text)
+        return moment_of(text, "expires")
     except ValueError:
-        return datetime.now(UTC) + timedelta(seconds=seconds_of(text, "expires"))
-    return moment.astimezone() if moment.tzinfo is None else moment
+        return from_now(seconds_of(text, "expires"), "expires")
 
 
 async def first(items: AsyncIterator[Any], limit: int) -> list[Any]:

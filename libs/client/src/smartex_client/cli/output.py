@@ -11,8 +11,13 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
+
+_LEAST_TEXT = 8
+"""Columns to which a text may be cut before a row becomes a block of lines."""
 
 
 def plain(answer: Any) -> Any:
@@ -44,17 +49,38 @@ def clock(time: datetime | None) -> str:
     return "" if time is None else time.astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3]
 
 
+class Listing(Table):
+    """A table that never cuts a number: where the width does not hold them, each row is a block of lines."""
+
+    def __init__(self, heads: Sequence[str], rows: Sequence[Sequence[Text]], right: Sequence[int]) -> None:
+        super().__init__(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        self._heads, self._lines = heads, rows
+        self._least = 3 * (len(heads) - 1)
+        for place, head in enumerate(heads):
+            widest = max([cell_len(head), *(row[place].cell_len for row in rows)])
+            # The first column holds what is copied into the next command: it is not cut either.
+            whole = place == 0 or place in right
+            least = widest if whole else min(widest, _LEAST_TEXT if head else 1)
+            justify: JustifyMethod = "right" if place in right else "left"
+            self.add_column(Text(head), justify=justify, no_wrap=whole, min_width=least)
+            self._least += least
+        for row in rows:
+            self.add_row(*row)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._least <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        for number, row in enumerate(self._lines):
+            yield from [""] if number else []
+            yield facts(pair for pair in zip(self._heads, row, strict=True) if pair[1])
+        if self.caption:
+            yield self.caption
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> Table:
     """A table; columns in `right` hold numbers."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    listed = list(rows)
-    for place, head in enumerate(heads):
-        # The first column holds what is copied into the next command: it is never cut.
-        least = max((len(str(row[0])) for row in listed), default=0) if place == 0 else None
-        made.add_column(head, justify="right" if place in right else "left", no_wrap=True, min_width=least)
-    for row in listed:
-        made.add_row(*(each if isinstance(each, Text) else str(each) for each in row))
-    return made
+    return Listing(heads, [[_cell(each) for each in row] for row in rows], right)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
@@ -63,5 +89,12 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
     made.add_column(style="dim")
     made.add_column()
     for name, value in pairs:
-        made.add_row(name, value if isinstance(value, Text) else str(value))
+        made.add_row(Text(name), value if isinstance(value, Text) else Text(str(value)))
+    return made
+
+
+def _cell(value: Any) -> Text:
+    """A cell on one line, as it is: what people wrote is no markup."""
+    made = value.copy() if isinstance(value, Text) else Text(str(value))
+    made.no_wrap, made.overflow = True, "ellipsis"
     return made

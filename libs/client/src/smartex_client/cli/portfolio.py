@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,10 +17,12 @@ from smartex.positions.v1 import position_service_pb2 as service
 from smartex_client.errors import InvalidInput
 from smartex_client.market import Market
 
+from .markets import Rules, quantity, rules_of
 from .orders import first
-from .output import clock, facts, number, table
+from .output import clock, facts, table
 from .reading import Limit, Whose, gain, money, percent, text_of, time_of
 from .session import Session, session_of
+from .times import moment_of
 
 app = typer.Typer(no_args_is_help=True, help="What an account has, what it is worth, what it is exposed to.")
 
@@ -36,7 +39,7 @@ def show(
     async def work(market: Market) -> pb.Portfolio:
         return await market.positions.portfolio(account_id, lots=lots)
 
-    _print(session, session.run(work))
+    _print(session, work)
 
 
 @app.command()
@@ -45,18 +48,24 @@ def watch(
     account_id: Whose = 0,
     interval: Annotated[float, typer.Option(min=0.05, help="shortest seconds between two updates")] = 0.5,
 ) -> None:
-    """Show it live, until Ctrl-C."""
+    """Show it live until Ctrl-C; once where the output is no terminal; with --json a line for each change."""
     session = session_of(context)
 
     async def work(market: Market) -> None:
+        if not (session.as_json or sys.stdout.isatty()):
+            await _show(session, market, await market.positions.portfolio(account_id))
+            return
         following = market.positions.live_portfolio(account_id, interval=interval)
         if session.as_json:
             async for each in following:
                 session.say(each)
             return
+        rules: Rules = {}
         with Live(console=session.console, auto_refresh=False) as live:
             async for each in following:
-                live.update(Group(*_parts(session, each)), refresh=True)
+                if not rules.keys() >= _numbers(each):
+                    rules = await rules_of(market, _numbers(each))
+                live.update(Group(*_parts(session, each, rules)), refresh=True)
 
     session.run(work)
 
@@ -75,7 +84,7 @@ def at_moment(
     async def work(market: Market) -> pb.Portfolio:
         return await market.positions.portfolio_at(_moment(moment), account_id)
 
-    _print(session, session.run(work))
+    _print(session, work)
 
 
 @app.command()
@@ -149,21 +158,33 @@ def habits(context: typer.Context, account_id: Whose = 0) -> None:
         session.console.print(table([session.word(head) for head in heads], beaten, right=(1, 2, 3)))
 
 
-def _print(session: Session, portfolio: pb.Portfolio) -> None:
+def _print(session: Session, ask: Callable[[Market], Awaitable[pb.Portfolio]]) -> None:
+    async def work(market: Market) -> None:
+        await _show(session, market, await ask(market))
+
+    session.run(work)
+
+
+async def _show(session: Session, market: Market, portfolio: pb.Portfolio) -> None:
     if session.as_json:
         session.say(portfolio)
-    else:
-        session.console.print(*_parts(session, portfolio), sep="\n")
+        return
+    rules = await rules_of(market, _numbers(portfolio))
+    session.console.print(*_parts(session, portfolio, rules), sep="\n")
 
 
-def _parts(session: Session, portfolio: pb.Portfolio) -> list[Any]:
+def _numbers(portfolio: pb.Portfolio) -> set[int]:
+    return {each.instrument_id for each in portfolio.positions}
+
+
+def _parts(session: Session, portfolio: pb.Portfolio, rules: Rules) -> list[Any]:
     parts: list[Any] = [_totals(session, portfolio)]
     if portfolio.positions:
-        parts.append(_positions(session, portfolio.positions))
+        parts.append(_positions(session, portfolio.positions, rules))
     if portfolio.exposure.by_industry:
         shares = portfolio.exposure.by_industry
         rows = [(each.name or "—", money(each.value), percent(each.weight)) for each in shares]
-        heads = [session.word(head) for head in ("industry", "value", "weight")]
+        heads = [session.word(head) for head in ("industry", "value|held", "weight")]
         parts.append(table(heads, rows, right=(1, 2)))
     return parts
 
@@ -192,13 +213,13 @@ def _totals(session: Session, portfolio: pb.Portfolio) -> Any:
     return facts([(session.word(name), value) for name, value in pairs])
 
 
-def _positions(session: Session, positions: Iterable[pb.Position]) -> Any:
-    heads = ["symbol", "lots", "available", "average cost", "mark", "value", "unrealised", "weight"]
+def _positions(session: Session, positions: Iterable[pb.Position], rules: Rules) -> Any:
+    heads = ["symbol", "quantity", "available", "average cost", "mark", "value|held", "unrealised", "weight"]
     rows = [
         (
             each.symbol,
-            number(each.quantity_lots),
-            number(each.available_lots),
+            quantity(session, rules, each.instrument_id, each.quantity_lots),
+            quantity(session, rules, each.instrument_id, each.available_lots),
             each.average_cost,
             Text(each.mark.price or "—", style="yellow" if each.mark.stale else ""),
             money(each.value.amount),
@@ -214,9 +235,8 @@ def _moment(text: str) -> datetime | int:
     if text.isdecimal():
         return int(text)
     try:
-        moment = datetime.fromisoformat(text)
+        return moment_of(text, "moment")
     except ValueError:
         raise InvalidInput(
             f"{text!r} is neither a sequence nor a time such as 2026-11-25T14:00+08:00", field="moment"
         ) from None
-    return moment if moment.tzinfo else moment.astimezone()

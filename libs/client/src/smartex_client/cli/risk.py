@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.prompt import Prompt
+from rich.text import Text
 from smartex.positions.v1 import position_service_pb2 as service
 from smartex.positions.v1 import risk_pb2 as pb
 
@@ -43,7 +44,7 @@ def report(
 
     found: service.GetRiskReportResponse = session.run(work)
     if html is not None:
-        html.write_text(found.html, "utf-8")
+        session.write(html, found.html.encode(), "html")
     if session.as_json:
         session.say(found.report)
         return
@@ -147,21 +148,27 @@ def _float(text: str) -> float:
 async def _scenario(market: Market, shocks: list[tuple[str, str]]) -> pb.Scenario:
     scenario = pb.Scenario()
     scenario.name.en = scenario.name.zh = ", ".join(f"{name} {value}" for name, value in shocks)
-    symbols = {each.symbol: each.instrument_id for each in await market.instruments()}
+    instruments = await market.instruments()
+    symbols = {each.symbol.upper(): each.instrument_id for each in instruments}
+    industries = {each.industry.upper(): each.industry for each in instruments if each.industry}
     for name, value in shocks:
-        if name == "market":
+        wanted = name.upper()
+        if wanted == "MARKET":
             scenario.market = _float(value)
-        elif name in symbols:
-            scenario.instruments[symbols[name]] = _float(value)
+        elif wanted in symbols:
+            scenario.instruments[symbols[wanted]] = _float(value)
+        elif wanted in industries:
+            scenario.industries[industries[wanted]] = _float(value)
         else:
-            scenario.industries[name] = _float(value)
+            known = ", ".join(sorted(industries.values())) or "none"
+            raise InvalidInput(f"{name!r} is no symbol and no industry (there are: {known})", field="shock")
     return scenario
 
 
 def _asked(session: Session, questions: pb.Questionnaire) -> dict[str, str]:
     answers = {}
     for question in questions.questions:
-        session.console.print(f"\n[bold]{text_of(session, question.text)}[/]")
+        session.console.print(Text(f"\n{text_of(session, question.text)}", style="bold"))
         for number, choice in enumerate(question.choices, 1):
             session.console.print(f"  {number}  {text_of(session, choice.text)}")
         known = [str(number) for number in range(1, len(question.choices) + 1)]
@@ -201,7 +208,7 @@ def _report(session: Session, report: pb.RiskReport) -> list[Any]:
     if report.liquidity:
         rows = [(each.symbol, f"{each.days_to_leave:.2f}", money(each.cost)) for each in report.liquidity]
         parts.append(table([say(head) for head in ("symbol", "days to leave", "cost")], rows, right=(1, 2)))
-    parts += [f"[yellow]! {text_of(session, caveat)}[/]" for caveat in report.caveats]
+    parts += [Text(f"! {text_of(session, caveat)}", style="yellow") for caveat in report.caveats]
     return parts
 
 

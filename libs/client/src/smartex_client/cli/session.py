@@ -55,6 +55,31 @@ _CODES: tuple[tuple[type[errors.SmartexError], Exit], ...] = (
 )
 
 
+def exit_code(error: errors.SmartexError) -> Exit:
+    """What an error means to the shell."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAULT)
+
+
+def cannot_write(path: Path, error: Exception, field: str) -> errors.InvalidInput:
+    """The error for a file that could not be written."""
+    why = getattr(error, "strerror", None) or error
+    return errors.InvalidInput(f"cannot write {path}: {why}", field=field)
+
+
+def _leave_quietly() -> NoReturn:
+    """The reader (head, less) has enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(Exit.OK)
+
+
+class _Console(Console):
+    """Text is what people wrote: nothing in it is markup."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would leave with 1."""
+        _leave_quietly()
+
+
 class Colours:
     """Green is up in most of the world, red is up in China."""
 
@@ -84,7 +109,8 @@ class Session:
     def console(self) -> Console:
         """Where tables go."""
         # Where no terminal limits the lines, nothing is cut.
-        return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+        width = None if sys.stdout.isatty() else 200
+        return _Console(highlight=False, markup=False, emoji=False, width=width)
 
     def word(self, text: str) -> str:
         """A heading or state in the chosen language."""
@@ -115,27 +141,36 @@ class Session:
             self.fail(error)
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
-        except BrokenPipeError:
-            # The reader (head, less) has enough.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(Exit.OK) from None
 
     def say(self, answer: Any) -> None:
         """One JSON document on a line of its own."""
-        sys.stdout.write(json.dumps(plain(answer), ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(plain(answer), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_quietly()
+
+    def write(self, path: Path, content: bytes, field: str) -> None:
+        """A file; leaves with a line if it cannot be written."""
+        try:
+            path.write_bytes(content)
+        except (OSError, ValueError) as error:
+            self.fail(cannot_write(path, error, field))
 
     def fail(self, error: errors.SmartexError) -> NoReturn:
         """One line on stderr, then the exit code."""
-        code = next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAULT)
+        self.tell(error)
+        raise typer.Exit(exit_code(error))
+
+    def tell(self, error: errors.SmartexError, *, about: str = "") -> None:
+        """One line on stderr."""
         if self.as_json:
             sys.stderr.write(json.dumps(_as_json(error), ensure_ascii=False) + "\n")
-        else:
-            text = " ".join(f"{error}{self._advice(error)}".split())
-            Console(stderr=True, highlight=False, soft_wrap=True).print(
-                f"{self.word('error')}: {text}", style="red", markup=False
-            )
-        raise typer.Exit(code)
+            return
+        text = " ".join(f"{about}{error}{self._advice(error)}".split())
+        Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(
+            f"{self.word('error')}: {text}", style="red", markup=False
+        )
 
     def _advice(self, error: errors.SmartexError) -> str:
         if isinstance(error, errors.Unauthenticated):

@@ -14,7 +14,7 @@ from smartex_client.errors import NotFound, SmartexError
 from smartex_client.profile import folders
 from smartex_client.tokens import issue
 
-from .session import session_of
+from .session import cannot_write, session_of
 from .times import seconds_of
 
 app = typer.Typer(no_args_is_help=True, help="Tokens of a local exchange.")
@@ -43,17 +43,24 @@ def issue_token(
             scopes=scopes,
             ttl_seconds=seconds_of(ttl, "ttl"),
         )
+        if out is not None:
+            _write_secret(out, token + "\n")
     except SmartexError as error:
         session.fail(error)
-    if out is not None:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(token + "\n")
     if session.as_json:
         session.say({"token_file": str(out)} if out else {"token": token})
     elif out is None:
         typer.echo(token)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text)
+    except (OSError, ValueError) as error:
+        raise cannot_write(path, error, "out") from None
 
 
 def keys_folder() -> Path:

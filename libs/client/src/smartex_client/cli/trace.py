@@ -41,7 +41,7 @@ def trace(
     if session.as_json:
         session.say({"trace_id": found, "steps": steps})
         return
-    session.console.print(f"[bold]{found}[/]")
+    session.console.print(Text(found, style="bold"))
     began = steps[0].time.ToNanoseconds()
     for step in steps:
         after = (step.time.ToNanoseconds() - began) / 1e9

@@ -129,8 +129,13 @@ def _set(context: typer.Context, state: str, symbol: str | None) -> None:
         session.say({"sequence": sequence, "state": state, "symbol": symbol})
     else:
         session.console.print(
-            f"{symbol.upper() if symbol else session.word('instruments')}: {session.word(state)}"
+            f"{symbol.upper() if symbol else session.word('instruments')}: {session.word(trading_state(state))}"
         )
+
+
+def trading_state(state: str) -> str:
+    """The word of a trading state: an instrument that is open trades, an order that is open does not yet."""
+    return "open|trading" if state == "open" else state
 
 
 def _show(session: Session, found: model.VenueStatus, more: list[tuple[str, Any]]) -> None:

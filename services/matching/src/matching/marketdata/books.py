@@ -135,6 +135,7 @@ class LevelView(View):
             changed_levels(seen.bids, newest.bids),
             changed_levels(seen.asks, newest.asks),
             newest.time_ns,
+            newest.last_price_ticks,
         )
 
 

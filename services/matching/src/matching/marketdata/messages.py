@@ -134,6 +134,7 @@ def level_update(
     bids: Sequence[LevelTuple],
     asks: Sequence[LevelTuple],
     time_ns: int,
+    last_price_ticks: int = 0,
 ) -> bytes:
     """A LevelUpdate."""
     update = LevelUpdate(
@@ -143,6 +144,7 @@ def level_update(
         bids=level_messages(bids),
         asks=level_messages(asks),
         market_time_ns=time_ns,
+        last_price_ticks=last_price_ticks,
     )
     return wrapped(LEVELS, update.SerializeToString())
 

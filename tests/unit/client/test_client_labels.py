@@ -1,0 +1,196 @@
+"""The words and numbers that the command shows: what each means in Chinese, and people's units, not lots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from smartex.matching.v1 import market_data_pb2 as md
+from smartex.matching.v1 import types_pb2 as types
+from smartex.matching.v1 import venue_pb2 as venue
+from smartex.notifications.v1 import conversation_service_pb2 as talk
+from smartex.positions.v1 import advice_pb2, portfolio_pb2
+from smartex.positions.v1 import position_service_pb2 as pb
+from smartex.positions.v1.types_pb2 import OrderSuggestion
+from smartex_client.cli.app import app, hoisted
+from smartex_client.cli.labels import label
+from smartex_client.messages import CHINESE, ENGLISH
+from typer.testing import CliRunner, Result
+
+POSITIONS = "positions.v1.PositionService"
+TALK = "notifications.v1.ConversationService"
+COIN = types.Instrument(
+    instrument_id=9,
+    symbol="COIN-USD",
+    currency_code="USD",
+    tick_size="0.01",
+    lot_size="0.0001",
+    board_lot=1,
+    odd_lot_rule=types.ODD_LOT_RULE_NONE,
+    trading_state=types.TRADING_STATE_OPEN,
+)
+HALF = OrderSuggestion(
+    instrument_id=9, symbol="COIN-USD", side=1, quantity_lots=5_000, price_ticks=200_000, client_order_id=3
+)
+
+Exchange = Any
+Command = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def command(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command line against a market in which a coin trades in fractions."""
+    monkeypatch.setenv("LANG", "C")
+
+    async def instruments(request: Any, context: Any) -> md.ListInstrumentsResponse:
+        return md.ListInstrumentsResponse(instruments=[COIN])
+
+    exchange.answer("MarketDataService/ListInstruments", md.ListInstrumentsRequest, instruments)
+
+    async def run(*words: str) -> Result:
+        line = hoisted([*words, "--url", exchange.url, "--token", "secret"])
+        done = await asyncio.to_thread(CliRunner().invoke, app, line)
+        assert done.exit_code == 0, done.output
+        return done
+
+    return run
+
+
+def answers(exchange: Exchange, method: str, request: type[Any], response: Any) -> None:
+    async def answer(message: Any, context: Any) -> Any:
+        return response
+
+    exchange.answer(method, request, answer)
+
+
+def heads(done: Result) -> list[str]:
+    return done.output.splitlines()[0].split()
+
+
+@pytest.mark.parametrize(
+    ("key", "english", "chinese"),
+    [
+        ("open", "open", "未成交"),
+        ("open|price", "open", "开盘"),
+        ("open|trading", "open", "交易中"),
+        ("unheard of|here", "unheard of", "unheard of"),
+    ],
+)
+def test_one_english_word_may_mean_several_things(key: str, english: str, chinese: str) -> None:
+    assert label(key, ENGLISH) == english
+    assert label(key, CHINESE) == chinese
+
+
+async def test_an_open_instrument_trades(exchange: Exchange, command: Command) -> None:
+    done = await command("--lang", "zh-CN", "instrument", "list")
+    assert heads(done)[-1] == "交易状态"
+    assert done.output.split()[-1] == "交易中"
+    answers(
+        exchange,
+        "VenueService/SetTradingState",
+        venue.SetTradingStateRequest,
+        venue.SetTradingStateResponse(),
+    )
+    done = await command("--lang", "zh-CN", "venue", "resume", "COIN-USD")
+    assert done.output == "COIN-USD: 交易中\n"
+
+
+async def test_the_columns_of_candles(exchange: Exchange, command: Command) -> None:
+    candles = md.ListCandlesResponse(candles=[md.Candle(instrument_id=9, interval_seconds=60)])
+    answers(exchange, "MarketDataService/ListCandles", md.ListCandlesRequest, candles)
+    chinese = ["时间", "开盘", "最高", "最低", "收盘", "成交量", "成交额", "成交笔数"]
+    assert heads(await command("--lang", "zh-CN", "candles", "COIN-USD")) == chinese
+    english = ["time", "open", "high", "low", "close", "volume", "value", "trades"]
+    assert heads(await command("candles", "COIN-USD")) == english
+
+
+async def test_the_columns_of_alerts(exchange: Exchange, command: Command) -> None:
+    alerts = pb.ListAlertsResponse(alerts=[advice_pb2.Alert(alert_id="al-1", value=0.4)])
+    answers(exchange, f"{POSITIONS}/ListAlerts", pb.ListAlertsRequest, alerts)
+    chinese = ["预警", "时间", "级别", "状态", "当前值", "阈值", "内容", "建议"]
+    assert heads(await command("--lang", "zh-CN", "alert", "list")) == chinese
+
+
+@pytest.fixture
+def portfolio(exchange: Exchange) -> None:
+    held = portfolio_pb2.Position(
+        instrument_id=9, symbol="COIN-USD", quantity_lots=5_000, available_lots=2_500
+    )
+    found = portfolio_pb2.Portfolio(account_id=7, positions=[held])
+    answers(
+        exchange,
+        f"{POSITIONS}/GetPortfolio",
+        pb.GetPortfolioRequest,
+        pb.GetPortfolioResponse(portfolio=found),
+    )
+
+
+@pytest.mark.usefixtures("portfolio")
+async def test_a_portfolio_counts_in_peoples_units(command: Command) -> None:
+    done = await command("--lang", "zh-CN", "portfolio", "show")
+    assert next(line for line in done.output.splitlines() if "代码" in line).split()[1:6] == [
+        "数量",
+        "可卖",
+        "成本价",
+        "现价",
+        "市值",
+    ]
+    assert next(line for line in done.output.splitlines() if "COIN" in line).split()[1:3] == [
+        "0.5000",
+        "0.2500",
+    ]
+
+
+@pytest.mark.usefixtures("portfolio")
+async def test_a_portfolio_is_watched_once_without_a_terminal(command: Command) -> None:
+    done = await command("portfolio", "watch")
+    assert "0.5000" in done.output
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_a_proposal_is_read_back_as_it_was_made(
+    exchange: Exchange, command: Command, language: str
+) -> None:
+    async def post(request: talk.PostMessageRequest, context: Any) -> talk.PostMessageResponse:
+        return talk.PostMessageResponse(message=talk.Message(proposal=request.proposal))
+
+    exchange.answer(f"{TALK}/PostMessage", talk.PostMessageRequest, post)
+    done = await command("--lang", language, "chat", "propose", "th-1", "buy:COIN-USD:0.5@2000")
+    assert done.output.splitlines()[-1].split()[1:] == ["COIN-USD", "0.5000", "@", "2,000.00"]
+
+
+async def test_a_proposal_goes_by_the_number_of_its_instrument(exchange: Exchange, command: Command) -> None:
+    named = OrderSuggestion()
+    named.CopyFrom(HALF)
+    named.symbol = "ACME"
+    unknown = OrderSuggestion(instrument_id=8, symbol="NEW", side=2, quantity_lots=5, price_ticks=6)
+    message = talk.Message(proposal=talk.Proposal(orders=[named, unknown]))
+    listed = talk.ListMessagesResponse(messages=[message])
+    answers(exchange, f"{TALK}/ListMessages", talk.ListMessagesRequest, listed)
+    lines = (await command("chat", "show", "th-1")).output.splitlines()
+    assert lines[-2].split() == ["buy", "COIN-USD", "0.5000", "@", "2,000.00"]
+    assert lines[-1].split() == ["sell", "NEW", "5", "lots", "@", "6", "ticks"]
+
+
+async def test_what_an_accepted_proposal_traded(exchange: Exchange, command: Command) -> None:
+    result = talk.OrderResult(client_order_id=3, order_id=17, accepted=True, filled_lots=2_500)
+    proposal = talk.Proposal(state=talk.PROPOSAL_STATE_ACCEPTED, orders=[HALF], results=[result])
+    answer = talk.AnswerProposalResponse(proposal=proposal)
+    answers(exchange, f"{TALK}/AnswerProposal", talk.AnswerProposalRequest, answer)
+    assert (await command("chat", "accept", "pr-1")).output.split()[-3:] == ["17", "accepted", "0.2500"]
+
+
+async def test_advised_orders_are_in_peoples_units(exchange: Exchange, command: Command) -> None:
+    advice = advice_pb2.Advice(advice_id="ad-1", orders=[HALF])
+    answers(exchange, f"{POSITIONS}/GetAdvice", pb.GetAdviceRequest, pb.GetAdviceResponse(advice=advice))
+    answers(
+        exchange,
+        f"{POSITIONS}/AcceptAdvice",
+        pb.AcceptAdviceRequest,
+        pb.AcceptAdviceResponse(advice=advice, orders=[HALF]),
+    )
+    assert "buy COIN-USD 0.5000 @ 2,000.00" in (await command("advice", "show", "ad-1")).output
+    accepted = (await command("advice", "accept", "ad-1", "--no-place")).output
+    assert accepted.splitlines()[-1].split() == ["3", "buy", "COIN-USD", "0.5000"]
