@@ -78,3 +78,14 @@ def test_a_reader_that_has_enough_is_no_failure(speak: str) -> None:
     process.stdout.readline()
     process.stdout.close()
     assert (process.wait(60), process.stderr.read()) == (0, "")
+
+
+def test_no_text_tells_the_terminal_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Session().console
+    console.print(table(["title"], [("a\x1b]0;pwned\x07b\x9bc\u202ed",)]), facts([("say", "\x1b[2Kforged")]))
+    console.print("line\none", "\x1b[1A")
+    shown = capsys.readouterr().out
+    assert "a�]0;pwnedb�c�d" in shown
+    assert "�[2Kforged" in shown
+    assert "line\none" in shown
+    assert not set(shown) & set("\x1b\x07\x9b\u202e")

@@ -183,6 +183,7 @@ _CHINESE = {
     "; choose a profile with --as, or make a token with `smartex token issue`": (
         "；请用 --as 选择配置，或用 `smartex token issue` 生成令牌"
     ),
+    "; choose an investor's profile with --as": "；请用 --as 选择投资者的配置",
     "; choose another profile with --as (operators: --as operator)": (
         "；请用 --as 选择其他配置（管理员：--as operator）"
     ),

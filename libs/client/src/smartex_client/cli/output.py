@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -12,12 +13,49 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    ConsoleRenderable,
+    JustifyMethod,
+    RenderableType,
+    RenderHook,
+    RenderResult,
+)
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 _LEAST_TEXT = 8
 """Columns to which a text may be cut before a row becomes a block of lines."""
+
+
+_ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal would act on instead of showing it, or turn around: but for tabs and ends of lines."""
+
+
+def harmless(text: str) -> str:
+    """What somebody wrote, with marks in the place of what a terminal would obey."""
+    return _ACTS.sub("�", text)
+
+
+@dataclasses.dataclass
+class _Shown:
+    """Something on its way to the terminal, its texts harmless; Rich's own control codes stay."""
+
+    renderable: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for text, style, control in console.render(self.renderable, options):
+            yield Segment(text if control else harmless(text), style, control)
+
+
+class Harmless(RenderHook):
+    """Makes all that a console prints harmless."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Called by Rich."""
+        return [_Shown(each) for each in renderables]
 
 
 def plain(answer: Any) -> Any:

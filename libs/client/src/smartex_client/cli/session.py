@@ -21,7 +21,7 @@ from smartex_client.market import Market, connect
 from smartex_client.messages import CHINESE, ENGLISH
 
 from .labels import label
-from .output import plain
+from .output import Harmless, plain
 
 
 class Exit(IntEnum):
@@ -73,7 +73,11 @@ def _leave_quietly() -> NoReturn:
 
 
 class _Console(Console):
-    """Text is what people wrote: nothing in it is markup."""
+    """Text is what people wrote: nothing in it is markup, or tells the terminal what to do."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+        self.push_render_hook(Harmless())
 
     def on_broken_pipe(self) -> None:
         """Rich would leave with 1."""
@@ -110,7 +114,7 @@ class Session:
         """Where tables go."""
         # Where no terminal limits the lines, nothing is cut.
         width = None if sys.stdout.isatty() else 200
-        return _Console(highlight=False, markup=False, emoji=False, width=width)
+        return _Console(width=width)
 
     def word(self, text: str) -> str:
         """A heading or state in the chosen language."""
@@ -168,14 +172,14 @@ class Session:
             sys.stderr.write(json.dumps(_as_json(error), ensure_ascii=False) + "\n")
             return
         text = " ".join(f"{about}{error}{self._advice(error)}".split())
-        Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(
-            f"{self.word('error')}: {text}", style="red", markup=False
-        )
+        _Console(stderr=True, soft_wrap=True).print(f"{self.word('error')}: {text}", style="red")
 
     def _advice(self, error: errors.SmartexError) -> str:
         if isinstance(error, errors.Unauthenticated):
             return self.word("; choose a profile with --as, or make a token with `smartex token issue`")
         if isinstance(error, errors.PermissionDenied):
+            if "trade" in error.metadata.get("required", ""):
+                return self.word("; choose an investor's profile with --as")
             return self.word("; choose another profile with --as (operators: --as operator)")
         if isinstance(error, errors.OutcomeUnknown) and "client_order_id" in error.metadata:
             return f"; smartex order show --client-id {error.metadata['client_order_id']}"
