@@ -149,10 +149,15 @@ def order(lots: int = 100, price: int = 1000, side: int = 1) -> OrderSuggestion:
     return OrderSuggestion(instrument_id=1, symbol="TALK", side=side, quantity_lots=lots, price_ticks=price)
 
 
+UNKNOWN = OrderSuggestion(instrument_id=77, symbol="TALK", side=1, quantity_lots=100, price_ticks=1000)
+
+
 async def quantities(investor: Market, at_least: int, **which: Any) -> list[Decimal]:
     """Quantities of the orders in the history, which follows the market by a moment."""
     async with asyncio.timeout(10):
-        while len(found := [each.quantity async for each in investor.orders(**which)]) < at_least:
+        while (
+            len(found := [each.quantity or Decimal() async for each in investor.orders(**which)]) < at_least
+        ):
             await asyncio.sleep(0.02)
     return found
 
@@ -194,6 +199,100 @@ async def test_the_same_request_says_it_once(house: House, account: int) -> None
         assert threads[0].thread_id == threads[1].thread_id
         said = [await investor.conversations.post(threads[0].thread_id, "Hi", request_id=6) for _ in range(2)]
         assert said[0].position == said[1].position
+
+
+async def test_a_request_id_says_nothing_of_another_thread(house: House, account: int) -> None:
+    other = next(_accounts)
+    async with house.investor(other) as investor:
+        await investor.conversations.grant("zhang")
+    async with house.investor(account) as investor, house.trader() as trader:
+        secret = await trader.conversations.open(account_id=account, title="For one", request_id=account)
+        elsewhere = await trader.conversations.open(account_id=other, title="For another")
+        proposal = pb.Proposal(orders=[order()], reason="Banks are cheap")
+        await trader.conversations.post(secret.thread_id, proposal=proposal, request_id=account)
+        await investor.conversations.revoke("zhang")
+        for repeated in (
+            trader.conversations.post(elsewhere.thread_id, "Hello", request_id=account),
+            trader.conversations.post(elsewhere.thread_id, proposal=proposal, request_id=account),
+            trader.conversations.open(account_id=other, title="For one", request_id=account),
+        ):
+            with pytest.raises(InvalidInput) as refused:
+                await repeated
+            assert (refused.value.reason, refused.value.field) == ("REQUEST_ID_USED", "request_id")
+        assert [each async for each in trader.conversations.messages(elsewhere.thread_id)] == []
+
+
+async def test_a_request_id_is_spent_on_the_words_it_came_with(house: House, account: int) -> None:
+    card = notice_pb2.Card(kind=notice_pb2.CARD_KIND_SIGNAL, id="s1")
+    async with house.trader() as trader:
+        thread = await trader.conversations.open(account_id=account, title="Once", request_id=account)
+        said: dict[str, Any] = {"card": card, "proposal": pb.Proposal(orders=[order()])}
+        first = await trader.conversations.post(thread.thread_id, "Hi", request_id=account, **said)
+        again = await trader.conversations.post(thread.thread_id, "Hi", request_id=account, **said)
+        assert again.position == first.position
+        for text, changes in (
+            ("Ho", {}),
+            ("Hi", {"card": None}),
+            ("Hi", {"proposal": None}),
+            ("Hi", {"proposal": pb.Proposal(orders=[order(200)])}),
+        ):
+            with pytest.raises(InvalidInput) as refused:
+                await trader.conversations.post(
+                    thread.thread_id, text, request_id=account, **{**said, **changes}
+                )
+            assert refused.value.field == "request_id"
+        with pytest.raises(InvalidInput):
+            await trader.conversations.open(account_id=account, title="Twice", request_id=account)
+
+
+async def test_a_proposal_shows_what_it_trades(house: House, account: int) -> None:
+    disguised = order()
+    disguised.symbol = "GOLD" * 100_000
+    message = await propose(house, account, disguised)
+    assert [each.symbol for each in message.proposal.orders] == ["TALK"]
+    async with house.investor(account) as investor:
+        told = [each async for each in investor.conversations.messages(message.thread_id)]
+        assert [each.symbol for each in told[0].proposal.orders] == ["TALK"]
+
+
+BOTH = notice_pb2.LocalText(zh="价", en="Price")
+BENT = notice_pb2.LocalText(en="\x9b2J")
+
+
+@pytest.mark.parametrize(
+    ("field", "card"),
+    [
+        ("card.kind", {"kind": 99}),
+        ("card", {"kind": 0}),
+        ("card.lines", {"lines": [notice_pb2.CardLine(name=BOTH)] * 51}),
+        ("card.id", {"id": "a\nb"}),
+        ("card.title.en", {"title": BENT}),
+        ("card.lines[1].value.en", {"lines": [notice_pb2.CardLine(), notice_pb2.CardLine(value=BENT)]}),
+    ],
+)
+async def test_wrong_cards_name_the_field(
+    house: House, account: int, field: str, card: dict[str, Any]
+) -> None:
+    async with house.trader() as trader:
+        thread = await trader.conversations.open(account_id=account)
+        wrong = notice_pb2.Card(**{"kind": notice_pb2.CARD_KIND_SIGNAL, "id": "s1", **card})
+        with pytest.raises(InvalidInput) as refused:
+            await trader.conversations.post(thread.thread_id, card=wrong)
+        assert refused.value.field == field
+    assert house.notices == []
+
+
+@pytest.mark.parametrize("control", ["\x00", "\x1b[2J", "\x07", "\r", "\x7f", "\x9b", "\u202e", "\u2066"])
+async def test_nobody_writes_what_moves_a_screen(house: House, account: int, control: str) -> None:
+    async with house.trader() as trader:
+        with pytest.raises(InvalidInput) as title:
+            await trader.conversations.open(account_id=account, title=f"An {control}idea")
+        thread = await trader.conversations.open(account_id=account, title="An idea")
+        with pytest.raises(InvalidInput) as text:
+            await trader.conversations.post(thread.thread_id, f"A{control}B")
+        assert (title.value.field, text.value.field) == ("title", "text")
+        posted = await trader.conversations.post(thread.thread_id, "Two\n\tlines 👨‍👩‍👧")
+        assert posted.text == "Two\n\tlines 👨‍👩‍👧"
 
 
 async def test_an_accepted_proposal_places_its_orders_once(house: House, account: int) -> None:
@@ -328,6 +427,8 @@ async def test_nobody_reads_or_answers_what_is_not_theirs(house: House, account:
         ("proposal.orders[0].quantity_lots", pb.Proposal(orders=[order(lots=0)])),
         ("proposal.orders[1].price_ticks", pb.Proposal(orders=[order(), order(price=-1)])),
         ("proposal.reason", pb.Proposal(orders=[order()], reason="x" * 201)),
+        ("proposal.reason", pb.Proposal(orders=[order()], reason="\u202e")),
+        ("proposal.orders[1].instrument_id", pb.Proposal(orders=[order(), UNKNOWN])),
     ],
 )
 async def test_wrong_proposals_name_the_field(
@@ -387,6 +488,7 @@ async def test_replies_from_wechat_answer_or_are_passed_on(house: House, account
     assert "已失效" in await replies.on_text(account, f"同意{first.proposal.number}", "m6")
     assert await replies.on_text(account, "下周再说", "m7") == "已转给您的交易员。"
     assert await replies.on_text(account, "下周再说", "m7") == "已转给您的交易员。"
+    assert await replies.on_text(account, "\u202e\x9b", "m9") == "您还没有授权交易员，消息未转达。"
     async with house.investor(account) as investor:
         assert await quantities(investor, 1) == [300]
         # The thread that was last active: that of the proposal declined just before.
@@ -408,3 +510,24 @@ async def test_an_absent_market_is_told_and_nothing_is_lost(house: House, accoun
     assert await house.talking.settle_left() == 1
     async with house.investor(account) as investor:
         assert (await investor.account()).open_orders == 1
+
+
+async def test_a_reply_told_again_is_passed_on_once_though_the_talk_moved_on(
+    house: House, account: int
+) -> None:
+    async def english(account_id: int) -> str:
+        return "en"
+
+    replies = TalkReplies(TalkStore(house.database), house.talking, english, lambda: datetime.now(UTC))
+    async with house.investor(account) as investor:
+        threads = [await investor.conversations.open(trader="zhang", title=title) for title in ("A", "B")]
+        key = f"again-{account}"
+        assert await replies.on_text(account, "later\u202e", key) == "Passed on to your trader."
+        await investor.conversations.post(threads[0].thread_id, "The other one")
+        assert await replies.on_text(account, "later\u202e", key) == "Passed on to your trader."
+        told = [
+            each.text
+            for thread in threads
+            async for each in investor.conversations.messages(thread.thread_id)
+        ]
+        assert told == ["The other one", "later"]

@@ -19,6 +19,7 @@ GOOD = [
     (ChannelKind.WECOM_APP, "zhang.san", {}),
     (ChannelKind.WECOM_ROBOT, "693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa", {}),
     (ChannelKind.APPRISE, "tgram://123:abc/456", {}),
+    (ChannelKind.APPRISE, "slack://T1/B1/x/%23general", {}),
 ]
 
 
@@ -40,6 +41,8 @@ def test_good_addresses(channel: ChannelKind, value: str, secrets: dict[str, str
         (ChannelKind.APNS, "xy" * 32, {}, "value"),
         (ChannelKind.WECOM_APP, "a|b", {}, "value"),
         (ChannelKind.WECOM_APP, "@all", {}, "value"),
+        (ChannelKind.APPRISE, "tgram://123:abc/456/?x=1;template=/etc/passwd", {}, "value"),
+        (ChannelKind.APPRISE, "tgram://123:abc/456/#?template=/etc/passwd", {}, "value"),
         (ChannelKind.WEBPUSH, "https://push.example/abc", {"auth": "y"}, "secrets[p256dh]"),
         (ChannelKind.WEBHOOK, "https://example.com", {"secret": "x", "token": "y"}, "secrets[token]"),
         (ChannelKind.WEBHOOK, "https://example.com", {f"secret{n}": "x" for n in range(6)}, "secrets"),

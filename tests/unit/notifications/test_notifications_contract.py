@@ -67,6 +67,7 @@ def test_every_kind_of_value() -> None:
         ({"supersede_key": "x" * 257}, "supersede_key"),
         ({"trace_id": "xyz"}, "trace_id"),
         ({"card": pb.Card(id="x" * 129)}, "card.id"),
+        ({"card": pb.Card(kind=99, id="x")}, "card.kind"),  # type: ignore[arg-type]
         ({"values": [pb.Value(name="Bad", text="x")]}, "values[0].name"),
         ({"values": [pb.Value(name="a", text="x"), pb.Value(name="a", text="y")]}, "values[1].name"),
         ({"values": [pb.Value(name="a")]}, "values[0]"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Final
@@ -16,6 +16,8 @@ from notifications.domain.notice import DEFAULT_LIFE, Card, LocalText, Money, No
 from notifications.domain.preferences import (
     DEFAULT_DIGEST,
     DEFAULT_PER_HOUR,
+    MOST_DIGESTS,
+    MOST_RULES,
     ChannelRule,
     Preferences,
     QuietHours,
@@ -107,17 +109,18 @@ def _check_form(message: notice_pb.Notice) -> None:
         raise Malformed("supersede_key", "give at most 256 characters")
     if not _TRACE.fullmatch(message.trace_id):
         raise Malformed("trace_id", "give 32 hexadecimal digits, or nothing")
+    if message.card.kind not in notice_pb.CardKind.values():
+        raise Malformed("card.kind", "give a CardKind")
     if len(message.card.id) > 128 or "\x00" in message.card.id:
         raise Malformed("card.id", "give at most 128 characters")
 
 
-def values(messages: Iterable[notice_pb.Value]) -> dict[str, Value]:
+def values(messages: Sequence[notice_pb.Value]) -> dict[str, Value]:
     """Return values by name; `Malformed` if one is wrong."""
-    listed = list(messages)
-    if len(listed) > MOST_VALUES:
+    if len(messages) > MOST_VALUES:
         raise Malformed("values", f"give at most {MOST_VALUES}")
     found: dict[str, Value] = {}
-    for at, message in enumerate(listed):
+    for at, message in enumerate(messages):
         if not _NAME.fullmatch(message.name) or message.name in found:
             raise Malformed(f"values[{at}].name", "give small letters, digits and _, each name once")
         found[message.name] = _value(message, f"values[{at}]")
@@ -172,6 +175,11 @@ def _time(message: Timestamp, field: str) -> datetime:
 
 def preferences(message: pb.Preferences) -> Preferences:
     """Return preferences with the house's defaults for what is not set; `Malformed` for what cannot be read."""
+    # Counted before any is read: a request may hold millions.
+    if len(message.rules) > MOST_RULES:
+        raise Malformed("rules", f"give at most {MOST_RULES}")
+    if len(message.digest_times) > MOST_DIGESTS:
+        raise Malformed("digest_times", f"give at most {MOST_DIGESTS} times")
     return Preferences(
         language=message.language or "zh-CN",
         time_zone=message.time_zone or "Asia/Shanghai",
@@ -258,6 +266,8 @@ def _quiet(message: pb.QuietHours) -> QuietHours:
 
 
 def _rule(message: pb.ChannelRule, at: int) -> ChannelRule:
+    if len(message.channels) > len(CHANNELS):
+        raise Malformed(f"rules[{at}].channels", f"give at most {len(CHANNELS)}")
     if message.least_urgency not in notice_pb.Urgency.values():
         raise Malformed(f"rules[{at}].least_urgency", "give URGENCY_LOW, _NORMAL, _HIGH or _CRITICAL")
     return ChannelRule(

@@ -71,6 +71,27 @@ async def test_options_that_name_files_or_loosen_limits_are_refused(option: str)
     await channel.close()
 
 
+@pytest.mark.parametrize(
+    "more",
+    ["?format=text;template=http://127.0.0.1/", "?x=1;redirect=yes", "?;template=/etc/passwd",
+     ";x?template=/etc/passwd", "#?template=/etc/passwd", "?x=1#&template=/etc/passwd", "?x#;template=/etc/passwd",
+     "?x=1;y=2", "#general"],
+)  # fmt: skip
+async def test_what_apprise_reads_otherwise_than_other_readers_of_urls_is_refused(more: str) -> None:
+    channel = apprise.build({})
+    url = f"discord://{'1' * 18}/{'a' * 68}/{more}"
+    assert await channel.send(to(url), MESSAGE) == Refused("OPTION_FORBIDDEN")
+    await channel.close()
+
+
+def test_ordinary_options_are_let_in() -> None:
+    schemes = apprise.FIXED_HOST_SCHEMES
+    assert apprise.check_url("tgram://123:abc/456/?format=text&silent=yes", schemes) is None
+    assert (
+        apprise.check_url("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/%23general", schemes) is None
+    )
+
+
 @pytest.mark.parametrize("url", ["slack://a\nb", "slack://" + "a" * 2048, "slack://[", "slack://a\x00"])
 async def test_what_is_no_url_is_refused(url: str) -> None:
     channel = apprise.build({})

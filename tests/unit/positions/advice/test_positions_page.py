@@ -40,6 +40,12 @@ def test_words_of_plots_are_text() -> None:
     assert re.search(r"<text[^>]*>[^<]*星澜银行", html)
 
 
+@pytest.mark.parametrize("name", ["$$", "$\\frac{$", "a$b$c"])
+def test_a_name_is_no_formula(name: str) -> None:
+    drawn = plots.stresses([name], [-0.1], plots.colours("en"))
+    assert re.search(rf"<text[^>]*>{re.escape(name)}<", drawn)
+
+
 def test_a_page_asks_nobody_for_anything() -> None:
     html, _ = page(portfolio(50_000, 60_000, growth=GROWTH), "en")
     assert not re.search(r"<(script|link|img|iframe)\b|url\(http|@import", html)

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 from smartex.notifications.v1 import notification_service_pb2 as pb
-from smartex_chassis import FailedPrecondition, Unavailable
+from smartex_chassis import FailedPrecondition, InvalidInput, Unavailable
 
 from notifications import contract
 from notifications.addressbook import SCENE_LIFE, AddressBook
 from notifications.api.validation import checked_id, own_account, reading
 from notifications.contract import NUMBERS, stamp
+from notifications.domain.addresses import MOST_SECRETS
 from notifications.domain.sending import ChannelKind
 
 
@@ -53,6 +54,8 @@ class AddressesApi:
         account = own_account(context)
         with reading():
             channel = contract.channel(request.channel, "channel")
+        if len(request.secrets) > MOST_SECRETS:
+            raise InvalidInput(f"secrets: give at most {MOST_SECRETS}", field="secrets")
         row = await self._book.add(account, channel, request.value, dict(request.secrets), request.label)
         return pb.AddAddressResponse(address=_address(row))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -91,7 +91,7 @@ class ConversationApi(rpc.ConversationServiceServicer):
         """Begin a thread."""
         caller = _writer()
         _request_id(request.request_id)
-        title = _text(request.title, talk.MOST_TITLE, "title")
+        title = _line(request.title, talk.MOST_TITLE, "title")
         about = _card(request.about, "about") if request.HasField("about") else None
         if request.account_id:
             if caller.trader is None:
@@ -125,7 +125,7 @@ class ConversationApi(rpc.ConversationServiceServicer):
         said = Said(
             _text(request.text, talk.MOST_TEXT, "text"),
             _card(request.card, "card") if request.HasField("card") else None,
-            self._proposal(request.proposal, party) if request.HasField("proposal") else None,
+            await self._proposal(request.proposal, party) if request.HasField("proposal") else None,
             "api",
             f"{party.name.lower()}:{_name(caller, party)}:{_request_id(request.request_id)}",
         )
@@ -133,7 +133,7 @@ class ConversationApi(rpc.ConversationServiceServicer):
             raise InvalidInput("say something: text, a card or a proposal", field="text")
         return pb.PostMessageResponse(message=await self._talking.post(thread, party, said))
 
-    def _proposal(self, proposal: pb.Proposal, party: Party) -> pb.Proposal:
+    async def _proposal(self, proposal: pb.Proposal, party: Party) -> pb.Proposal:
         if party is not Party.TRADER:
             raise PermissionDenied("only traders propose orders", reason="NOT_A_TRADER")
         if not 1 <= len(proposal.orders) <= talk.MOST_ORDERS:
@@ -144,7 +144,7 @@ class ConversationApi(rpc.ConversationServiceServicer):
                     raise InvalidInput(f"{name} must be positive", field=f"proposal.orders[{at}].{name}")
             if order.side not in (1, 2):
                 raise InvalidInput("side is 1 (buy) or 2 (sell)", field=f"proposal.orders[{at}].side")
-        _text(proposal.reason, talk.MOST_TITLE, "proposal.reason")
+        _line(proposal.reason, talk.MOST_TITLE, "proposal.reason")
         if proposal.HasField("expire_time"):
             try:
                 life = moment(proposal.expire_time) - self._clock()
@@ -154,7 +154,7 @@ class ConversationApi(rpc.ConversationServiceServicer):
                 raise InvalidInput(
                     "expire_time lies in the past or more than a week ahead", field="proposal.expire_time"
                 )
-        return proposal
+        return await self._talking.named(proposal)
 
     async def ListMessages(self, request: pb.ListMessagesRequest, context: object) -> pb.ListMessagesResponse:  # noqa: N802
         """A thread's messages, newest first; it counts as read."""
@@ -214,11 +214,11 @@ class ConversationApi(rpc.ConversationServiceServicer):
         self, request: pb.SearchMessagesRequest, context: object
     ) -> pb.SearchMessagesResponse:
         """Find words."""
+        if len(request.query) > talk.MOST_QUERY:
+            raise InvalidInput(f"a query has {talk.MOST_QUERY} characters at most", field="query")
         words = talk.query_words(request.query)
         if not words or any(len(word) < talk.LEAST_QUERY for word in words):
             raise InvalidInput("each word of a query has two characters or more", field="query")
-        if len(request.query) > talk.MOST_QUERY:
-            raise InvalidInput(f"a query has {talk.MOST_QUERY} characters at most", field="query")
         caller, size = _caller(), min(page_size(request.page_size or 20), 100)
         scope = ("search", caller.account_id, caller.trader, request.query)
         key = read_token(scope, request.page_token)
@@ -287,17 +287,47 @@ def _request_id(number: int) -> int:
 def _text(text: str, most: int, field: str) -> str:
     if len(text) > most:
         raise InvalidInput(f"{field} has {len(text)} characters; {most} at most", field=field)
-    if "\x00" in text:
-        raise InvalidInput(f"{field} holds a zero character", field=field)
+    if talk.has_controls(text, lines=True):
+        raise _holds_controls(field)
+    return text
+
+
+def _line(text: str, most: int, field: str) -> str:
+    if talk.has_controls(_text(text, most, field)):
+        raise _holds_controls(field)
     return text
 
 
 def _card(card: notice_pb.Card, field: str) -> notice_pb.Card:
-    if not card.kind or not 1 <= len(card.id) <= 128 or "\x00" in card.id:
-        raise InvalidInput("a card has a kind and an id", field=field)
+    if len(card.lines) > talk.MOST_LINES:
+        raise InvalidInput(f"a card has {talk.MOST_LINES} lines at most", field=f"{field}.lines")
     if card.ByteSize() > 4096:
         raise InvalidInput("a card has 4096 bytes at most", field=field)
+    if card.kind not in notice_pb.CardKind.values():
+        raise InvalidInput("give a CardKind", field=f"{field}.kind")
+    if not card.kind or not 1 <= len(card.id) <= 128:
+        raise InvalidInput("a card has a kind and an id", field=field)
+    for name, text in _card_texts(card):
+        if talk.has_controls(text):
+            raise _holds_controls(f"{field}.{name}")
     return card
+
+
+def _card_texts(card: notice_pb.Card) -> Iterator[tuple[str, str]]:
+    yield "id", card.id
+    yield from _local_texts(card.title, "title")
+    for at, line in enumerate(card.lines):
+        yield from _local_texts(line.name, f"lines[{at}].name")
+        yield from _local_texts(line.value, f"lines[{at}].value")
+
+
+def _local_texts(text: notice_pb.LocalText, name: str) -> Iterator[tuple[str, str]]:
+    yield f"{name}.zh", text.zh
+    yield f"{name}.en", text.en
+
+
+def _holds_controls(field: str) -> InvalidInput:
+    return InvalidInput(f"{field} holds control characters: leave them out", field=field)
 
 
 def _escaped(word: str) -> str:

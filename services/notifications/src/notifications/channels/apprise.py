@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -142,16 +142,20 @@ def build(table: Mapping[str, object], *, clock: Clock = utc_now) -> AppriseChan
 
 def check_url(url: str, schemes: frozenset[str]) -> Refused | None:
     """Return why a URL is not let in; None if it is."""
-    try:
-        parts = urlsplit(url)
-        options = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        return Refused("BAD_URL")
     if len(url) > MAX_URL or not url.isprintable():
         return Refused("BAD_URL")
-    if parts.scheme not in schemes:
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return Refused("BAD_URL")
+    if scheme not in schemes:
         return Refused("SCHEME_FORBIDDEN")
-    if any(name.strip().lower() in FORBIDDEN_OPTIONS for name, _ in options):
+    if ";" in url or "#" in url:
+        # Apprise reads options behind these, and other readers of URLs do not.
+        return Refused("OPTION_FORBIDDEN")
+    # Read by Apprise itself: its names of options are in small letters.
+    parsed = importlib.import_module("apprise.utils.parse").parse_url(url, verify_host=False)
+    if parsed and not FORBIDDEN_OPTIONS.isdisjoint(parsed["qsd"]):
         return Refused("OPTION_FORBIDDEN")
     return None
 

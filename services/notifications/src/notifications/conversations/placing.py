@@ -1,16 +1,22 @@
-"""Places the orders of a proposal for the investor who accepted it, with a token of a few seconds' life."""
+"""The market as conversations need it: what an instrument is called, and placing what an investor accepted.
+
+Each call brings a token of a few seconds' life.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
+from smartex.matching.v1 import market_data_pb2 as market
+from smartex.matching.v1 import market_data_pb2_grpc as market_rpc
 from smartex.matching.v1 import order_entry_pb2 as entry
 from smartex.matching.v1 import order_entry_pb2_grpc as entry_rpc
 from smartex.matching.v1 import order_query_pb2 as query
@@ -24,6 +30,7 @@ _TOKEN_LIFE = timedelta(seconds=30)
 _CALL_SECONDS = 3.0
 _TRIES = 4
 _PAUSE_SECONDS = 0.3
+_PAGE = 1000
 _PASSING = frozenset(
     (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 )
@@ -53,6 +60,19 @@ class Placing:
                 "orders cannot be placed from here: set SMARTEX_DELEGATION_KEYS and SMARTEX_EXCHANGE_URL",
                 reason="DELEGATION_MISSING",
             )
+
+    async def symbols(self, instruments: AbstractSet[int]) -> dict[int, str]:
+        """Symbols of instruments by number, as the market has them now; those that it does not know are left out."""
+        stub = market_rpc.MarketDataServiceStub(self._open())  # type: ignore[no-untyped-call, unused-ignore]
+        request, found = market.ListInstrumentsRequest(page_size=_PAGE), dict[int, str]()
+        while True:
+            page: market.ListInstrumentsResponse = await self._call(stub.ListInstruments, request, None)
+            found |= {
+                one.instrument_id: one.symbol for one in page.instruments if one.instrument_id in instruments
+            }
+            if not page.next_page_token or len(found) == len(instruments):
+                return found
+            request.page_token = page.next_page_token
 
     async def place(self, account_id: int, orders: Sequence[OrderSuggestion]) -> list[pb.OrderResult]:
         """Place orders in their order; what became of each. An order placed before gives its first outcome.
@@ -100,11 +120,13 @@ class Placing:
             self._channel = peer_channel(self._url, lambda: "", ca_file=self._ca_file)
         return self._channel
 
-    async def _call(self, method: Any, request: Any, account_id: int) -> Any:
+    async def _call(self, method: Any, request: Any, account_id: int | None) -> Any:
+        """Call for an account, or for nobody what everybody may read."""
         assert self._issuer is not None
+        scope = "read" if account_id is None else "trade"
         for attempt in range(_TRIES):
             token = self._issuer.issue(
-                subject="notifications", account_id=account_id, scopes=("trade",), ttl=_TOKEN_LIFE
+                subject="notifications", account_id=account_id, scopes=(scope,), ttl=_TOKEN_LIFE
             )
             try:
                 return await method(
@@ -115,7 +137,7 @@ class Placing:
                     raise
                 if attempt == _TRIES - 1:
                     raise Unavailable(
-                        "the market does not answer; the orders are placed once, ask again in a moment",
+                        "the market does not answer: ask again in a moment, no order is placed twice",
                         reason="MARKET_AWAY",
                         retry_after=timedelta(seconds=1),
                     ) from error

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
-from smartex_chassis import FailedPrecondition, SmartexError
+from smartex_chassis import FailedPrecondition, InvalidInput, SmartexError
 
 from notifications.conversations import wording
 from notifications.conversations.store import TalkStore
 from notifications.conversations.talking import Clock, Said, Talking
-from notifications.domain.talk import MOST_TEXT, Answer, Party, read_answer
+from notifications.domain.talk import MOST_TEXT, Answer, Party, printable, read_answer
 
 _PATIENCE_SECONDS = 3.5
 
@@ -32,6 +32,7 @@ class TalkReplies:
     async def on_text(self, account_id: int, text: str, key: str) -> str:
         """Take a reply; `key` is the same when WeChat tells it again."""
         language = await self._language(account_id)
+        text = printable(text).strip()
         answer = read_answer(text)
         if answer is None:
             return await self._pass_on(account_id, text, key, language)
@@ -43,7 +44,7 @@ class TalkReplies:
                 account_id,
                 proposal["proposal_id"],
                 accept=answer.accept,
-                text=text.strip(),
+                text=text,
                 origin="wechat",
             )
         )
@@ -75,13 +76,16 @@ class TalkReplies:
 
     async def _pass_on(self, account_id: int, text: str, key: str, language: str) -> str:
         thread = await self._talk.newest_thread(account_id)
-        if thread is None or not text.strip():
+        if thread is None or not text:
             return wording.say("nobody", language)
-        said = Said(text.strip()[:MOST_TEXT], None, None, "wechat", f"wechat:{key}")
+        said = Said(text[:MOST_TEXT], None, None, "wechat", f"wechat:{key}")
         try:
             await self._talking.post(thread, Party.INVESTOR, said)
         except FailedPrecondition:
             return wording.say("nobody", language)
+        except InvalidInput:
+            # WeChat tells it again, and another thread is the newest by now: it was passed on the first time.
+            pass
         return wording.say("passed_on", language)
 
 

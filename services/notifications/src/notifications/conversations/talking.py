@@ -14,7 +14,8 @@ import asyncpg
 import structlog
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1 import notice_pb2 as notice_pb
-from smartex_chassis import FailedPrecondition, NotFound, counter, start_task, stop_tasks
+from smartex.positions.v1.types_pb2 import OrderSuggestion
+from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, counter, start_task, stop_tasks
 from smartex_store import Connection
 
 from notifications.conversations import messages, wording, writing
@@ -89,7 +90,10 @@ class Talking:
         opener: str,
         request_id: int,
     ) -> pb.Thread:
-        """Open a thread. FailedPrecondition, MANDATE_MISSING."""
+        """Open a thread; the same request opens it once.
+
+        FailedPrecondition, MANDATE_MISSING; InvalidInput, REQUEST_ID_USED.
+        """
         async with self._talk.database.transaction() as connection:
             if not await writing.lock_mandate(connection, account_id, trader):
                 raise _mandate_missing()
@@ -104,7 +108,11 @@ class Talking:
                 request_id,
                 self._clock(),
             )
-        return messages.thread(row)
+        opened = messages.thread(row)
+        asked = (account_id, trader, title, about or notice_pb.Card())
+        if (opened.account_id, opened.trader, opened.title, opened.about) != asked:
+            raise _request_id_used()
+        return opened
 
     async def thread(self, caller: Caller, thread_id: str) -> tuple[asyncpg.Record, Party]:
         """A thread that the caller may see, and the caller's side of it. NotFound, THREAD_UNKNOWN."""
@@ -117,12 +125,15 @@ class Talking:
     # -- messages
 
     async def post(self, thread: asyncpg.Record, party: Party, said: Said) -> pb.Message:
-        """Say something; the same request says it once. FailedPrecondition, MANDATE_MISSING."""
+        """Say something; the same request says it once.
+
+        FailedPrecondition, MANDATE_MISSING; InvalidInput, REQUEST_ID_USED.
+        """
         now = self._clock()
         async with self._talk.database.transaction() as connection:
             before = await writing.said_before(connection, said.request_key)
             if before is not None:
-                return messages.message(before, now)
+                return _repeated(messages.message(before, now), thread["thread_id"], said)
             if not await writing.lock_mandate(connection, thread["account_id"], thread["trader"]):
                 raise _mandate_missing()
             proposal_id, number, trace_id = None, 0, self._new_trace()
@@ -135,6 +146,31 @@ class Talking:
                 await self._enqueue(connection, notice)
         _said.labels(party.name).inc()
         return messages.message(row, now)
+
+    async def named(self, proposal: pb.Proposal) -> pb.Proposal:
+        """A proposal with the market's own symbols: what the investor reads is what will be traded.
+
+        InvalidInput names an instrument that the market does not have.
+        """
+        symbols = await self._placing.symbols({order.instrument_id for order in proposal.orders})
+        for at, order in enumerate(proposal.orders):
+            if order.instrument_id not in symbols:
+                raise InvalidInput(
+                    f"there is no instrument {order.instrument_id}",
+                    field=f"proposal.orders[{at}].instrument_id",
+                )
+        orders = [
+            OrderSuggestion(
+                instrument_id=order.instrument_id,
+                symbol=symbols[order.instrument_id],
+                side=order.side,
+                quantity_lots=order.quantity_lots,
+                price_ticks=order.price_ticks,
+            )
+            for order in proposal.orders
+        ]
+        expire = proposal.expire_time if proposal.HasField("expire_time") else None
+        return pb.Proposal(reason=proposal.reason, orders=orders, expire_time=expire)
 
     async def _propose(
         self,
@@ -360,6 +396,28 @@ def _notice(
     elif said.card is not None:
         notice.card.CopyFrom(said.card)
     return notice
+
+
+def _repeated(told: pb.Message, thread_id: str, said: Said) -> pb.Message:
+    """What a request said before; InvalidInput if it says something else now."""
+    asked = (thread_id, said.text, said.card or notice_pb.Card(), _asked(said.proposal or pb.Proposal()))
+    if (told.thread_id, told.text, told.card, _asked(told.proposal)) != asked:
+        raise _request_id_used()
+    return told
+
+
+def _asked(proposal: pb.Proposal) -> tuple[Any, ...]:
+    # Not until when: a client that asks again may count an hour from now.
+    orders = [
+        (order.instrument_id, order.side, order.quantity_lots, order.price_ticks) for order in proposal.orders
+    ]
+    return (proposal.reason, orders)
+
+
+def _request_id_used() -> InvalidInput:
+    return InvalidInput(
+        "another request had this number: take a new one", reason="REQUEST_ID_USED", field="request_id"
+    )
 
 
 def _mandate_missing() -> FailedPrecondition:

@@ -37,7 +37,10 @@ _FORMS: Final[Mapping[ChannelKind, tuple[str, str]]] = {
     ChannelKind.EMAIL: (r"[^\s@<>\"(),:;\[\]\\]{1,64}@[^\s@<>\"(),:;\[\]\\]{1,189}", "an e-mail address"),
     ChannelKind.SMS: (r"\+[1-9][0-9]{6,14}", "a telephone number such as +8613800000001"),
     ChannelKind.WEBHOOK: (r"https?://[\x21-\x7e]{4,2040}", "an https URL"),
-    ChannelKind.APPRISE: (r"[a-z][a-z0-9+.-]{1,31}://[\x21-\x7e]{1,2040}", "an Apprise URL"),
+    ChannelKind.APPRISE: (
+        r"[a-z][a-z0-9+.-]{1,31}://[\x21-\x22\x24-\x3a\x3c-\x7e]{1,2040}",
+        "an Apprise URL without ; and # (write %3B, %23)",
+    ),
 }
 _SECRETS: Final[Mapping[ChannelKind, tuple[str, ...]]] = {
     ChannelKind.WEBPUSH: ("p256dh", "auth"),

@@ -12,6 +12,8 @@ from typing import Final
 MOST_TEXT: Final = 4000
 MOST_TITLE: Final = 200
 MOST_ORDERS: Final = 50
+MOST_LINES: Final = 50
+"""Of a card."""
 DEFAULT_LIFE: Final = timedelta(hours=1)
 LONGEST_LIFE: Final = timedelta(days=7)
 LEAST_QUERY, MOST_QUERY = 2, 100
@@ -60,6 +62,20 @@ class Answer:
 
     accept: bool
     number: int
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Controls of terminals and of the direction of writing, which make a text look like another."""
+
+
+def has_controls(text: str, *, lines: bool = False) -> bool:
+    """Whether a text holds characters that readers do not see; with `lines`, new lines and tabs are none of them."""
+    return _UNPRINTABLE.search(text) is not None or (not lines and ("\n" in text or "\t" in text))
+
+
+def printable(text: str) -> str:
+    """A text without characters that readers do not see; new lines and tabs stay."""
+    return _UNPRINTABLE.sub("", text)
 
 
 _ACCEPT = "同意|接受|确认|好的|accept|ok|yes|y"
