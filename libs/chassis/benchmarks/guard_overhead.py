@@ -70,7 +70,8 @@ async def guard_alone(folder: str) -> int:
     """Print the time that the guard takes, without gRPC."""
     issuer = LocalIssuer(folder)
     verifier = TokenVerifier(KeySet(issuer.jwks_path), issuer="smartex-local", audience="smartex")
-    gate = Gate(Limits(concurrent_rpcs=1_000, default_deadline=10))
+    limits = Limits(concurrent_rpcs=1_000, default_deadline=10, public_rpcs=100, streams_per_principal=64)
+    gate = Gate(limits)
     gate.open = True
     router = Router({METHOD: "trade"}, verifier, gate)
     register(router)

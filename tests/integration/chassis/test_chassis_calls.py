@@ -79,3 +79,34 @@ async def test_too_many_calls_are_told_to_slow_down(venue: Any) -> None:
     assert await health(caller.channel) == SERVING
     held.let_go.set()
     assert await first == [b"x"]
+
+
+async def test_streams_of_one_caller_are_bounded_and_calls_and_others_are_not(venue: Any) -> None:
+    held = Held()
+    venue.echo.behave = held
+    server = await venue.start(max_streams_per_principal=2)
+    caller = await venue.caller(server)
+    streams = [asyncio.create_task(caller.call(kind, b"x")) for kind in ("UnaryStream", "StreamStream")]
+    async with asyncio.timeout(10):
+        while len(server._gate.calls) < 2:
+            await asyncio.sleep(0.02)
+    for _ in range(2):
+        refusal = await venue.refusal(caller.call("StreamUnary", b"x"))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")
+        assert "2 streams" in refusal.message
+    # Another token of the same caller is the same caller; another account or subject is not.
+    again = await venue.caller(server, venue.token(ttl=600))
+    assert (await venue.refusal(again.call("UnaryStream", b"x"))).reason == "TOO_MANY_STREAMS"
+    others = [await venue.caller(server, venue.token(**who)) for who in ({"account_id": 8}, {"subject": "o"})]
+    streams += [asyncio.create_task(other.call("UnaryStream", b"x")) for other in others]
+    streams.append(asyncio.create_task(caller.call("UnaryUnary", b"x")))
+    async with asyncio.timeout(10):
+        while len(server._gate.calls) < 5:
+            await asyncio.sleep(0.02)
+    held.let_go.set()
+    assert [set(await each) for each in streams] == [{b"x"}] * 5
+    async with asyncio.timeout(10):
+        while server._gate.calls:
+            await asyncio.sleep(0.02)
+    assert await caller.call("UnaryStream", b"x") == [b"x"] * 3
+    assert not server._gate._streams

@@ -32,6 +32,15 @@ def test_a_changed_token_is_refused(scope: list[object], first: int, at: int, le
             read_token(scope, changed)
 
 
+@given(scopes, keys, st.sampled_from([-(2**63), -1, 3, 2**31, 2**63 - 1]))
+def test_a_made_up_key_out_of_range_is_refused(scope: list[object], first: int, second: int) -> None:
+    token = make_token(scope, first, second)
+    with pytest.raises(InvalidInput) as caught:
+        read_token(scope, token, seconds=range(3))
+    assert caught.value.field_violations[0].field == "page_token"
+    assert read_token(scope, make_token(scope, first, 2), seconds=range(3)) == (first, 2)
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_refused_with_a_typed_error(text: str) -> None:
     if text:

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 
 from smartex_chassis import telemetry
+from smartex_chassis.auth import Principal
 from smartex_chassis.call import Call
 from smartex_chassis.errors import Overloaded, Unavailable
 
@@ -49,10 +50,13 @@ class Meters:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process takes on: RPCs at a time, and seconds for a unary RPC that came without a deadline."""
+    """What one process takes on: RPCs at a time (with a token; without; streams of one caller), and seconds for a
+    unary RPC that came without a deadline."""
 
     concurrent_rpcs: int
     default_deadline: float
+    public_rpcs: int
+    streams_per_principal: int
 
 
 class Gate:
@@ -63,6 +67,9 @@ class Gate:
         self.open = False
         self.drain = asyncio.Event()
         self.calls: set[Call] = set()
+        self.public_calls: set[Call] = set()
+        """Those that need no token, counted apart: whoever has none must not use up what callers with one need."""
+        self._streams: dict[tuple[str, int | None], set[Call]] = {}
 
     def admit(self) -> None:
         """Raise `Unavailable` before the start and in the drain, `Overloaded` when calls are too many."""
@@ -75,17 +82,54 @@ class Gate:
         if len(self.calls) > self.limits.concurrent_rpcs:
             raise Overloaded("too many calls at a time; try again", reason="TOO_MANY_RPCS")
 
+    def admit_public(self, *, stream: bool) -> None:
+        """Raise `Overloaded` when calls without a token are too many. Streams get half: a health check has room."""
+        most = self.limits.public_rpcs // 2 if stream else self.limits.public_rpcs
+        if len(self.public_calls) > most:
+            raise Overloaded(
+                "too many calls without a token at a time; try again", reason="TOO_MANY_PUBLIC_RPCS"
+            )
+
+    def open_stream(self, call: Call, principal: Principal) -> None:
+        """Note a stream of a caller; `Overloaded` when it has too many."""
+        streams = self._streams.setdefault(_key(principal), set())
+        if len(streams) >= self.limits.streams_per_principal:
+            raise Overloaded(
+                f"this caller has {len(streams)} streams open on this server: close one first",
+                reason="TOO_MANY_STREAMS",
+                retry_after=timedelta(seconds=1),
+            )
+        streams.add(call)
+
+    def close_stream(self, call: Call) -> None:
+        """Forget a stream; nothing if it was never noted."""
+        if call.principal is None:
+            return
+        key = _key(call.principal)
+        streams = self._streams.get(key, set())
+        streams.discard(call)
+        if not streams:
+            self._streams.pop(key, None)
+
     def end_overdue(self) -> None:
         """End the calls whose time has run out. Asked often, for a timer of its own costs a call as much as auth."""
         now = time.monotonic()
-        for call in list(self.calls):
+        for call in self.in_flight():
             call.end_if_overdue(now)
 
     def end_streams(self, streaming: Mapping[str, bool]) -> None:
         """Bring the streams that are still open to an end."""
-        for call in list(self.calls):
+        for call in self.in_flight():
             if streaming.get(call.method, False):
                 call.end(draining())
+
+    def in_flight(self) -> list[Call]:
+        """All calls, with a token and without."""
+        return [*self.calls, *self.public_calls]
+
+
+def _key(principal: Principal) -> tuple[str, int | None]:
+    return principal.subject, principal.account_id
 
 
 def draining() -> Unavailable:

@@ -15,6 +15,7 @@ LARGEST_PAGE = 1000
 _BODY = struct.Struct(">qq")
 _CHECK_BYTES = 12
 _DOMAIN = b"smartex page 1"
+_ANY = range(-(2**63), 2**63)
 
 
 def page_size(asked: int) -> int:
@@ -32,8 +33,11 @@ def make_token(scope: Sequence[object], first: int, second: int = 0) -> str:
     return _text(body + _check(scope, body))
 
 
-def read_token(scope: Sequence[object], token: str) -> tuple[int, int] | None:
-    """The key in a token; None for an empty one. InvalidInput if it was changed or made for another list."""
+def read_token(scope: Sequence[object], token: str, *, seconds: range = _ANY) -> tuple[int, int] | None:
+    """The key in a token; None for an empty one. InvalidInput if it was changed or made for another list.
+
+    Anyone can make a token up: `seconds` are the values that the second part of a key can have.
+    """
     if not token:
         return None
     try:
@@ -43,12 +47,18 @@ def read_token(scope: Sequence[object], token: str) -> tuple[int, int] | None:
     body = raw[: _BODY.size]
     # The check keeps a token with its list; it is no secret, for rights never come from a token.
     if _text(raw) != token or len(body) != _BODY.size or raw[_BODY.size :] != _check(scope, body):
-        raise InvalidInput(
-            "page_token is not of this list: send next_page_token unchanged, with the same filters",
-            field="page_token",
-        )
+        raise _not_of_this_list()
     first, second = _BODY.unpack(body)
+    if second not in seconds:
+        raise _not_of_this_list()
     return first, second
+
+
+def _not_of_this_list() -> InvalidInput:
+    return InvalidInput(
+        "page_token is not of this list: send next_page_token unchanged, with the same filters",
+        field="page_token",
+    )
 
 
 def _text(raw: bytes) -> str:

@@ -111,6 +111,7 @@ class _Guard:
         self._scope = scope
         self._verifier = verifier
         self._gate = gate
+        self._calls = gate.public_calls if scope == PUBLIC else gate.calls
         self._meters = Meters(method)
         self._streaming = False
 
@@ -144,7 +145,7 @@ class _Guard:
     async def _serve(self, inner: Answer, request: Any, context: Context) -> Any:
         started = time.perf_counter()
         call = Call(self._method, _this_task(), self._gate.drain)
-        self._gate.calls.add(call)
+        self._calls.add(call)
         self._meters.active += 1
         code = _OK
         failure: BaseException | None = None
@@ -173,7 +174,9 @@ class _Guard:
             failure = call.ended_by or error
         finally:
             call.close()
-            self._gate.calls.discard(call)
+            self._calls.discard(call)
+            if self._streaming:
+                self._gate.close_stream(call)
             self._meters.active -= 1
             if failure is not None:
                 status = to_status(failure)
@@ -188,10 +191,14 @@ class _Guard:
             raise PermissionDenied(
                 "nobody may call this RPC: it declares no scope", reason="RPC_NOT_DECLARED"
             )
-        if self._scope != PUBLIC:
+        if self._scope == PUBLIC:
+            self._gate.admit_public(stream=self._streaming)
+        else:
             self._gate.admit()
             principal = call.principal = self._known(token) or await self._authenticated(token)
             principal.require_scope(self._scope)
+            if self._streaming:
+                self._gate.open_stream(call, principal)
         self._limit_time(call, context.time_remaining())
         set_current(call)
 

@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from smartex_chassis.auth import PUBLIC, TokenVerifier
 from smartex_chassis.errors import StartupError
 from smartex_chassis.gate import Gate, Limits
+from smartex_chassis.health import HealthService
 from smartex_chassis.keys import KeySet, is_loopback
 from smartex_chassis.memory import gather_when_settled
 from smartex_chassis.metrics_http import MetricsServer
@@ -25,11 +26,14 @@ from smartex_chassis.settings import ChassisSettings
 from smartex_chassis.tasks import FAILED, start_task, stop_tasks
 from smartex_chassis.watchdog import LoopWatchdog
 
-_HEALTH_SCOPES = {f"/grpc.health.v1.Health/{name}": PUBLIC for name in ("Check", "Watch", "List")}
+_HEALTH = "grpc.health.v1.Health"
+_HEALTH_SCOPES = {f"/{_HEALTH}/{name}": PUBLIC for name in ("Check", "Watch", "List")}
 _REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 _HEALTH_POLL_SECONDS = 0.2
 _OVERDUE_SECONDS = 0.05
 """Calls whose time has run out are ended that often, so much late at most."""
+_LAST_ANSWERS_SECONDS = 1.0
+"""What the last answers get to reach their callers, where the drain would wait for public calls alone."""
 _RUN = "run-"
 """The name of the task of a module's `run` begins like that."""
 
@@ -74,8 +78,8 @@ class ChassisServer:
     def __init__(self, modules: Sequence[ServiceModule], settings: ChassisSettings) -> None:
         self._modules = tuple(modules)
         self._settings = settings
-        self._gate = Gate(Limits(settings.max_concurrent_rpcs, settings.default_deadline.total_seconds()))
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined, unused-ignore]
+        self._gate = Gate(_limits(settings))
+        self._health = HealthService()
         self._metrics = MetricsServer(self.ready)
         self._watchdog = LoopWatchdog()
         self._router = self._build_router()
@@ -115,7 +119,7 @@ class ChassisServer:
             if self._settings.metrics_port is not None:
                 await self._metrics.start(self._settings.host, self._settings.metrics_port)
                 undo.push_async_callback(self._metrics.close)
-            await self._set_health()
+            self._set_health()
             await self._server.start()
             self._overdue = start_task(self._end_overdue(), "overdue")
             undo.push_async_callback(stop_tasks, self._overdue)
@@ -131,7 +135,7 @@ class ChassisServer:
             if module.run is not None:
                 self._run(f"{_RUN}{module.name}", module.run())
         self._run("grpc", self._server.wait_for_termination())
-        await self._set_health()
+        self._set_health()
         self._tasks = [
             start_task(self._follow_health(), "health"),
             start_task(gather_when_settled(), "memory"),
@@ -151,10 +155,11 @@ class ChassisServer:
         await self._server.stop(None)
 
     async def _drain(self) -> None:
-        _log.info("draining", in_flight=len(self._gate.calls))
+        _log.info("draining", in_flight=len(self._gate.in_flight()))
         self._gate.drain.set()
         await stop_tasks(*self._tasks)
-        await self._set_health()
+        self._set_health()
+        self._health.end()
         streams = asyncio.create_task(self._end_streams(), name="end-streams")
         await self._server.stop(self._settings.drain_timeout.total_seconds())
         streams.cancel()
@@ -196,7 +201,17 @@ class ChassisServer:
 
     async def _end_streams(self) -> None:
         await asyncio.sleep(self._settings.stream_drain.total_seconds())
+        stuck = bool(self._gate.public_calls)
         self._gate.end_streams(self._router.streaming)
+        if stuck:
+            await self._leave_public_behind()
+
+    async def _leave_public_behind(self) -> None:
+        """End what takes no data and so cannot be told of its end: without a token, nobody holds up the drain."""
+        while self._gate.calls:
+            await asyncio.sleep(_OVERDUE_SECONDS)
+        await asyncio.sleep(_LAST_ANSWERS_SECONDS)
+        await self._server.stop(None)
 
     async def _stop_modules(self) -> None:
         while self._started:
@@ -210,21 +225,17 @@ class ChassisServer:
                 self.reasons.append(f"{module.name} did not stop")
                 self.failed.set()
 
-    async def _set_health(self) -> None:
+    def _set_health(self) -> None:
         statuses = {"": self.ready()}
         accepting = self._gate.open and not self._gate.drain.is_set()
         for module in self._modules:
             statuses.update(dict.fromkeys(module.services, accepting and module.ready()))
-        for service, good in statuses.items():
-            status = (
-                health_pb2.HealthCheckResponse.SERVING if good else health_pb2.HealthCheckResponse.NOT_SERVING
-            )
-            await self._health.set(service, status)
+        self._health.set(statuses)
 
     async def _follow_health(self) -> None:
         while True:
             await asyncio.sleep(_HEALTH_POLL_SECONDS)
-            await self._set_health()
+            self._set_health()
 
     def _build_router(self) -> Router:
         scopes = dict(_HEALTH_SCOPES)
@@ -239,7 +250,7 @@ class ChassisServer:
             module.register(registrar)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registrar)
         if self._settings.reflection:
-            names = {health.SERVICE_NAME, _REFLECTION}.union(*(module.services for module in self._modules))
+            names = {_HEALTH, _REFLECTION}.union(*(module.services for module in self._modules))
             aio: Any = reflection.aio  # type: ignore[attr-defined, unused-ignore]
             servicer = aio.ReflectionServicer(sorted(names))
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, registrar)
@@ -255,6 +266,15 @@ class ChassisServer:
                 )
             return None
         return TokenVerifier(KeySet(settings.jwks), issuer=settings.issuer, audience=settings.audience)
+
+
+def _limits(settings: ChassisSettings) -> Limits:
+    return Limits(
+        concurrent_rpcs=settings.max_concurrent_rpcs,
+        default_deadline=settings.default_deadline.total_seconds(),
+        public_rpcs=settings.max_public_rpcs,
+        streams_per_principal=settings.max_streams_per_principal,
+    )
 
 
 def _options(settings: ChassisSettings) -> list[tuple[str, int]]:

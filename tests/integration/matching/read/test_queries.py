@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from matching import marketdata
+from matching.history.queries import FillFilter, OrderFilter
 from plain_history import PlainHistory
 from readside import CURRENCIES, ModelMarket
 from smartex.matching.v1.account_pb2 import ListLedgerEntriesRequest
 from smartex.matching.v1.market_data_pb2 import ListCandlesRequest, ListTradesRequest
 from smartex.matching.v1.order_query_pb2 import GetOrderRequest, ListFillsRequest, ListOrdersRequest
-from smartex_chassis import PermissionDenied, Principal, call
+from smartex_chassis import InvalidInput, PermissionDenied, Principal, call
+from smartex_chassis.pages import make_token
 
 ACCOUNTS = (1, 2, 3)
 
@@ -192,6 +194,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("ListOrders", ListOrdersRequest(side=3), "side"),  # type: ignore[arg-type]
     ("ListOrders", ListOrdersRequest(statuses=[1, 0]), "statuses[1]"),  # type: ignore[list-item]
     ("ListOrders", ListOrdersRequest(statuses=[99]), "statuses[0]"),  # type: ignore[list-item]
+    ("ListOrders", ListOrdersRequest(statuses=[1] * 33), "statuses"),  # type: ignore[list-item]
     ("ListOrders", ListOrdersRequest(page_size=-1), "page_size"),
     ("ListOrders", ListOrdersRequest(page_size=1001), "page_size"),
     ("ListOrders", ListOrdersRequest(page_token="x"), "page_token"),
@@ -221,6 +224,35 @@ async def test_tokens_hold_for_their_account_and_filters_only(market: Any, serve
     assert await mine.refused("ListOrders", orders_request(side=1, page_token=token)) == wrong
     assert await mine.refused("ListFills", ListFillsRequest(page_token=token)) == wrong
     assert await other.refused("ListTrades", ListTradesRequest(instrument_id=1, page_token=token)) == wrong
+
+
+@pytest.mark.parametrize("second", [-(2**63), -1, 25, 2**31, 2**63 - 1])
+async def test_a_made_up_key_is_a_wrong_page_token(market: Any, served: Any, second: int) -> None:
+    await market.go(0.2)
+    caller = await served.caller(1)
+    token = make_token(("fills", 1, FillFilter()), 1, second)
+    refused = await caller.refused("ListFills", ListFillsRequest(page_token=token))
+    assert refused == ("INVALID_ARGUMENT", "INVALID_INPUT", ["page_token"])
+    with pytest.raises(InvalidInput) as caught:
+        await _ledger(market, 1, 1, page_token=make_token(("ledger", 1, "", 0), 1, second))
+    assert caught.value.field_violations[0].field == "page_token"
+
+
+@pytest.mark.parametrize("first", [-(2**63), -1, 0, 2**63 - 1])
+async def test_any_sequence_in_a_key_gives_a_page(market: Any, served: Any, first: int) -> None:
+    await market.go(0.2)
+    await market.settle()
+    caller = await served.caller(1)
+    await caller.ask(
+        "ListOrders", ListOrdersRequest(page_token=make_token(("orders", 1, OrderFilter()), first))
+    )
+    await caller.ask(
+        "ListFills", ListFillsRequest(page_token=make_token(("fills", 1, FillFilter()), first, 2))
+    )
+    await caller.ask(
+        "ListTrades", ListTradesRequest(instrument_id=1, page_token=make_token(("trades", 1), first))
+    )
+    await _ledger(market, 1, 1, page_token=make_token(("ledger", 1, "", 0), first, 24))
 
 
 async def test_lists_of_trades_and_candles_are_complete_wherever_the_history_stands(

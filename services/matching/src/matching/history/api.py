@@ -25,12 +25,14 @@ from smartex_chassis import InvalidInput, NotFound, principal
 from smartex_chassis.pages import make_token, page_size, read_token
 
 from matching.history.money import money, tick_value
-from matching.history.queries import FillFilter, OrderFilter, Queries
+from matching.history.queries import PARTS, FillFilter, OrderFilter, Queries
 from matching.history.sources import Catalogue
 from matching.times import nanoseconds, stamp
 
 SERVICE = "smartex.matching.v1.OrderQueryService"
 SCOPES = {f"/{SERVICE}/{name}": "read" for name in ("GetOrder", "ListOrders", "ListFills")}
+_STATUSES = frozenset(OrderStatus.values()) - {0}
+_MOST_STATUSES = 32
 
 
 class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
@@ -72,7 +74,7 @@ class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
         wanted = OrderFilter(
             instrument_id=request.instrument_id or None,
             side=_known(request.side, Side.values(), "side") or None,
-            statuses=tuple(sorted({_status(value, at) for at, value in enumerate(request.statuses)})),
+            statuses=_statuses(request.statuses),
             start_ns=nanoseconds(request, "start_time"),
             end_ns=nanoseconds(request, "end_time"),
         )
@@ -102,7 +104,7 @@ class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
             end_ns=nanoseconds(request, "end_time"),
         )
         scope = ("fills", account, wanted)
-        key = read_token(scope, request.page_token)
+        key = read_token(scope, request.page_token, seconds=PARTS)
         sequence = await self._position(request.min_sequence)
         if _impossible(request.instrument_id):
             return ListFillsResponse(sequence=sequence)
@@ -130,7 +132,7 @@ class OrderQueryApi(order_query_pb2_grpc.OrderQueryServiceServicer):
             account = caller.require_account()
         size = page_size(request.page_size)
         scope = ("ledger", account, request.currency_code, request.instrument_id)
-        key = read_token(scope, request.page_token)
+        key = read_token(scope, request.page_token, seconds=PARTS)
         currency = self._in_currency(request.currency_code) if request.currency_code else None
         await self._position(request.min_sequence)
         if _impossible(request.instrument_id):
@@ -241,7 +243,10 @@ def _known(value: int, known: Sequence[int], field: str) -> int:
     return value
 
 
-def _status(value: int, at: int) -> int:
-    if value == 0 or value not in OrderStatus.values():
-        raise InvalidInput(f"{value} is no status", field=f"statuses[{at}]")
-    return value
+def _statuses(asked: Sequence[int]) -> tuple[int, ...]:
+    if len(asked) > _MOST_STATUSES:
+        raise InvalidInput(f"statuses: give at most {_MOST_STATUSES}", field="statuses")
+    for at, value in enumerate(asked):
+        if value not in _STATUSES:
+            raise InvalidInput(f"{value} is no status", field=f"statuses[{at}]")
+    return tuple(sorted(set(asked)))

@@ -33,6 +33,8 @@ _TAKER_FILLS = _FILL_COLUMNS.format(
 )
 
 DEPOSIT, WITHDRAWAL, TRADE, FEE, TAX = 1, 2, 3, 4, 5
+PARTS = range(10 * TAKER + 5)
+"""What `part` can be in the key of a fill or of a movement."""
 # The ledger is no table: a movement follows from a trade or a transfer. `part` orders those of one event, so
 # that (sequence, part) is a key: 10 times the role in a trade, and the kind of entry.
 _LEDGER_OF_TRADES = """
