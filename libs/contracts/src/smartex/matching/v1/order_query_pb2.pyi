@@ -102,7 +102,7 @@ class ListOrdersRequest(_message.Message):
     """As in GetOrderRequest."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.OrderStatus.ValueType]:
-        """Only in these states. Empty: all."""
+        """Only in these states, at most 32. Empty: all."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

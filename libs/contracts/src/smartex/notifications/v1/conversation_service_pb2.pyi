@@ -477,7 +477,7 @@ class OpenThreadRequest(_message.Message):
     title: _builtins.str
     """First words, at most 200 characters."""
     request_id: _builtins.int
-    """Number of the request, positive."""
+    """Number of the request, positive. Used before with other words: INVALID_ARGUMENT, reason REQUEST_ID_USED."""
     @_builtins.property
     def about(self) -> _notice_pb2.Card:
         """What it is about."""
@@ -593,7 +593,7 @@ class PostMessageRequest(_message.Message):
     text: _builtins.str
     """Words. Required unless there is a card or a proposal."""
     request_id: _builtins.int
-    """Number of the request, positive."""
+    """Number of the request, positive. Used before with other words: INVALID_ARGUMENT, reason REQUEST_ID_USED."""
     @_builtins.property
     def card(self) -> _notice_pb2.Card:
         """A thing."""

@@ -263,7 +263,7 @@ class Card(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___CardLine]:
-        """A few lines below it."""
+        """A few lines below it, at most 50."""
 
     def __init__(
         self,

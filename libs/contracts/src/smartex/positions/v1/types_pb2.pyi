@@ -159,7 +159,7 @@ class OrderSuggestion(_message.Message):
     instrument_id: _builtins.int
     """What to trade."""
     symbol: _builtins.str
-    """Its symbol, for people."""
+    """Its symbol, for people. In a proposal to an investor the venue fills it in; what was sent is not looked at."""
     side: _builtins.int
     """`SIDE_BUY` (1) or `SIDE_SELL` (2) of `smartex.matching.v1.Side`."""
     quantity_lots: _builtins.int
