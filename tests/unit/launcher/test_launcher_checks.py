@@ -5,10 +5,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from smartex_chassis import StartupError
+from smartex_launcher import services
 from smartex_launcher.checks import check_folder, check_python, note_place
 from smartex_launcher.main import main
 from smartex_store.folder import FORMAT_VERSION, DataFolder
@@ -117,6 +119,15 @@ def test_a_market_that_was_begun_elsewhere(
     assert "is taken" in refusal(capsys, *words)
 
 
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three services, whatever is installed here."""
+    names = ("matching", "notifications", "positions")
+    points = [EntryPoint(name, "smartex_launcher.services:one_line", services.GROUP) for name in names]
+    monkeypatch.setattr(services, "entry_points", lambda group: points)
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_check_or_a_failed_start_leaves_the_bus_open(
     tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +138,7 @@ def test_a_check_or_a_failed_start_leaves_the_bus_open(
     assert main([*words, "--port", "0", "--check"]) == 0
 
 
+@pytest.mark.usefixtures("installed")
 def test_an_unknown_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
