@@ -6,39 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from functools import cache
-from typing import Any, TypeAlias
 
-import numpy as np
-import smartex_wire
-from numba import njit
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK
-from smartex.matching.v1.types_pb2 import TIME_IN_FORCE_GTD
 from smartex_chassis import Overloaded, Unavailable, start_task, stop_tasks
 
-from matching.domain import EVENT
 from matching.frames import Frame, holds, one_command
 from matching.sequencer import Sequencer
 
-Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
-
 _IDLE_NS = 1_000_000_000
-
-
-def _any_good_till_date(events: Any) -> bool:
-    for place in range(len(events)):  # noqa: SIM110 - Numba compiles no generators
-        if events[place].time_in_force == TIME_IN_FORCE_GTD:
-            return True
-    return False
-
-
-# Compiled: NumPy takes ten times as long for the one event that most frames have.
-_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(_any_good_till_date)
-
-
-@cache
-def _kernel() -> Callable[..., bool]:
-    return smartex_wire.direct(_compiled, EVENT)
 
 
 class Ticker:
@@ -54,15 +29,9 @@ class Ticker:
         self._sequencer = sequencer
         self._interval_ns = interval_ms * 1_000_000
         self._clock = clock
-        self._may_expire = False
         self._told_sequence = 0
         self._clock_seen_ns = 0
         self._task: asyncio.Task[None] | None = None
-
-    def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
-        """Note orders that end by time."""
-        if not self._may_expire and len(events):
-            self._may_expire = _kernel()(events)
 
     def _on_frame(self, offset: int, frame: Frame) -> None:
         """Note when a clock command came, of whatever pod."""
@@ -72,10 +41,7 @@ class Ticker:
     async def start(self) -> None:
         """Begin."""
         self._sequencer.frame_hooks.append(self._on_frame)
-        core = self._sequencer.replica.core
-        # Which resting orders have an end is not asked of the core; after a start any of them might.
-        self._may_expire = core.open_order_count > 0
-        self._told_sequence = core.sequence
+        self._told_sequence = self._sequencer.replica.core.sequence
         self._task = start_task(self._run(), "matching-clock")
 
     async def stop(self) -> None:
@@ -95,13 +61,6 @@ class Ticker:
     def _is_due(self) -> bool:
         core = self._sequencer.replica.core
         since = self._clock() - self._clock_seen_ns
-        if self._may_expire and core.open_order_count == 0:
-            self._may_expire = False
-        if self._may_expire or len(core.sessions()):
+        if core.expiring_order_count or core.session_count:
             return since >= self._interval_ns // 2
         return since >= _IDLE_NS and core.sequence != self._told_sequence
-
-
-def warm_up() -> None:
-    """Compile the kernel, or load it from the cache."""
-    _kernel()

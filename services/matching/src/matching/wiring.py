@@ -17,7 +17,7 @@ from smartex_bus import Bus, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database, StoreError
 
-from matching import domain, frames, history, lease, marketdata, meters, reports, ticker
+from matching import domain, frames, history, lease, marketdata, meters, reports
 from matching.api import account, order_entry, request_commands, venue
 from matching.api.account import AccountApi
 from matching.api.order_entry import OrderEntryApi
@@ -79,7 +79,6 @@ WARM_UPS = (
     frames.warm_up,
     reports.warm_up,
     meters.warm_up,
-    ticker.warm_up,
     request_commands.warm_up,
     marketdata.warm_up,
 )
@@ -160,7 +159,6 @@ class Pod:
             self.hub,
             self.market_data,
             self.sessions,
-            self.ticker,
         ]
         self.sequencer.frame_hooks.append(self._on_frame)
         self._last_offset = -1

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from matching.domain import EVENT
 from matching.frames import Frame, one_command
 from matching.replica import Applied
@@ -23,7 +24,7 @@ class Market:
 
     def __init__(self) -> None:
         self.replica = SimpleNamespace(
-            core=SimpleNamespace(open_order_count=0, sequence=1, sessions=lambda: [1])
+            core=SimpleNamespace(expiring_order_count=0, session_count=1, sequence=1)
         )
         self.frame_hooks: list[Callable[[int, Frame], None]] = []
         self.ready = True
@@ -46,12 +47,14 @@ async def clocks_within(market: Market, seconds: float) -> int:
     return market.clocks - before
 
 
-async def test_what_ended_while_no_pod_ran_is_told_at_once() -> None:
+@pytest.mark.parametrize(("expiring", "sessions", "clocks"), [(1, 0, 1), (0, 1, 1), (0, 0, 0)])
+async def test_what_ended_while_no_pod_ran_is_told_at_once(expiring: int, sessions: int, clocks: int) -> None:
     market = Market()
+    market.replica.core.expiring_order_count, market.replica.core.session_count = expiring, sessions
     ticker = Ticker(market, 3_600_000, clock=lambda: 2 * 3_600 * 10**9)  # type: ignore[arg-type]
     await ticker.start()
     await asyncio.sleep(0)
-    assert market.clocks == 1
+    assert market.clocks == clocks
     await ticker.stop()
 
 

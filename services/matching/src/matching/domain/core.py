@@ -115,7 +115,7 @@ class Core:
         All events of a command but a few take an order or session away, so there can only be so many. Half of the room
         is for those, and as every command adds at most one, `apply` counts it down; the other half is for the rest.
         """
-        taken = _EVENTS_OF_ONE_TAKEN * (self.open_order_count + self._counter("sessions") + count)
+        taken = _EVENTS_OF_ONE_TAKEN * (self.open_order_count + self.session_count + count)
         instruments = self.instrument_count + defined
         of_all = int(np.count_nonzero(commands["kind"] == SET_TRADING_STATE))
         own = count * _EVENTS_FOR_EACH + of_all * instruments + defined
@@ -161,6 +161,16 @@ class Core:
     def open_order_count(self) -> int:
         """Orders that rest."""
         return self._counter("open_orders")
+
+    @property
+    def expiring_order_count(self) -> int:
+        """Orders that rest until a time (GTD)."""
+        return self._counter("expiries")
+
+    @property
+    def session_count(self) -> int:
+        """Sessions whose silence would cancel orders."""
+        return self._counter("sessions")
 
     @property
     def account_count(self) -> int:
