@@ -118,10 +118,10 @@ def test_times_need_a_zone() -> None:
 
 
 def test_numbers_and_times_keep_to_what_the_contract_holds() -> None:
-    assert convert.whole(2**32 - 1, "account", 32) == 2**32 - 1
+    assert convert.in_range(2**32 - 1, "account", 32) == 2**32 - 1
     for wrong in (-1, 2**32):
         with pytest.raises(InvalidInput, match="account must be 0 to 4294967295") as error:
-            convert.whole(wrong, "account", 32)
+            convert.in_range(wrong, "account", 32)
         assert error.value.field == "account"
     assert convert.to_ms(0.25, "interval") == 250
     for endless in (-0.1, float("inf"), float("nan"), 1e18):

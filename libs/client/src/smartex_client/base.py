@@ -12,7 +12,7 @@ from smartex.matching.v1 import types_pb2 as types
 
 from .catalogue import Catalogue
 from .connection import Connection
-from .convert import whole
+from .convert import in_range
 from .following import follow
 from .ids import IdSource
 from .messages import ENGLISH, LANGUAGES
@@ -42,9 +42,9 @@ class Face:
 
     async def _find_order(self, order_id: int, client_order_id: int, min_sequence: int = 0) -> types.Order:
         request = query.GetOrderRequest(
-            order_id=whole(order_id, "order_id"),
-            client_order_id=whole(client_order_id, "client_order_id"),
-            min_sequence=whole(min_sequence, "min_sequence"),
+            order_id=in_range(order_id, "order_id"),
+            client_order_id=in_range(client_order_id, "client_order_id"),
+            min_sequence=in_range(min_sequence, "min_sequence"),
         )
         answer = await self._connection.read("OrderQueryService/GetOrder", request, query.GetOrderResponse)
         return answer.order
@@ -53,10 +53,10 @@ class Face:
         self, order_id: int = 0, min_sequence: int = 0, instrument_id: int = 0
     ) -> AsyncIterator[types.Fill]:
         request = query.ListFillsRequest(
-            order_id=whole(order_id, "order_id"),
+            order_id=in_range(order_id, "order_id"),
             instrument_id=instrument_id,
             page_size=PAGE,
-            min_sequence=whole(min_sequence, "min_sequence"),
+            min_sequence=in_range(min_sequence, "min_sequence"),
         )
         while True:
             page = await self._connection.read(

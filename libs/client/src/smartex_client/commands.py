@@ -14,7 +14,7 @@ from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 
 from .catalogue import Catalogue
-from .convert import Number, to_lots, to_ticks, whole
+from .convert import Number, in_range, to_lots, to_ticks
 from .errors import InvalidInput
 from .ids import IdSource
 from .orders import NewOrder
@@ -111,8 +111,8 @@ async def _fill(row: np.void, command: Command, catalogue: Catalogue, ids: IdSou
 
 
 def _name(row: np.void, command: Cancel | Amend) -> None:
-    row["order_id"] = whole(command.order_id, "order_id")
-    row["client_order_id"] = whole(command.client_order_id, "client_order_id")
+    row["order_id"] = in_range(command.order_id, "order_id")
+    row["client_order_id"] = in_range(command.client_order_id, "client_order_id")
 
 
 def complete(commands: Rows, ids: IdSource) -> Rows:

@@ -8,7 +8,7 @@ from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1.notice_pb2 import Card
 
 from .base import PAGE, ServiceFace
-from .convert import whole
+from .convert import in_range
 from .ids import checked_id
 
 
@@ -46,7 +46,7 @@ class Conversations(ServiceFace):
         """Begin a thread: investors name a trader, traders an account."""
         request = pb.OpenThreadRequest(
             trader=trader,
-            account_id=whole(account_id, "account", 32),
+            account_id=in_range(account_id, "account", 32),
             title=title,
             about=about,
             request_id=checked_id(request_id, self._ids.next, "request_id"),
@@ -90,7 +90,7 @@ class Conversations(ServiceFace):
 
     async def live_messages(self, after_position: int = 0) -> AsyncIterator[pb.Message]:
         """New messages of all threads as they come; nothing is missed over a broken connection."""
-        seen = whole(after_position, "after")
+        seen = in_range(after_position, "after")
 
         def request() -> pb.StreamMessagesRequest:
             return pb.StreamMessagesRequest(after_position=seen)

@@ -37,7 +37,7 @@ def decimal(value: Number, field: str) -> Decimal:
     return number
 
 
-def whole(number: int, field: str, bits: int = 63, *, least: int = 0) -> int:
+def in_range(number: int, field: str, bits: int = 63, *, least: int = 0) -> int:
     """`number` if it lies between `least` and what `bits` hold; InvalidInput names `field` otherwise."""
     if not least <= number < 1 << bits:
         raise InvalidInput(f"{field} must be {least} to {(1 << bits) - 1}", field=field)

@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable
 
-from .convert import whole
+from .convert import in_range
 
 RANDOM_BITS = 62
 """A source begins anywhere below: as many numbers above are left to count up to, positive in an int64."""
@@ -45,4 +45,4 @@ class IdSource:
 
 def checked_id(number: int | None, fresh_id: Callable[[], int], field: str) -> int:
     """A number that the caller gave, or a fresh one. InvalidInput names `field` if it is not positive or too large."""
-    return fresh_id() if number is None else whole(number, field, least=1)
+    return fresh_id() if number is None else in_range(number, field, least=1)

@@ -12,7 +12,7 @@ from smartex.matching.v1.types_pb2 import Instrument
 from . import model
 from .base import PAGE, Face
 from .books import LocalBook
-from .convert import to_ms, to_ns, whole
+from .convert import in_range, to_ms, to_ns
 from .errors import InvalidInput
 from .subscriptions import Update, subscribe
 from .translate import book_of, candle_of, trade_of
@@ -36,7 +36,7 @@ class MarketData(Face):
     async def book(self, instrument: str | int, depth: int = 10) -> model.Book:
         """The book now, 1 to 1000 levels a side."""
         found = await self._catalogue.get(instrument)
-        request = md.GetBookRequest(instrument_id=found.instrument_id, depth=whole(depth, "depth", 31))
+        request = md.GetBookRequest(instrument_id=found.instrument_id, depth=in_range(depth, "depth", 31))
         answer = await self._connection.read(f"{SERVICE}/GetBook", request, md.GetBookResponse)
         return book_of(found, answer.book)
 
@@ -67,7 +67,7 @@ class MarketData(Face):
         found = await self._catalogue.get(instrument)
         request = md.ListCandlesRequest(
             instrument_id=found.instrument_id,
-            interval_seconds=whole(seconds, "interval", 32),
+            interval_seconds=in_range(seconds, "interval", 32),
             page_size=min(limit or PAGE, PAGE),
         )
         if start is not None:
@@ -107,10 +107,10 @@ class MarketData(Face):
         request = md.SubscribeRequest(
             instrument_ids=[(await self._catalogue.get(each)).instrument_id for each in wanted],
             channel=number,  # type: ignore[arg-type]
-            depth=whole(depth, "depth", 31),
+            depth=in_range(depth, "depth", 31),
             interval_ms=to_ms(interval, "interval"),
-            resume_sequence=whole(resume_sequence, "resume_sequence"),
-            candle_seconds=whole(candle_seconds, "interval", 32) if number == md.CHANNEL_CANDLES else 0,
+            resume_sequence=in_range(resume_sequence, "resume_sequence"),
+            candle_seconds=in_range(candle_seconds, "interval", 32) if number == md.CHANNEL_CANDLES else 0,
         )
         async with aclosing(subscribe(self._connection, request)) as updates:  # type: ignore[type-var]
             async for update in updates:

@@ -9,7 +9,7 @@ from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex.positions.v1.types_pb2 import Step
 
 from .base import PAGE, ServiceFace
-from .convert import whole
+from .convert import in_range
 from .words import value
 
 
@@ -33,7 +33,7 @@ class Notifications(ServiceFace):
 
     async def live_inbox(self, after_position: int = 0) -> AsyncIterator[pb.StreamInboxResponse]:
         """New and changed entries as they come; nothing is missed over a broken connection."""
-        seen = whole(after_position, "after")
+        seen = in_range(after_position, "after")
 
         def request() -> pb.StreamInboxRequest:
             return pb.StreamInboxRequest(after_position=seen)
@@ -99,7 +99,7 @@ class Notifications(ServiceFace):
     ) -> AsyncIterator[pb.Delivery]:
         """Deliveries with every attempt, newest first; operators name an account, or none for all."""
         request = pb.ListDeliveriesRequest(
-            account_id=whole(account_id, "account", 32),
+            account_id=in_range(account_id, "account", 32),
             notice_id=notice_id,
             state=value(pb.DeliveryState, state, "state"),  # type: ignore[arg-type]
             page_size=PAGE,

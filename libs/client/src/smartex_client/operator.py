@@ -12,7 +12,7 @@ from smartex.matching.v1.types_pb2 import Instrument
 
 from . import model
 from .base import Face
-from .convert import Number, from_ns, to_lots, to_money, to_ticks, whole
+from .convert import Number, from_ns, in_range, to_lots, to_money, to_ticks
 from .ids import checked_id
 from .words import value
 
@@ -48,7 +48,7 @@ class Venue(Face):
         """The hash of the state at a checkpoint; 0 makes a checkpoint now."""
         answer = await self._connection.write(
             "VenueService/GetStateHash",
-            pb.GetStateHashRequest(offset=whole(offset, "offset")),
+            pb.GetStateHashRequest(offset=in_range(offset, "offset")),
             pb.GetStateHashResponse,
         )
         return model.StateHash(
@@ -109,7 +109,9 @@ class Venue(Face):
     async def roll_day(self, trading_day: int | None = None) -> int:
         """End the trading day (the one that runs, unless named) and begin the next; the new day."""
         day = trading_day if trading_day is not None else (await self.status()).trading_day
-        request = pb.RollTradingDayRequest(trading_day=whole(day, "trading_day"), request_id=self._ids.next())
+        request = pb.RollTradingDayRequest(
+            trading_day=in_range(day, "trading_day"), request_id=self._ids.next()
+        )
         answer = await self._connection.write(
             "VenueService/RollTradingDay", request, pb.RollTradingDayResponse
         )
@@ -164,4 +166,4 @@ class Venue(Face):
 
 
 def _account(number: int) -> int:
-    return whole(number, "account", 32, least=1)
+    return in_range(number, "account", 32, least=1)

@@ -14,7 +14,7 @@ from smartex.matching.v1.types_pb2 import Instrument
 
 from . import model
 from .base import Face
-from .convert import Number, from_ns, from_ticks, to_lots, to_ns, to_ticks, whole
+from .convert import Number, from_ns, from_ticks, in_range, to_lots, to_ns, to_ticks
 from .errors import InvalidInput, NotFound, OffLot, OffTick, Retryable
 from .ids import checked_id
 from .messages import rejection
@@ -140,7 +140,7 @@ class Orders(Face):
         """Enter an order; the order as it stands, with the trades that it made at once.
 
         Repeating a `client_order_id` gives the first outcome. OrderRejected if the market says no, OffTick and
-        OffLot before it is asked if no answer came: then repeat with the same id, or `get_order`.
+        OffLot before it is asked, OutcomeUnknown if no answer came: then repeat with the same id, or `get_order`.
         """
         instrument = await self._catalogue.get(order.instrument)
         try:
@@ -169,8 +169,8 @@ class Orders(Face):
         A cancel whose first answer was lost may find the order gone: then `get_order` says how it ended.
         """
         request = pb.CancelOrderRequest(
-            order_id=whole(order_id, "order_id"),
-            client_order_id=whole(client_order_id, "client_order_id"),
+            order_id=in_range(order_id, "order_id"),
+            client_order_id=in_range(client_order_id, "client_order_id"),
             request_id=self._ids.next(),
         )
         answer = await self._connection.write(f"{SERVICE}/CancelOrder", request, pb.CancelOrderResponse)

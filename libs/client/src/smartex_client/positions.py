@@ -16,7 +16,7 @@ from smartex.positions.v1.types_pb2 import OrderSuggestion, Step
 
 from . import model
 from .base import PAGE, ServiceFace
-from .convert import to_ms, to_ns, whole
+from .convert import in_range, to_ms, to_ns
 from .ids import checked_id
 from .translate import outcome_order, report_of
 
@@ -31,18 +31,18 @@ class Positions(ServiceFace):
     ) -> portfolio_pb.Portfolio:
         """The portfolio now. `min_sequence` (an order's `sequence`) waits until that is in it."""
         request = pb.GetPortfolioRequest(
-            account_id=whole(account_id, "account", 32),
+            account_id=in_range(account_id, "account", 32),
             lots=lots,
-            min_sequence=whole(min_sequence, "min_sequence"),
+            min_sequence=in_range(min_sequence, "min_sequence"),
         )
         answer = await self._read("GetPortfolio", request, pb.GetPortfolioResponse)
         return answer.portfolio
 
     async def portfolio_at(self, moment: datetime | int, account_id: int = 0) -> portfolio_pb.Portfolio:
         """The portfolio as it was at a time or after a sequence of the market."""
-        request = pb.GetPortfolioAtRequest(account_id=whole(account_id, "account", 32))
+        request = pb.GetPortfolioAtRequest(account_id=in_range(account_id, "account", 32))
         if isinstance(moment, int):
-            request.sequence = whole(moment, "moment")
+            request.sequence = in_range(moment, "moment")
         else:
             request.time.FromNanoseconds(to_ns(moment, "moment"))
         answer = await self._read("GetPortfolioAt", request, pb.GetPortfolioAtResponse)
@@ -53,7 +53,7 @@ class Positions(ServiceFace):
     ) -> AsyncIterator[portfolio_pb.Portfolio]:
         """The portfolio, and again whenever it changed, at most every `interval` seconds."""
         request = pb.StreamPortfolioRequest(
-            account_id=whole(account_id, "account", 32), interval_ms=to_ms(interval, "interval")
+            account_id=in_range(account_id, "account", 32), interval_ms=to_ms(interval, "interval")
         )
         known = portfolio_pb.Portfolio()
         async for message in self._follow("StreamPortfolio", lambda: request, pb.StreamPortfolioResponse):
@@ -68,7 +68,7 @@ class Positions(ServiceFace):
     ) -> AsyncIterator[portfolio_pb.PortfolioPoint]:
         """The account in the past, newest first."""
         request = pb.ListPortfolioHistoryRequest(
-            account_id=whole(account_id, "account", 32), days_only=days_only, page_size=PAGE
+            account_id=in_range(account_id, "account", 32), days_only=days_only, page_size=PAGE
         )
         async for page in self._pages("ListPortfolioHistory", request, pb.ListPortfolioHistoryResponse):
             for point in page.points:
@@ -83,7 +83,7 @@ class Positions(ServiceFace):
     ) -> pb.GetRiskReportResponse:
         """The risk now; with `html` also as a page with plots, in the client's language."""
         request = pb.GetRiskReportRequest(
-            account_id=whole(account_id, "account", 32),
+            account_id=in_range(account_id, "account", 32),
             scenarios=scenarios,
             html=html,
             language=self._language,
@@ -92,7 +92,7 @@ class Positions(ServiceFace):
 
     async def profile(self, account_id: int = 0) -> risk_pb.RiskProfile:
         """What was said of risk against what is done."""
-        request = pb.GetRiskProfileRequest(account_id=whole(account_id, "account", 32))
+        request = pb.GetRiskProfileRequest(account_id=in_range(account_id, "account", 32))
         return (await self._read("GetRiskProfile", request, pb.GetRiskProfileResponse)).profile
 
     async def questionnaire(self) -> risk_pb.Questionnaire:
@@ -116,7 +116,7 @@ class Positions(ServiceFace):
         """How the account trades."""
         return await self._read(
             "ListHabits",
-            pb.ListHabitsRequest(account_id=whole(account_id, "account", 32)),
+            pb.ListHabitsRequest(account_id=in_range(account_id, "account", 32)),
             pb.ListHabitsResponse,
         )
 
@@ -125,7 +125,7 @@ class Positions(ServiceFace):
     ) -> AsyncIterator[advice_pb.Alert]:
         """Alerts, newest first."""
         request = pb.ListAlertsRequest(
-            account_id=whole(account_id, "account", 32), standing_only=standing_only, page_size=PAGE
+            account_id=in_range(account_id, "account", 32), standing_only=standing_only, page_size=PAGE
         )
         async for page in self._pages("ListAlerts", request, pb.ListAlertsResponse):
             for alert in page.alerts:
@@ -141,7 +141,7 @@ class Positions(ServiceFace):
     ) -> AsyncIterator[advice_pb.Advice]:
         """Advice, newest first."""
         request = pb.ListAdviceRequest(
-            account_id=whole(account_id, "account", 32), open_only=open_only, page_size=PAGE
+            account_id=in_range(account_id, "account", 32), open_only=open_only, page_size=PAGE
         )
         async for page in self._pages("ListAdvice", request, pb.ListAdviceResponse):
             for each in page.advice:
@@ -173,13 +173,13 @@ class Positions(ServiceFace):
         """Thresholds of the alerts: the account's own, and those that hold."""
         return await self._read(
             "GetLimits",
-            pb.GetLimitsRequest(account_id=whole(account_id, "account", 32)),
+            pb.GetLimitsRequest(account_id=in_range(account_id, "account", 32)),
             pb.GetLimitsResponse,
         )
 
     async def set_limits(self, limits: risk_pb.Limits, account_id: int = 0) -> pb.SetLimitsResponse:
         """Set all thresholds of the account's own."""
-        request = pb.SetLimitsRequest(account_id=whole(account_id, "account", 32), limits=limits)
+        request = pb.SetLimitsRequest(account_id=in_range(account_id, "account", 32), limits=limits)
         return await self._write("SetLimits", request, pb.SetLimitsResponse)
 
     async def supervised(self) -> AsyncIterator[pb.SupervisedAccount]:
@@ -195,7 +195,7 @@ class Positions(ServiceFace):
         """Give accounts to a supervisor or take them away (admin); how many the supervisor has."""
         request = pb.AssignSupervisorRequest(
             supervisor=supervisor,
-            account_ids=[whole(each, "account", 32) for each in account_ids],
+            account_ids=[in_range(each, "account", 32) for each in account_ids],
             revoke=revoke,
         )
         answer = await self._write("AssignSupervisor", request, pb.AssignSupervisorResponse)

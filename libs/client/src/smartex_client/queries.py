@@ -11,7 +11,7 @@ from smartex.matching.v1 import types_pb2 as types
 
 from . import model
 from .base import PAGE, Face
-from .convert import from_lots, from_money, from_ns, to_ns, whole
+from .convert import from_lots, from_money, from_ns, in_range, to_ns
 from .translate import ZERO, past_fill, past_order
 from .words import value, word
 
@@ -46,7 +46,7 @@ class Queries(Face):
             side=value(types.Side, side, "side"),  # type: ignore[arg-type]
             statuses=[value(types.OrderStatus, each, "status") for each in words],  # type: ignore[misc]
             page_size=PAGE,
-            min_sequence=whole(min_sequence, "min_sequence"),
+            min_sequence=in_range(min_sequence, "min_sequence"),
         )
         if start is not None:
             request.start_time.FromNanoseconds(to_ns(start, "start"))
@@ -72,7 +72,7 @@ class Queries(Face):
 
     async def account(self, account_id: int = 0) -> model.Account:
         """Cash and holdings, from the market itself; operators name an account."""
-        request = acc.GetAccountRequest(account_id=whole(account_id, "account", 32))
+        request = acc.GetAccountRequest(account_id=in_range(account_id, "account", 32))
         answer = await self._connection.read("AccountService/GetAccount", request, acc.GetAccountResponse)
         await self._catalogue.ensure({each.instrument_id for each in answer.holdings})
         return model.Account(
@@ -101,11 +101,11 @@ class Queries(Face):
     ) -> AsyncIterator[model.LedgerEntry]:
         """What moved an account's balances, newest first; operators name an account."""
         request = acc.ListLedgerEntriesRequest(
-            account_id=whole(account_id, "account", 32),
+            account_id=in_range(account_id, "account", 32),
             currency_code=currency,
             instrument_id=await self._number(instrument),
             page_size=PAGE,
-            min_sequence=whole(min_sequence, "min_sequence"),
+            min_sequence=in_range(min_sequence, "min_sequence"),
         )
         while True:
             page = await self._connection.read(

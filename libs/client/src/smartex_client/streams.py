@@ -21,7 +21,7 @@ from . import model
 from .catalogue import Catalogue
 from .commands import COMMAND_DTYPE, REPORTS, REQUESTS, Command, Rows, complete, to_rows
 from .connection import SERVICES, Connection, cancelled_here
-from .convert import whole
+from .convert import in_range
 from .decoding import decode
 from .errors import InvalidInput, Retryable, SmartexError, Unavailable
 from .ids import IdSource
@@ -54,7 +54,7 @@ class StreamOptions:
             )
         if not 0 <= self.window <= _WIDEST_WINDOW:
             raise InvalidInput(f"window must be 0 to {_WIDEST_WINDOW}", field="window")
-        whole(self.resume_sequence, "resume_sequence")
+        in_range(self.resume_sequence, "resume_sequence")
 
 
 class TradeStream:

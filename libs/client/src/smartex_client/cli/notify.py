@@ -15,7 +15,7 @@ from rich.text import Text
 from smartex.notifications.v1 import notice_pb2 as notice_pb
 from smartex.notifications.v1 import notification_service_pb2 as pb
 
-from smartex_client.convert import to_ns, whole
+from smartex_client.convert import in_range, to_ns
 from smartex_client.errors import InvalidInput
 from smartex_client.market import Market
 from smartex_client.words import value, word
@@ -54,7 +54,7 @@ def send(
     notice.cause_time.FromDatetime(now)
 
     async def work(market: Market) -> bool:
-        notice.account_id = whole(account_id, "account", 32)
+        notice.account_id = in_range(account_id, "account", 32)
         notice.expire_time.FromNanoseconds(to_ns(from_now(expires, "expires"), "expires"))
         notice.urgency = value(notice_pb.Urgency, urgency, "urgency")  # type: ignore[assignment]
         return await market.notifications.send(notice)

@@ -83,9 +83,10 @@ class TalkReplies:
             await self._talking.post(thread, Party.INVESTOR, said)
         except FailedPrecondition:
             return wording.say("nobody", language)
-        except InvalidInput:
+        except InvalidInput as error:
             # WeChat tells it again, and another thread is the newest by now: it was passed on the first time.
-            pass
+            if error.reason != "REQUEST_ID_USED":
+                raise
         return wording.say("passed_on", language)
 
 
