@@ -184,6 +184,13 @@ def test_spans_of_time() -> None:
     assert end_time("2026-12-31T15:00").tzinfo is not None
 
 
+@pytest.mark.parametrize("field", ["profile", "url", "token_file"])
+def test_an_empty_argument_is_no_default(field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        resolve(**{field: ""}, environment={})
+    assert caught.value.field == field
+
+
 def test_arguments_come_before_environment_before_profile(home: Path) -> None:
     assert resolve(environment={}).url == "127.0.0.1:7400"
     (home / "profiles").mkdir()

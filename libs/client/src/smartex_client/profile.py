@@ -110,7 +110,14 @@ def resolve(
     profile: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Profile:
-    """Arguments before environment before profile, each by itself. InvalidInput for a profile that is not there."""
+    """Arguments before environment before profile, each by itself.
+
+    InvalidInput for a profile that is not there, and for an argument that is empty: where a variable is unset, nobody
+    must act as somebody else.
+    """
+    for field, given in (("profile", profile), ("url", url), ("token_file", token_file)):
+        if given == "":
+            raise InvalidInput(f"{field} is empty: give one, or leave it out", field=field)
     name = profile or environment.get("SMARTEX_PROFILE")
     found = find(name, environment)
     if found is None and name is not None:
