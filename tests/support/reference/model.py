@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from reference import changing, orders, venue
 from reference.money import needed_reserve
+from reference.prices import day_limits
 from reference.records import Command, Definition, Event, Settings
 from reference.state import Market, RefusedError
 from reference.words import Kind, Reason, Side
@@ -114,7 +115,8 @@ def verify_holds(market: Market) -> None:
 
 
 def verify_books(market: Market) -> None:
-    """Queues are in order, no order is without lots, bids are below asks, slots are taken once."""
+    """Queues are in order, no order is without lots, bids are below asks, none could trade outside the day's limits,
+    slots are taken once."""
     resting = 0
     for instrument in market.instruments.values():
         bids, asks = instrument.bids, instrument.asks
@@ -122,6 +124,9 @@ def verify_books(market: Market) -> None:
         assert [order.price for order in asks] == sorted(order.price for order in asks)
         assert not bids or not asks or bids[0].price < asks[0].price, (bids[0], asks[0])
         assert all(0 < order.leaves <= order.quantity for order in bids + asks)
+        down, up = day_limits(instrument)
+        assert not bids or bids[0].price <= up, (bids[0], up)
+        assert not asks or asks[0].price >= down, (asks[0], down)
         resting += len(bids) + len(asks)
     assert resting == len(market.orders) == len(market.orders_by_client_id)
     taken = [order_id % 2**24 for order_id in market.orders]

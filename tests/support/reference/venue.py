@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from reference.memory import balance_key, check_time, remember, repeat
 from reference.money import available_lots, free_cash, has_room_for_holding
+from reference.prices import day_limits
 from reference.records import Command, Definition, Event
 from reference.state import Instrument, Market, Order, RefusedError, Session
 from reference.trading import cancel_resting
@@ -50,6 +51,8 @@ def define(market: Market, definition: Definition) -> None:
                 definition, definition.trading_state, definition.reference_price_ticks
             )
     market.say(outcome)
+    if not refusal:
+        cancel_beyond_limits(market, market.instruments[definition.instrument_id])
 
 
 def is_sound(rules: Definition, *, new: bool) -> bool:
@@ -139,6 +142,16 @@ def set_reference_price(market: Market, command: Command) -> None:
             request_id=command.request_id,
         )
     )
+    cancel_beyond_limits(market, instrument)
+
+
+def cancel_beyond_limits(market: Market, instrument: Instrument) -> None:
+    """The day's limits have moved: whoever would trade outside them goes."""
+    down, up = day_limits(instrument)
+    bids = [order for order in instrument.bids if order.price > up]
+    asks = [order for order in instrument.asks if order.price < down]
+    for order in bids + asks:
+        cancel_resting(market, order, Reason.LIMITS_MOVED)
 
 
 def move_balance(market: Market, command: Command) -> None:
@@ -302,9 +315,10 @@ def roll_day(market: Market, command: Command) -> None:
     count = cancel_all(market, of_the_day, Reason.DAY_ENDED)
     for holding in market.holdings.values():
         holding.bought_today = 0
-    for instrument in market.instruments.values():
+    for _, instrument in sorted(market.instruments.items()):
         if instrument.traded_since:
             instrument.reference_price = min(instrument.last_price, instrument.rules.max_price_ticks)
+        cancel_beyond_limits(market, instrument)
     market.trading_day += 1
     market.say(
         Event(

@@ -94,6 +94,7 @@ class Reason(IntEnum):
     EXPIRED = 70
     DAY_ENDED = 71
     DISCONNECTED = 72
+    LIMITS_MOVED = 73
 
 
 class Side(IntEnum):

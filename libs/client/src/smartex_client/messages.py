@@ -99,6 +99,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "EXPIRED": ("its time came", "已到期"),
     "DAY_ENDED": ("the trading day ended", "交易日结束"),
     "DISCONNECTED": ("its session was silent for too long", "会话断开超时，已撤销"),
+    "LIMITS_MOVED": ("the day's limits moved away from its price", "涨跌停价调整，原价格已超出限制，已撤销"),
 }
 
 _PRICES = {

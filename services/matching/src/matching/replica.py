@@ -69,10 +69,10 @@ class Replica:
         self.next_offset = offset + len(frames)
 
     def _adopt(self, instruments: Sequence[Instrument], events: Rows, first_sequence: int) -> None:
-        """Keep the strings of what the core took: the outcomes of the definitions are the first events."""
-        for place, event in enumerate(events[: len(instruments)]):
-            if event["kind"] == EVENT_KIND_INSTRUMENT_DEFINED:
-                self.catalogue.adopt(instruments[int(event["command_index"])], first_sequence + place)
+        """Keep the strings of what the core took: definitions come first, so an index of a command is theirs."""
+        for place in np.flatnonzero(events["kind"] == EVENT_KIND_INSTRUMENT_DEFINED).tolist():
+            defined = int(events[place]["command_index"])
+            self.catalogue.adopt(instruments[defined], first_sequence + place)
         self.catalogue.forget_unused_currencies()
 
     def state_hash(self) -> str:

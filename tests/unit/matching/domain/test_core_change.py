@@ -169,8 +169,8 @@ def test_an_order_outside_the_limits_neither_grows_nor_arrives_anew(new_venue: A
     venue.define(price_limit_ppm=100_000)
     venue.fund(1, 10**9)
     order = placed(venue, 1, "buy", 10, 110)
-    venue.do("SET_REFERENCE_PRICE", instrument_id=1, price_ticks=50)
+    venue.do("SET_REFERENCE_PRICE", instrument_id=1, price_ticks=200)
     for kind, lots in (("REPLACE", 10), ("AMEND", 11)):
         (event,) = venue.request(kind, 1, order_id=order, quantity_lots=lots)
-        assert (event["kind"], event["reason"], event["required"]) == ("AMEND_REJECTED", "PRICE_LIMIT", 55)
+        assert (event["kind"], event["reason"], event["required"]) == ("AMEND_REJECTED", "PRICE_LIMIT", 180)
     assert venue.request("AMEND", 1, order_id=order, quantity_lots=9)[0]["kind"] == "AMENDED"

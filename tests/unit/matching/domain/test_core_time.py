@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 SECOND = 10**9
 
 
@@ -114,3 +116,62 @@ def test_a_reference_that_was_set_lasts_until_there_is_a_trade(new_venue: Any) -
     assert [rolled(), rolled()] == [50, 50]
     trade(52)
     assert [rolled(), rolled()] == [52, 52]
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda venue: venue.do("SET_REFERENCE_PRICE", instrument_id=1, price_ticks=50),
+        lambda venue: venue.define(price_limit_ppm=50_000),
+    ],
+    ids=["reference", "rules"],
+)
+def test_nobody_trades_outside_limits_that_have_moved(new_venue: Any, move: Any) -> None:
+    """A share is split in two, or its limits are halved: the bids of before would pay more than the day allows."""
+    venue = new_venue()
+    venue.define(price_limit_ppm=100_000)
+    venue.fund(1, 100_000, 100)
+    venue.place(1, "buy", 1, 108)
+    for lots in (2, 3):
+        venue.place(1, "buy", lots, 110)
+    venue.place(1, "buy", 4, 90)
+    outcome, *gone = move(venue)
+    assert outcome["kind"] in ("REFERENCE_PRICE_SET", "INSTRUMENT_DEFINED")
+    assert [(it["kind"], it["reason"], it["price_ticks"], it["quantity_lots"]) for it in gone] == [
+        ("CANCELLED", "LIMITS_MOVED", 110, 2),
+        ("CANCELLED", "LIMITS_MOVED", 110, 3),
+        ("CANCELLED", "LIMITS_MOVED", 108, 1),
+    ] + [("CANCELLED", "LIMITS_MOVED", 90, 4)] * (outcome["kind"] == "REFERENCE_PRICE_SET")
+
+
+def test_asks_below_the_limits_go_and_those_above_stay(new_venue: Any) -> None:
+    venue = new_venue()
+    venue.define(price_limit_ppm=100_000)
+    venue.fund(1, lots=10)
+    venue.place(1, "sell", 1, 95)
+    venue.place(1, "sell", 2, 104)
+    assert [it["kind"] for it in venue.do("SET_REFERENCE_PRICE", instrument_id=1, price_ticks=90)] == [
+        "REFERENCE_PRICE_SET"
+    ]
+    seen = venue.do("SET_REFERENCE_PRICE", instrument_id=1, price_ticks=115)
+    assert [(it["kind"], it["price_ticks"]) for it in seen[1:]] == [("CANCELLED", 95)]
+
+
+def test_a_day_whose_limits_leave_an_order_outside_cancels_it(new_venue: Any) -> None:
+    """The last trade lies far below a bid, since the limits were other ones then."""
+    venue = new_venue()
+    venue.define(price_limit_ppm=0)
+    venue.fund(1, 100_000, 100)
+    venue.place(1, "buy", 1, 50)
+    venue.place(1, "sell", 1, 50)
+    venue.place(1, "buy", 1, 105, time_in_force=2)
+    venue.place(1, "buy", 2, 104)
+    venue.define(price_limit_ppm=100_000)
+    seen = venue.do("ROLL_DAY", trading_day=1)
+    assert [(it["kind"], it.get("reason")) for it in seen] == [
+        ("CANCELLED", "DAY_ENDED"),
+        ("CANCELLED", "LIMITS_MOVED"),
+        ("DAY_ROLLED", None),
+    ]
+    assert seen[-1]["quantity_lots"] == 1
+    assert venue.cash(1)[1] == 0

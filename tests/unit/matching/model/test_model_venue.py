@@ -162,11 +162,15 @@ def test_rules_may_not_turn_against_orders_that_rest() -> None:
     assert kinds(market.redefine(tick_value=SHARE.tick_value + 1)) == ["COMMAND_REJECTED INVALID_INSTRUMENT"]
 
 
-def test_price_outside_new_limits_still_trades_where_it_rests() -> None:
+def test_what_would_trade_outside_new_limits_goes_and_the_rest_stays() -> None:
     market = Scenario(price_limit_ppm=100_000)
     market.place(1, SELL, 5, 1050)
-    market.do(Kind.SET_REFERENCE_PRICE, instrument_id=1, price_ticks=2000)
-    assert trades(market.place(2, BUY, 5, 1800)) == [(1050, 5, 1)]
+    market.place(1, BUY, 5, 950)
+    events = market.do(Kind.SET_REFERENCE_PRICE, instrument_id=1, price_ticks=2000)
+    assert kinds(events) == ["REFERENCE_PRICE_SET", "CANCELLED LIMITS_MOVED"]
+    assert trades(market.place(2, BUY, 5, 1800)) == []
+    market.do(Kind.SET_REFERENCE_PRICE, instrument_id=1, price_ticks=1000)
+    assert trades(market.place(2, SELL, 5, 950)) == [(950, 5, 1)]
 
 
 def test_unknown_kinds_are_refused_and_checkpoints_say_nothing() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from matching.catalogue import Catalogue, problems_of
-from matching.domain import Core, CoreSettings
+from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import NO_COMMANDS, Frame, decode_frame
 from matching.replica import LiveInstruments, Replica
 from smartex.matching.v1 import types_pb2 as types
@@ -35,6 +37,16 @@ def replica() -> Replica:
     return Replica(Core(CoreSettings(window=64, max_orders=64, max_accounts=16)))
 
 
+def commands(*each: dict[str, int]) -> Any:
+    """Commands of the log, made a few seconds after 1970."""
+    rows = np.zeros(len(each), COMMAND)
+    for row, values in zip(rows, each, strict=True):
+        row["create_time_ns"] = 3 * 10**9
+        for name, value in values.items():
+            row[name] = value
+    return rows
+
+
 def define(replica: Replica, *instruments: types.Instrument) -> list[int]:
     """Kinds of the outcomes; through the bytes of the log, as in life."""
     definitions = [InstrumentDefinition(instrument=each, request_id=1) for each in instruments]
@@ -42,7 +54,7 @@ def define(replica: Replica, *instruments: types.Instrument) -> list[int]:
     return [int(kind) for kind in replica.apply(replica.next_offset, frame).events["kind"]]
 
 
-DEFINED, REFUSED = 16, 24
+DEFINED, REFUSED, CANCELLED = 16, 24, 4
 
 
 def test_ids_are_given_in_order_and_symbols_are_unique(replica: Replica) -> None:
@@ -68,6 +80,19 @@ def test_sizes_stay_and_names_may_change(replica: Replica) -> None:
     found = replica.catalogue.get(5)
     assert found is not None
     assert found.name == "Renamed"
+
+
+def test_what_a_definition_cancels_hides_none_that_follow(replica: Replica) -> None:
+    define(replica, instrument())
+    replica.core.apply(
+        commands({"kind": 22, "account_id": 1, "request_id": 1, "amount_micros": 10**9}), 3 * 10**9
+    )
+    order = {"client_order_id": 1, "instrument_id": 1, "side": 1, "order_type": 1, "time_in_force": 1}
+    order |= {"kind": 1, "account_id": 1, "quantity_lots": 1, "price_ticks": 150}
+    assert replica.core.apply(commands(order), 3 * 10**9)["kind"].tolist() == [1]
+    kinds = define(replica, instrument(instrument_id=1, price_limit_ppm=100_000), instrument(symbol="B"))
+    assert kinds == [DEFINED, CANCELLED, DEFINED]
+    assert [each.version for each in replica.catalogue.all()] == [4, 6]
 
 
 def test_a_refused_definition_leaves_no_currency(replica: Replica) -> None:

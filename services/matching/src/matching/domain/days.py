@@ -6,6 +6,7 @@ from typing import Any
 
 from .compiled import I64, inner
 from .events import refuse_command, say
+from .instruments import cancel_beyond_limits
 from .orders import cancel_resting
 from .rules import set_limits
 from .sessions import end_silent_sessions
@@ -50,6 +51,7 @@ def roll_day(b: int, command: Any) -> None:
         if rules.last_price != 0 and rules.marks != DEFINED | REFERENCE_SET:
             rules.reference_price = min(rules.last_price, rules.max_price_ticks)
         set_limits(b, instrument)
+        cancel_beyond_limits(b, instrument)
     h.trading_day += 1
     event = say(b, DAY_ROLLED)
     event.quantity_lots = cancelled

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from .book import open_book
+from .book import book_of, key_of, open_book
 from .compiled import I64, hot, inner, rows
 from .events import refuse_command, say
+from .orders import cancel_resting
 from .rules import set_limits
-from .state import BANDS, INSTRUMENT, INSTRUMENT_IDS, WORD, band_at, head, listed_at, rules_at
+from .state import (
+    BANDS,
+    INSTRUMENT,
+    INSTRUMENT_IDS,
+    WORD,
+    band_at,
+    book_at,
+    head,
+    level_at,
+    listed_at,
+    rules_at,
+)
 from .words import (
+    BUY,
     CLOSED,
     COMMAND_REJECTED,
     CURRENCIES,
@@ -21,6 +34,7 @@ from .words import (
     LARGEST_FEE_PPM,
     LARGEST_ORDER_VALUE,
     LIMIT_REACHED,
+    LIMITS_MOVED,
     MILLION,
     ODD_NONE,
     ODD_SELL_REST,
@@ -28,6 +42,7 @@ from .words import (
     OPEN,
     REFERENCE_PRICE_SET,
     REFERENCE_SET,
+    SELL,
     STATE_CHANGED,
     T0,
     T1,
@@ -65,6 +80,8 @@ def define(b: int, address: int, definition: Any) -> None:
     event.instrument_id = instrument
     event.request_id = definition.request_id
     event.reason = reason
+    if reason == OK:
+        cancel_beyond_limits(b, instrument)
 
 
 @inner
@@ -224,3 +241,23 @@ def set_reference_price(b: int, command: Any) -> None:
     event.instrument_id = instrument
     event.price_ticks = command.price_ticks
     event.request_id = command.request_id
+    cancel_beyond_limits(b, instrument)
+
+
+@inner
+def cancel_beyond_limits(b: int, instrument: int) -> None:
+    """Cancel what would trade outside the day's limits now that they have moved: bids above them, asks below.
+
+    Nobody's order can meet those beyond the other limit meanwhile. They stay.
+    """
+    rules = rules_at(b, instrument)
+    _cancel_better(b, instrument, I64(BUY), I64(rules.upper_limit))
+    _cancel_better(b, instrument, I64(SELL), I64(rules.lower_limit))
+
+
+@inner
+def _cancel_better(b: int, instrument: int, side: int, limit: int) -> None:
+    """Cancel a side's orders at better prices than a limit, in priority."""
+    book = book_at(b, book_of(instrument, side))
+    while book.best_key < key_of(side, limit):
+        cancel_resting(b, I64(level_at(b, I64(book.best_level)).first), LIMITS_MOVED, 0)

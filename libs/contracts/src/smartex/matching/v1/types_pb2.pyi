@@ -443,6 +443,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The trading day ended (DAY)."""
     REASON_DISCONNECTED: _Reason.ValueType  # 72
     """Its session was silent for longer than the grace time."""
+    REASON_LIMITS_MOVED: _Reason.ValueType  # 73
+    """The day's limits moved, and it would have traded outside them."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Reason says why something was rejected or cancelled."""
@@ -531,6 +533,8 @@ REASON_DAY_ENDED: Reason.ValueType  # 71
 """The trading day ended (DAY)."""
 REASON_DISCONNECTED: Reason.ValueType  # 72
 """Its session was silent for longer than the grace time."""
+REASON_LIMITS_MOVED: Reason.ValueType  # 73
+"""The day's limits moved, and it would have traded outside them."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

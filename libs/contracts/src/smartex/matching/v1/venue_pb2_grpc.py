@@ -107,7 +107,8 @@ class VenueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetReferencePrice(self, request, context):
-        """SetReferencePrice sets the price that the day's limits are measured from.
+        """SetReferencePrice sets the price that the day's limits are measured from. Resting orders that would trade outside the new limits
+        (bids above, asks below) are cancelled, reason LIMITS_MOVED; so they are if rules or the day change the limits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

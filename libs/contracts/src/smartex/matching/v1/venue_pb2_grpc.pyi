@@ -44,7 +44,9 @@ class VenueServiceStub:
     SetTradingState: _grpc.UnaryUnaryMultiCallable[_venue_pb2.SetTradingStateRequest, _venue_pb2.SetTradingStateResponse]
     """SetTradingState opens, halts or closes one instrument or all."""
     SetReferencePrice: _grpc.UnaryUnaryMultiCallable[_venue_pb2.SetReferencePriceRequest, _venue_pb2.SetReferencePriceResponse]
-    """SetReferencePrice sets the price that the day's limits are measured from."""
+    """SetReferencePrice sets the price that the day's limits are measured from. Resting orders that would trade outside the new limits
+    (bids above, asks below) are cancelled, reason LIMITS_MOVED; so they are if rules or the day change the limits.
+    """
     RollTradingDay: _grpc.UnaryUnaryMultiCallable[_venue_pb2.RollTradingDayRequest, _venue_pb2.RollTradingDayResponse]
     """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
     instrument's reference price becomes its last price, if it traded since that was last set.
@@ -68,7 +70,9 @@ class VenueServiceAsyncStub(VenueServiceStub):
     SetTradingState: _aio.UnaryUnaryMultiCallable[_venue_pb2.SetTradingStateRequest, _venue_pb2.SetTradingStateResponse]  # type: ignore[assignment]
     """SetTradingState opens, halts or closes one instrument or all."""
     SetReferencePrice: _aio.UnaryUnaryMultiCallable[_venue_pb2.SetReferencePriceRequest, _venue_pb2.SetReferencePriceResponse]  # type: ignore[assignment]
-    """SetReferencePrice sets the price that the day's limits are measured from."""
+    """SetReferencePrice sets the price that the day's limits are measured from. Resting orders that would trade outside the new limits
+    (bids above, asks below) are cancelled, reason LIMITS_MOVED; so they are if rules or the day change the limits.
+    """
     RollTradingDay: _aio.UnaryUnaryMultiCallable[_venue_pb2.RollTradingDayRequest, _venue_pb2.RollTradingDayResponse]  # type: ignore[assignment]
     """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
     instrument's reference price becomes its last price, if it traded since that was last set.
@@ -119,7 +123,9 @@ class VenueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _venue_pb2.SetReferencePriceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_venue_pb2.SetReferencePriceResponse, _abc.Awaitable[_venue_pb2.SetReferencePriceResponse]]:
-        """SetReferencePrice sets the price that the day's limits are measured from."""
+        """SetReferencePrice sets the price that the day's limits are measured from. Resting orders that would trade outside the new limits
+        (bids above, asks below) are cancelled, reason LIMITS_MOVED; so they are if rules or the day change the limits.
+        """
 
     @_abc_1.abstractmethod
     def RollTradingDay(
