@@ -6,6 +6,8 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from smartex.matching.v1 import account_pb2 as acc
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 
@@ -93,6 +95,43 @@ async def test_repeat_gives_the_first_outcome(venue: Any, open_market: Any) -> N
         assert again.outcome.repeated
         assert again.outcome.order_id == first.outcome.order_id
         assert (await alice.get_account()).open_order_count == 1
+
+
+def dollars(amount: str) -> types.Money:
+    return types.Money(currency_code="USD", amount=amount)
+
+
+async def test_a_number_of_another_deposit_is_refused(venue: Any, open_market: Any) -> None:
+    """Two operators count from one: the second must not be told that its money is there."""
+    async with venue.pod() as running:
+        operator = await open_market(running)
+        made = Timestamp()
+        made.GetCurrentTime()
+        usual: dict[str, Any] = {"account_id": 1, "cash": dollars("5"), "request_id": 900}
+
+        async def move(kind: str = "Deposit", **changes: Any) -> Any:
+            message = acc.DepositRequest if kind == "Deposit" else acc.WithdrawRequest
+            request = message(create_time=made, **(usual | changes))
+            return await getattr(operator.account, kind)(request, metadata=operator.metadata, timeout=10)
+
+        assert not (await move()).repeated
+        assert (await move()).repeated
+        shares = acc.ShareAmount(instrument_id=1, quantity_lots=5)
+        for kind, changes in (
+            ("Deposit", {"account_id": 2}),
+            ("Deposit", {"cash": dollars("6")}),
+            ("Deposit", {"cash": None, "shares": shares}),
+            ("Withdraw", {"cash": dollars("7")}),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await move(kind, **changes)
+            assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION, changes
+            assert "900" in (caught.value.details() or "")
+        far = {"request_id": 901, "cash": dollars("999999999")}
+        for account_id, told in ((1, "too little free cash"), (1, "too little free cash"), (2, "another")):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await move("Withdraw", account_id=account_id, **far)
+            assert told in (caught.value.details() or "")
 
 
 async def test_malformed_requests_leave_the_state_alone(venue: Any, open_market: Any) -> None:

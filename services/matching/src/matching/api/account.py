@@ -133,6 +133,12 @@ class AccountApi:
         applied = await self._sequencer.submit(one_command(**fields))
         outcome = applied.events[0]
         repeated = bool(outcome["kind"] == EVENT_KIND_REPEATED)
+        if repeated and _is_of_another(outcome, fields):
+            raise FailedPrecondition(
+                f"request_id {request.request_id} was used before, for another deposit or withdrawal: "
+                "nothing was moved; take another number",
+                reason="REQUEST_ID_USED",
+            )
         if outcome["kind"] == EVENT_KIND_COMMAND_REJECTED or outcome["flags"] & EVENT_FLAG_FIRST_REJECTED:
             raise refusal(outcome)
         return applied.first_sequence, repeated
@@ -154,6 +160,14 @@ class AccountApi:
                 reason="UNKNOWN_CURRENCY",
             )
         return {"currency_id": currency_id, "amount_micros": micros}
+
+
+def _is_of_another(first: Any, fields: dict[str, int]) -> bool:
+    """Whether the first outcome of a number is that of another request, as far as it says what was asked for."""
+    said = [("account_id", "account_id"), ("instrument_id", "instrument_id")]
+    if not first["flags"] & EVENT_FLAG_FIRST_REJECTED:  # a refusal does not say how much
+        said += [("quantity_lots", "quantity_lots"), ("required", "amount_micros")]
+    return any(first[name] != fields.get(asked, 0) for name, asked in said)
 
 
 def _create_time(request: Move) -> int:

@@ -333,7 +333,9 @@ class DepositRequest(_message.Message):
     account_id: _builtins.int
     """Into which account, 1 to 4294967295. A new one is opened."""
     request_id: _builtins.int
-    """Number of the request, positive. Repeating it returns the first outcome."""
+    """Number of the request, positive, unique among the venue's deposits and withdrawals. Repeating the request returns the first outcome;
+    FAILED_PRECONDITION, reason REQUEST_ID_USED, if the number's first request was of another account, instrument or amount.
+    """
     @_builtins.property
     def cash(self) -> _types_pb2.Money:
         """Cash. Positive."""
@@ -405,7 +407,9 @@ class WithdrawRequest(_message.Message):
     account_id: _builtins.int
     """From which account."""
     request_id: _builtins.int
-    """Number of the request, positive. Repeating it returns the first outcome."""
+    """Number of the request, positive, unique among the venue's deposits and withdrawals. Repeating the request returns the first outcome;
+    FAILED_PRECONDITION, reason REQUEST_ID_USED, if the number's first request was of another account, instrument or amount.
+    """
     @_builtins.property
     def cash(self) -> _types_pb2.Money:
         """Cash. Positive."""
