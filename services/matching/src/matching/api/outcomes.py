@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smartex.matching.v1.types_pb2 import Reason
-from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, Overloaded, SmartexError
+from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, SmartexError
 
 _NOT_FOUND = (Reason.REASON_UNKNOWN_INSTRUMENT,)
 _INVALID = (
@@ -14,7 +14,6 @@ _INVALID = (
     Reason.REASON_INVALID_PRICE,
     Reason.REASON_INVALID_COMMAND,
 )
-_FULL = (Reason.REASON_LIMIT_REACHED, Reason.REASON_VENUE_FULL)
 _WORDS = {
     Reason.REASON_INSUFFICIENT_FUNDS: "there is too little free cash: needed {required} micros, free {available}",
     Reason.REASON_INSUFFICIENT_HOLDINGS: "there are too few free lots: needed {required}, available {available}",
@@ -22,7 +21,8 @@ _WORDS = {
     Reason.REASON_REQUEST_FROM_FUTURE: "create_time lies in the future: set the clock",
     Reason.REASON_INVALID_INSTRUMENT: "the rules contradict each other, or what stands under the old ones",
     Reason.REASON_UNKNOWN_INSTRUMENT: "there is no such instrument",
-    Reason.REASON_LIMIT_REACHED: "the venue has no more room",
+    # No overload that passes: the refusal is remembered, so the same request would meet it again for ever.
+    Reason.REASON_LIMIT_REACHED: "the venue has no room for another one: raise its limit, then make a new request",
     Reason.REASON_INVALID_AMOUNT: "the amount is not positive, or the total would be too large",
     Reason.REASON_INVALID_PRICE: "the price must be 1 to {required} ticks",
 }
@@ -38,6 +38,4 @@ def refusal(event: Any) -> SmartexError:
         return NotFound(message, reason=name, metadata=numbers)
     if reason in _INVALID:
         return InvalidInput(message, reason=name, metadata=numbers)
-    if reason in _FULL:
-        return Overloaded(message, reason=name, metadata=numbers)
     return FailedPrecondition(message, reason=name, metadata=numbers)
