@@ -37,9 +37,17 @@ def settings_of(url: str) -> PostgresSettings | KafkaSettings:
 class BusChoice(Protocol):
     """What a service's settings say of its bus."""
 
-    pod: str
-    kafka_replication: int
-    kafka_compression: KafkaCompression
+    @property
+    def pod(self) -> str:
+        """Name of the pod."""
+
+    @property
+    def kafka_replication(self) -> int:
+        """Copies of the topics made on Kafka."""
+
+    @property
+    def kafka_compression(self) -> KafkaCompression:
+        """How batches are packed on Kafka."""
 
     def bus(self) -> str:
         """URL of the bus."""

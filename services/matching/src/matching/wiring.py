@@ -324,7 +324,7 @@ def _history_beside(settings: MatchingSettings) -> history.Beside | None:
     url = settings.database()
     if url is None or not settings.history_beside:
         return None
-    return history.Beside(url, settings.bus())
+    return history.Beside(url, settings.bus(), settings.kafka_replication, settings.kafka_compression)
 
 
 def _engine(url: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import grpc
 import smartex_store
-from smartex_bus import Bus
+from smartex_bus import Bus, KafkaCompression
 from smartex_store import Database
 
 from matching.history.api import SCOPES, OrderQueryApi
@@ -41,6 +41,8 @@ class Beside:
 
     database_url: str
     bus_url: str
+    kafka_replication: int = 1
+    kafka_compression: KafkaCompression = "none"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def build(
     projector: Projector | ProjectorProcess
     if beside is not None:
         projector = ProjectorProcess(
-            Task(beside.database_url, beside.bus_url, shard, holder, settings=asdict(chosen))
+            Task(shard=shard, holder=holder, settings=asdict(chosen), **asdict(beside))
         )
     else:
         projector = Projector(database, bus, shard, holder, chosen)

@@ -7,7 +7,7 @@ import json
 import sys
 
 import structlog
-from smartex_bus import open_bus
+from smartex_bus import open_bus, service_settings
 from smartex_chassis.logging import configure
 from smartex_store import Database
 
@@ -27,7 +27,7 @@ async def follow(reader: asyncio.StreamReader) -> None:
     task = Task(**json.loads(await reader.readline()))
     async with (
         Database.connect(task.database_url, name=f"history-{task.holder}", max_size=2) as database,
-        await open_bus(task.bus_url) as bus,
+        await open_bus(service_settings("matching", task)) as bus,
     ):
         settings = HistorySettings(**task.settings)
         projector = Projector(database, bus, task.shard, task.holder, settings)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
+from smartex_bus import KafkaCompression
 from smartex_chassis import start_task, stop_tasks
 
 from matching.history.meters import position as position_gauge
@@ -41,6 +42,17 @@ class Task:
     shard: int
     holder: str
     settings: dict[str, Any]
+    kafka_replication: int = 1
+    kafka_compression: KafkaCompression = "none"
+
+    @property
+    def pod(self) -> str:
+        """Who it projects for."""
+        return self.holder
+
+    def bus(self) -> str:
+        """The log's URL."""
+        return self.bus_url
 
 
 class ProjectorProcess:
