@@ -215,16 +215,19 @@ def test_letters_as_records() -> None:
 async def test_open_letters_forget_what_was_redriven() -> None:
     letters = [to_record(stored(i), f"reason {i}") for i in range(3)]
     first = to_letter("g", 0, letters[0])
-    log = [*letters, mark_redriven(first), to_record(stored(1), "newer")]
+    superseded = to_letter("g", 1, letters[1])
+    log = [*letters, mark_redriven(first), to_record(stored(1), "newer"), mark_redriven(superseded)]
 
-    async def read(topic: str, offset: int) -> list[StoredRecord]:
+    async def read(topic: str, offset: int, most: int) -> list[StoredRecord]:
         assert topic == "g.dead-letters"
-        page = enumerate(log[offset : offset + 2], offset)
+        page = enumerate(log[offset : offset + min(most, 2)], offset)
         return [StoredRecord(topic, 0, at, r.value, r.key, r.headers, 1) for at, r in page]
 
     found = await open_letters("g", 0, read, 10)
     assert [(letter.id, letter.reason) for letter in found] == [(2, "reason 2"), (4, "newer")]
     assert await open_letters("g", 0, read, 1) == found[:1]
+    assert await open_letters("g", 3, read, 10) == found[1:]
+    assert await open_letters("g", len(log), read, 10) == []
 
 
 async def test_urls() -> None:

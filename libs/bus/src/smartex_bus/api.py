@@ -186,16 +186,25 @@ class Bus(ABC):
         """Set a record aside for a group with its coordinates and the reason."""
 
     @abstractmethod
-    async def dead_letters(self, group: str, *, limit: int = 100) -> list[DeadLetter]:
-        """The letters of a group that were not redriven, oldest first."""
+    async def dead_letter_groups(self) -> list[str]:
+        """The groups that set records aside."""
+
+    @abstractmethod
+    async def dead_letters(self, group: str, *, limit: int = 100, after: int = -1) -> list[DeadLetter]:
+        """The open letters of a group with ids above ``after``, oldest first; what is read creates nothing."""
 
     @abstractmethod
     async def redrive(self, letter: DeadLetter, handler: Handler | None = None) -> None:
-        """Try a letter again: by ``handler`` if given, else by delivering it to its group once more.
+        """Try a letter again, and close it: by ``handler`` if given, else by delivering it to its group once more.
 
-        A letter whose handler raises stays. A redelivered record comes on the topic ``<group>.redrive``;
-        ``origin`` tells where it was first.
+        A letter whose handler raises stays. A redelivered record comes on the topic ``<group>.redrive``, which
+        ``consume`` makes; ``origin`` tells where it was first. ``UnknownTopic`` if the group has never consumed: one
+        that only follows a topic would never see the record, and the letter would be lost.
         """
+
+    @abstractmethod
+    async def close_letter(self, letter: DeadLetter) -> None:
+        """Close a letter without delivering it: what it stood for was mended otherwise."""
 
     @abstractmethod
     async def healthy(self) -> bool:

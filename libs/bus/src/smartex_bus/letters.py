@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smartex_bus.errors import UnknownTopic
 from smartex_bus.records import DeadLetter, Record, StoredRecord
 
 _TOPIC, _PARTITION, _OFFSET = "origin-topic", "origin-partition", "origin-offset"
@@ -10,6 +11,14 @@ _TOPIC, _PARTITION, _OFFSET = "origin-topic", "origin-partition", "origin-offset
 def redrive_topic(group: str) -> str:
     """The topic by which letters come back to a group; every member consumes it."""
     return f"{group}.redrive"
+
+
+def not_taken_back(group: str) -> UnknownTopic:
+    """The error for a group that never consumed, and so would never see what is redriven."""
+    return UnknownTopic(
+        f"group {group} takes no records back (there is no topic {redrive_topic(group)}): mend what it makes of "
+        "its topics, then close the letters"
+    )
 
 
 def redriven(letter: DeadLetter) -> Record:

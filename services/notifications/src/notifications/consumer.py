@@ -25,7 +25,10 @@ _BATCH = 100
 
 _log = structlog.get_logger("notifications.consumer")
 _tracer = trace.get_tracer("notifications")
-_set_aside = counter("notifications_dead_letters_total", "Records of notices that could not be taken in")
+_set_aside = counter(
+    "notifications_dead_letters_total",
+    "Records of notices that were set aside (python -m smartex_bus letters)",
+)
 
 _MOVE = """
     INSERT INTO notifications.consumer_positions AS p (topic, partition, next_offset) VALUES ($1, $2, $3)
@@ -103,7 +106,12 @@ class NoticeConsumer:
                 await self._set_aside(record, error)
 
     async def _set_aside(self, record: StoredRecord, error: Exception) -> None:
-        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        where = {
+            "group": GROUP,
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+        }
         if isinstance(error, DecodeError | Malformed):
             _log.error("notice_set_aside", **where, reason=str(error))
         else:

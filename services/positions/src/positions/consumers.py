@@ -43,7 +43,9 @@ _written = histogram(
     "positions_batch_events", "Events written in one transaction", buckets=(1, 10, 100, 1e3, 1e4, 1e5, 1e6)
 )
 _writing = histogram("positions_write_seconds", "Time of one transaction")
-_set_aside = counter("positions_dead_letters_total", "Records of events that could not be folded")
+_set_aside = counter(
+    "positions_dead_letters_total", "Records of events that were set aside (python -m smartex_bus letters)"
+)
 
 
 class AfterFold(Protocol):
@@ -228,7 +230,13 @@ class Follower:
         self._news.set()
 
     async def _put_aside(self, record: StoredRecord, reason: str) -> None:
-        _log.error("record_set_aside", topic=record.topic, offset=record.offset, reason=reason)
+        where = {
+            "group": GROUP,
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+        }
+        _log.error("record_set_aside", **where, reason=reason)
         if self.working:
             await self._bus.dead_letter(record, group=GROUP, reason=reason[:500])
             _set_aside.inc()

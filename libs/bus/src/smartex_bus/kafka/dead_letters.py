@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from smartex_bus.records import DeadLetter, Record, StoredRecord
 
+_LETTERS = ".dead-letters"
 _ABOUT = "dead-letter"
 _REDRIVEN = "dead-letter-redriven"
 
-Read = Callable[[str, int], Awaitable[list[StoredRecord]]]
+_PAGE = 1000
+
+Place = tuple[str, int, int]
+"""Topic, partition and offset of a record that was set aside."""
+_NOWHERE: Place = ("", -1, -1)
+Read = Callable[[str, int, int], Awaitable[list[StoredRecord]]]
+"""Reads a topic from an offset on, so many records at most."""
 
 
 def letters_topic(group: str) -> str:
     """The topic of a group's dead letters."""
-    return f"{group}.dead-letters"
+    return f"{group}{_LETTERS}"
+
+
+def groups_of(topics: Iterable[str]) -> list[str]:
+    """The groups that have a topic of dead letters."""
+    return sorted(topic.removesuffix(_LETTERS) for topic in topics if topic.endswith(_LETTERS))
 
 
 def to_record(record: StoredRecord, reason: str) -> Record:
@@ -62,19 +74,35 @@ def mark_redriven(letter: DeadLetter) -> Record:
     return Record(b"", headers={_REDRIVEN: str(letter.id).encode()})
 
 
-async def open_letters(group: str, earliest: int, read: Read, limit: int) -> list[DeadLetter]:
-    """Letters that were not redriven, oldest first; of several for one record the newest counts."""
-    by_place: dict[tuple[str, int, int], DeadLetter] = {}
-    at = earliest
-    while records := await read(letters_topic(group), at):
+async def open_letters(group: str, start: int, read: Read, limit: int) -> list[DeadLetter]:
+    """Letters from ``start`` on that were not redriven, oldest first; of several for one record the newest counts."""
+    letters = await _open_ids(group, start, read)
+    found: list[DeadLetter] = []
+    for identity in letters[:limit]:
+        (record,) = await read(letters_topic(group), identity, 1)
+        found.append(to_letter(group, identity, record))
+    return found
+
+
+async def _open_ids(group: str, start: int, read: Read) -> list[int]:
+    """Ids only: what is in the letters may be far more than fits into memory."""
+    newest: dict[Place, int] = {}
+    places: dict[int, Place] = {}
+    at = start
+    while records := await read(letters_topic(group), at, _PAGE):
         at = records[-1].offset + 1
         for record in records:
             redriven = record.headers.get(_REDRIVEN)
             if redriven is None:
-                letter = to_letter(group, record.offset, record)
-                place = (letter.record.topic, letter.record.partition, letter.record.offset)
-                by_place.pop(place, None)
-                by_place[place] = letter
+                place = _place(record)
+                places.pop(newest.get(place, -1), None)
+                newest[place] = record.offset
+                places[record.offset] = place
             else:
-                by_place = {p: letter for p, letter in by_place.items() if letter.id != int(redriven)}
-    return list(by_place.values())[:limit]
+                newest.pop(places.pop(int(redriven), _NOWHERE), None)
+    return list(places)
+
+
+def _place(letter: StoredRecord) -> Place:
+    about = json.loads(letter.headers[_ABOUT])
+    return about["topic"], about["partition"], about["offset"]

@@ -24,10 +24,17 @@ from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusClosed, BusError, BusUnavailable
 from smartex_bus.kafka.append import KafkaWriter
 from smartex_bus.kafka.consumer import KafkaConsumer
-from smartex_bus.kafka.dead_letters import letters_topic, mark_redriven, open_letters, to_letter, to_record
+from smartex_bus.kafka.dead_letters import (
+    groups_of,
+    letters_topic,
+    mark_redriven,
+    open_letters,
+    to_letter,
+    to_record,
+)
 from smartex_bus.kafka.reader import Reader
 from smartex_bus.kafka.topics import Available, Topics
-from smartex_bus.letters import redrive_topic, redriven
+from smartex_bus.letters import not_taken_back, redrive_topic, redriven
 from smartex_bus.records import DeadLetter, Record, StoredRecord, Topic
 from smartex_bus.settings import KafkaSettings
 from smartex_bus.tail import Tail
@@ -53,7 +60,7 @@ class KafkaBus(Bus):
         self._readers: dict[tuple[str, int], Reader] = {}
         self._followers: set[Reader] = set()
         self._tails: defaultdict[tuple[str, int], set[Tail]] = defaultdict(set)
-        self._letters: dict[str, Appender] = {}
+        self._own: dict[str, Appender] = {}
         self._closed = False
 
     @classmethod
@@ -232,42 +239,54 @@ class KafkaBus(Bus):
 
     async def dead_letter(self, record: StoredRecord, *, group: str, reason: str) -> DeadLetter:
         """See ``Bus.dead_letter``."""
-        letter = to_record(record, reason)
-        identity = await (await self._letters_of(group)).append(letter)
+        letter, topic = to_record(record, reason), letters_topic(group)
+        if topic not in self._own:
+            await self.ensure_topics(Topic(topic))
+        identity = await self._own_appender(topic).append(letter)
         self.dead_letter_count += 1
         return to_letter(group, identity, letter)
 
-    async def _letters_of(self, group: str) -> Appender:
-        if group not in self._letters:
-            await self.ensure_topics(Topic(letters_topic(group)))
-            self._letters.setdefault(group, self.appender(letters_topic(group)))
-        return self._letters[group]
+    async def dead_letter_groups(self) -> list[str]:
+        """See ``Bus.dead_letter_groups``."""
+        async with Available(self._topics):
+            return groups_of(await self._topics.names())
 
-    async def dead_letters(self, group: str, *, limit: int = 100) -> list[DeadLetter]:
+    async def dead_letters(self, group: str, *, limit: int = 100, after: int = -1) -> list[DeadLetter]:
         """See ``Bus.dead_letters``."""
-        await self.ensure_topics(Topic(letters_topic(group)))
+        # Not made here: who looks may know less of how topics are to be made than the service, or have mistyped.
+        if group not in await self.dead_letter_groups():
+            return []
         earliest, _ = await self.offsets(letters_topic(group), 0)
 
-        async def read(topic: str, offset: int) -> list[StoredRecord]:
-            return await self.read(topic, 0, offset)
+        async def read(topic: str, offset: int, most: int) -> list[StoredRecord]:
+            return await self.read(topic, 0, offset, max_records=most)
 
-        return await open_letters(group, earliest, read, limit)
+        return await open_letters(group, max(earliest, after + 1), read, limit)
 
     async def redrive(self, letter: DeadLetter, handler: Handler | None = None) -> None:
         """See ``Bus.redrive``."""
         if handler is not None:
             await handler(letter.record)
         else:
-            await self._append_once(redrive_topic(letter.group), redriven(letter))
-        await (await self._letters_of(letter.group)).append(mark_redriven(letter))
+            await self._deliver_again(letter)
+        await self.close_letter(letter)
 
-    async def _append_once(self, topic: str, record: Record) -> None:
-        await self.ensure_topics(Topic(topic))
-        appender = self.appender(topic)
-        try:
-            await appender.append(record)
-        finally:
-            await appender.close()
+    async def _deliver_again(self, letter: DeadLetter) -> None:
+        topic = redrive_topic(letter.group)
+        if topic not in self._own:
+            async with Available(self._topics):
+                if topic not in await self._topics.names():
+                    raise not_taken_back(letter.group)
+        await self._own_appender(topic).append(redriven(letter))
+
+    async def close_letter(self, letter: DeadLetter) -> None:
+        """See ``Bus.close_letter``."""
+        await self._own_appender(letters_topic(letter.group)).append(mark_redriven(letter))
+
+    def _own_appender(self, topic: str) -> Appender:
+        if topic not in self._own:
+            self._own[topic] = self.appender(topic)
+        return self._own[topic]
 
     async def healthy(self) -> bool:
         """See ``Bus.healthy``."""

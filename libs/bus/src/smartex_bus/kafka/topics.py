@@ -115,6 +115,10 @@ class Topics:
         (topic,) = await admin.describe_topics([name])
         return [] if topic["error_code"] else list(topic["partitions"])
 
+    async def names(self) -> list[str]:
+        """Every topic of the cluster."""
+        return list(await (await self.admin()).list_topics())
+
     async def partitions(self, name: str) -> int:
         """How many partitions a topic has. ``UnknownTopic`` if there is no such topic."""
         if name not in self._known:

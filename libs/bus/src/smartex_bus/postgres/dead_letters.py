@@ -35,19 +35,25 @@ class DeadLetters:
             record.key,
             encode_headers(record.headers),
             record.value,
-            reason,
+            reason.replace("\0", "\\0"),  # the only character that PostgreSQL does not keep
             time.time_ns(),
         )
         assert row is not None
         return _letter(row)
 
-    async def open(self, group: str, limit: int) -> list[DeadLetter]:
+    async def groups(self) -> list[str]:
+        """The groups that have letters."""
+        rows = await self._pool.fetch("select distinct group_name from bus.dead_letter order by 1")
+        return [row["group_name"] for row in rows]
+
+    async def open(self, group: str, limit: int, after: int) -> list[DeadLetter]:
         """Letters that were not redriven, oldest first."""
         rows = await self._pool.fetch(
             f"""select {_COLUMNS} from bus.dead_letter
-                 where group_name = $1 and redriven is null order by id limit $2""",
+                 where group_name = $1 and redriven is null and id > $3 order by id limit $2""",
             group,
             limit,
+            after,
         )
         return [_letter(row) for row in rows]
 

@@ -23,8 +23,8 @@ from smartex_bus.api import (
 )
 from smartex_bus.appender import GroupCommitAppender, Limits
 from smartex_bus.backoff import Backoff
-from smartex_bus.errors import BusClosed, BusError, BusUnavailable
-from smartex_bus.letters import redrive_topic, redriven
+from smartex_bus.errors import BusClosed, BusError, BusUnavailable, UnknownTopic
+from smartex_bus.letters import not_taken_back, redrive_topic, redriven
 from smartex_bus.postgres.append import LogWriter
 from smartex_bus.postgres.connections import FAILED, LOST
 from smartex_bus.postgres.consumer import PostgresConsumer
@@ -53,6 +53,7 @@ class PostgresBus(Bus):
         self._signals = Signals(settings)
         self._appenders: set[GroupCommitAppender] = set()
         self._consumers: set[PostgresConsumer] = set()
+        self._redrives: dict[str, Appender] = {}
         self._closed = False
         self._retention = asyncio.get_running_loop().create_task(self._retain(), name="bus retention")
 
@@ -242,23 +243,37 @@ class PostgresBus(Bus):
         self.dead_letter_count += 1
         return letter
 
-    async def dead_letters(self, group: str, *, limit: int = 100) -> list[DeadLetter]:
+    async def dead_letter_groups(self) -> list[str]:
+        """See ``Bus.dead_letter_groups``."""
+        async with _Available():
+            return await self._letters.groups()
+
+    async def dead_letters(self, group: str, *, limit: int = 100, after: int = -1) -> list[DeadLetter]:
         """See ``Bus.dead_letters``."""
         async with _Available():
-            return await self._letters.open(group, limit)
+            return await self._letters.open(group, limit, after)
 
     async def redrive(self, letter: DeadLetter, handler: Handler | None = None) -> None:
         """See ``Bus.redrive``."""
         if handler is not None:
             await handler(letter.record)
         else:
-            topic = redrive_topic(letter.group)
-            await self.ensure_topics(Topic(topic))
-            appender = self.appender(topic)
-            try:
-                await appender.append(redriven(letter))
-            finally:
-                await appender.close()
+            await self._deliver_again(letter)
+        await self.close_letter(letter)
+
+    async def _deliver_again(self, letter: DeadLetter) -> None:
+        topic = redrive_topic(letter.group)
+        if topic not in self._redrives:
+            async with _Available():
+                try:
+                    await self._topics.resolve(topic)
+                except UnknownTopic:
+                    raise not_taken_back(letter.group) from None
+            self._redrives[topic] = self.appender(topic)
+        await self._redrives[topic].append(redriven(letter))
+
+    async def close_letter(self, letter: DeadLetter) -> None:
+        """See ``Bus.close_letter``."""
         async with _Available():
             await self._letters.close(letter)
 

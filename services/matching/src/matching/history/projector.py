@@ -234,6 +234,7 @@ class Projector:
         """Move a record to the dead letters and go on after it."""
         _log.error(
             SET_ASIDE,
+            group=self._settings.group,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
