@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 import pytest
 from matching import history
-from matching.history import meters
+from matching.history import meters, rows
 from matching.history.process import ProjectorProcess
+from matching.history.rebuilding import LogCutShort, begin_anew
 from plain_history import PlainHistory, PlainOrder
 from readside import ModelMarket
 from smartex_bus import Record
@@ -192,6 +193,38 @@ async def test_what_cannot_be_read_or_written_is_set_aside_and_the_stream_goes_o
     letters = await place.bus.dead_letters("matching.history")
     assert [letter.record.offset for letter in letters] == [0, half + 1, len(flow.records) + 2]
     assert "UniqueViolation" in letters[2].reason
+    await check(place, flow)
+
+
+async def test_a_rebuild_writes_what_was_set_aside_by_mistake(place: Any, monkeypatch: Any) -> None:
+    """The projector cannot take one record, a repair comes, and the history is made anew under way."""
+    flow = Flow(place, 62, commands=800)
+    await place.bus.appender(place.topic).append(*flow.records)
+    broken = place.history(flow.market)
+    build = rows.build
+
+    def fails_once(pieces: Any, shard: int) -> Any:
+        if any(piece.first_sequence <= 100 < piece.first_sequence + len(piece.events) for piece in pieces):
+            raise ValueError("a bug")
+        return build(pieces, shard)
+
+    monkeypatch.setattr(rows, "build", fails_once)
+    await broken.start()
+    await place.reached(flow.market.sequence)
+    (letter,) = await place.bus.dead_letters("matching.history")
+    with pytest.raises(AssertionError):
+        await check(place, flow)
+
+    monkeypatch.setattr(rows, "build", build)
+    await begin_anew(place.database, place.bus)
+    await place.reached(flow.market.sequence)
+    await broken.stop()
+    await check(place, flow)
+    assert await place.bus.dead_letters("matching.history") == [letter]
+
+    await place.bus.trim(place.topic, 0, 1)
+    with pytest.raises(LogCutShort, match="begins at offset 1"):
+        await begin_anew(place.database, place.bus)
     await check(place, flow)
 
 

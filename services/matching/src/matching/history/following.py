@@ -43,7 +43,7 @@ async def follow(reader: asyncio.StreamReader) -> None:
 async def _tell(projector: Projector) -> None:
     told = -1
     while True:
-        if projector.sequence > told:
+        if projector.sequence != told:  # it begins anew after a rebuild
             told = projector.sequence
             _log.info(STANDS, sequence=told)
         await asyncio.sleep(_TELL_SECONDS)
