@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from smartex_chassis import ChassisServer, StartupError
+from smartex_chassis import ChassisServer, PeerSettings, SettingsInvalid, StartupError, load, peer_channel
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Pki:
     """An authority, a server it vouches for, and files for the settings."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.authority = _certify("authority")
         self.server = _certify("server", self.authority)
         self.files = {
@@ -124,6 +126,65 @@ async def test_a_certificate_is_no_token(venue: Any, pki: Pki) -> None:
         call: Any = channel
         refusal = await venue.refusal(call.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")(b"x"))
     assert refusal.reason == "TOKEN_MISSING"
+
+
+async def test_a_renewed_certificate_is_shown_to_who_connects_next(
+    venue: Any, pki: Pki, tmp_path: Path
+) -> None:
+    """Or everybody would be shut out when the first one expires."""
+    server = await venue.start(**pki.files)
+    client = _certify("client", pki.authority)
+    assert await _call(venue, server, pki.credentials(client)) == b"x"
+    renewed = Pki(tmp_path / "renewed")
+    for name, file in pki.files.items():
+        os.replace(renewed.files[name], file)
+    await _refused(venue, server, pki.credentials(client))
+    own = _certify("client", renewed.authority)
+    assert await _call(venue, server, renewed.credentials(own)) == b"x"
+
+    # What is no pair, or away, is not shown; the next whole one is.
+    pki.files["tls_key_file"].write_bytes(client.key_pem)
+    assert await _call(venue, server, renewed.credentials(own)) == b"x"
+    pki.files["tls_cert_file"].unlink()
+    assert await _call(venue, server, renewed.credentials(own)) == b"x"
+    again = Pki(tmp_path)
+    assert await _call(venue, server, again.credentials(_certify("client", again.authority))) == b"x"
+
+
+async def test_a_service_shows_its_certificate_to_another(venue: Any, pki: Pki, tmp_path: Path) -> None:
+    server = await venue.start(**pki.files)
+    own = _certify("positions", pki.authority)
+    (tmp_path / "own.pem").write_bytes(own.pem)
+    (tmp_path / "own.key").write_bytes(own.key_pem)
+    authority = pki.files["tls_client_ca_file"]
+    told = load(
+        PeerSettings,
+        exchange_ca_file=authority,
+        exchange_cert_file=tmp_path / "own.pem",
+        exchange_key_file=tmp_path / "own.key",
+    )
+    for settings, welcome in ((told, True), (load(PeerSettings, exchange_ca_file=authority), False)):
+        address = f"127.0.0.1:{server.port}"
+        async with peer_channel(address, venue.token, tls=settings.exchange_tls()) as channel:
+            caller: Any = channel
+            call = caller.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")
+            if welcome:
+                assert await call(b"x", timeout=10) == b"x"
+            else:
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await call(b"x", timeout=3)
+
+
+def test_files_of_calls_are_looked_at_when_settings_are_loaded(pki: Pki, tmp_path: Path) -> None:
+    """Not when somebody accepts the first proposal."""
+    with pytest.raises(SettingsInvalid, match="no readable file"):
+        load(PeerSettings, exchange_ca_file=tmp_path / "none")
+    whole = {"exchange_cert_file": pki.files["tls_cert_file"], "exchange_key_file": pki.files["tls_key_file"]}
+    with pytest.raises(SettingsInvalid, match="go together"):
+        load(PeerSettings, exchange_cert_file=whole["exchange_cert_file"])
+    with pytest.raises(SettingsInvalid, match="needs SMARTEX_EXCHANGE_CA_FILE"):
+        load(PeerSettings, **whole)
+    assert load(PeerSettings).exchange_tls() is None
 
 
 async def test_files_that_are_no_pair_are_told(venue: Any, pki: Pki) -> None:

@@ -34,6 +34,7 @@ from smartex_chassis.server import ChassisServer, ServiceModule
 from smartex_chassis.serving import serve
 from smartex_chassis.settings import (
     ChassisSettings,
+    PeerSettings,
     Seconds,
     Settings,
     describe_settings,
@@ -43,6 +44,7 @@ from smartex_chassis.settings import (
 )
 from smartex_chassis.tasks import start_task, stop_tasks
 from smartex_chassis.telemetry import counter, gauge, histogram, trace_metadata
+from smartex_chassis.tls import PeerTls
 from smartex_chassis.waiting import set_within
 
 __all__ = [
@@ -63,6 +65,8 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "Overloaded",
+    "PeerSettings",
+    "PeerTls",
     "PermissionDenied",
     "PortInUse",
     "Principal",

@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from smartex_chassis.telemetry import trace_metadata
+from smartex_chassis.tls import PeerTls
 
 _OPTIONS: list[tuple[str, Any]] = [
     # A headless Service resolves to every pod; each call goes to the next one.
@@ -50,13 +51,12 @@ def peer_channel(
     url: str,
     token: Path | Callable[[], str],
     *,
-    ca_file: Path | None = None,
+    tls: PeerTls | None = None,
 ) -> grpc.aio.Channel:
     """Return a channel to the services at `url` (host:port), opened when it is first used.
 
     Every call carries the token (a file that is watched for a newer one, or a function that is asked each time) and
-    the trace of its caller. With `ca_file` (PEM) it speaks TLS and trusts those authorities;
-    OSError if the file cannot be read.
+    the trace of its caller. With `tls` it is encrypted; OSError if a file of it cannot be read.
     """
     carry = _Carry(TokenFile(token) if isinstance(token, Path) else token)
     interceptors: list[Any] = [
@@ -65,10 +65,9 @@ def peer_channel(
         _StreamUnary(carry),
         _StreamStream(carry),
     ]
-    if ca_file is None:
+    if tls is None:
         return grpc.aio.insecure_channel(url, options=_OPTIONS, interceptors=interceptors)
-    credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
-    return grpc.aio.secure_channel(url, credentials, options=_OPTIONS, interceptors=interceptors)
+    return grpc.aio.secure_channel(url, tls.credentials(), options=_OPTIONS, interceptors=interceptors)
 
 
 class _Carry:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from smartex_chassis.errors import BindFailed, PortInUse, StartupError
 from smartex_chassis.settings import ChassisSettings
+from smartex_chassis.tls import TlsFiles
 
 
 def listen(server: grpc.aio.Server, settings: ChassisSettings) -> int:
@@ -34,12 +36,13 @@ def server_credentials(settings: ChassisSettings) -> grpc.ServerCredentials | No
     cert, key, client_ca = settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
     if cert is None or key is None:
         return None
+    files = TlsFiles(cert, key, client_ca)
     try:
-        pair = (key.read_bytes(), cert.read_bytes())
-        roots = None if client_ca is None else client_ca.read_bytes()
+        first = files.read()
     except OSError as error:
         raise StartupError(f"a TLS file cannot be read: {error}", reason="TLS_UNREADABLE") from error
-    return grpc.ssl_server_credentials([pair], root_certificates=roots, require_client_auth=roots is not None)
+    newer: Any = files.newer  # its None, for no change, is not in the stubs
+    return grpc.dynamic_ssl_server_credentials(first, newer, client_ca is not None)
 
 
 def join(host: str, port: int) -> str:

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from smartex_chassis.errors import SettingsInvalid
 from smartex_chassis.keys import check_location
+from smartex_chassis.tls import PeerTls
 
 PREFIX = "SMARTEX_"
 CONFIG_VARIABLE = "SMARTEX_CONFIG"
@@ -79,6 +80,46 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
+def _readable(value: Path) -> Path:
+    if not os.access(value, os.R_OK):
+        raise ValueError(f"no readable file at {value}")
+    return value
+
+
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
+"""A file that is there and can be read when the settings are loaded."""
+
+
+class PeerSettings(Settings):
+    """What a service is told about calling another one over TLS."""
+
+    exchange_ca_file: ReadableFile | None = Field(
+        default=None,
+        description="authorities (PEM) that the market's certificate is checked with; none: no TLS",
+    )
+    exchange_cert_file: ReadableFile | None = Field(
+        default=None,
+        description="PEM certificate chain that is shown to a market that asks for one (mutual TLS)",
+    )
+    exchange_key_file: ReadableFile | None = Field(default=None, description="PEM private key of it")
+
+    @model_validator(mode="after")
+    def _whole_peer_tls(self) -> Self:
+        if (self.exchange_cert_file is None) != (self.exchange_key_file is None):
+            raise ValueError(
+                "SMARTEX_EXCHANGE_CERT_FILE and SMARTEX_EXCHANGE_KEY_FILE go together: set both or none"
+            )
+        if self.exchange_cert_file is not None and self.exchange_ca_file is None:
+            raise ValueError("SMARTEX_EXCHANGE_CERT_FILE needs SMARTEX_EXCHANGE_CA_FILE")
+        return self
+
+    def exchange_tls(self) -> PeerTls | None:
+        """How calls to the market are encrypted; None: they are not."""
+        if self.exchange_ca_file is None:
+            return None
+        return PeerTls(self.exchange_ca_file, self.exchange_cert_file, self.exchange_key_file)
+
+
 class ChassisSettings(Settings):
     """What every service can be told about serving."""
 
@@ -92,11 +133,12 @@ class ChassisSettings(Settings):
         le=65535,
         description="port of /metrics, /livez and /readyz; 0 takes any free one, none has no such port",
     )
-    tls_cert_file: Path | None = Field(
-        default=None, description="PEM certificate chain of this server; turns TLS on"
+    tls_cert_file: ReadableFile | None = Field(
+        default=None,
+        description="PEM certificate chain of this server; turns TLS on. All three files may be renewed in place",
     )
-    tls_key_file: Path | None = Field(default=None, description="PEM private key of the certificate")
-    tls_client_ca_file: Path | None = Field(
+    tls_key_file: ReadableFile | None = Field(default=None, description="PEM private key of the certificate")
+    tls_client_ca_file: ReadableFile | None = Field(
         default=None,
         description="PEM certificates that clients' certificates must come from; turns mutual TLS on",
     )
@@ -160,13 +202,6 @@ class ChassisSettings(Settings):
     def _safe_jwks(cls, value: str | None) -> str | None:
         if value is not None:
             check_location(value)
-        return value
-
-    @field_validator("tls_cert_file", "tls_key_file", "tls_client_ca_file")
-    @classmethod
-    def _readable(cls, value: Path | None) -> Path | None:
-        if value is not None and not os.access(value, os.R_OK):
-            raise ValueError(f"no readable file at {value}")
         return value
 
     @model_validator(mode="after")

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 from smartex_bus import KafkaCompression
-from smartex_chassis import Settings, SettingsInvalid, read_secret
+from smartex_chassis import PeerSettings, SettingsInvalid, read_secret
 
 
-class NotificationsSettings(Settings):
+class NotificationsSettings(PeerSettings):
     """Where this pod finds what it stands on, and how much it does at once."""
 
     section: ClassVar[str] = "notifications"
@@ -34,10 +34,6 @@ class NotificationsSettings(Settings):
         default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
     )
     exchange_url: str = Field(default="", description="host:port at which the exchange's services answer")
-    exchange_ca_file: Path | None = Field(
-        default=None,
-        description="authorities (PEM) that the market's certificate is checked with; none: no TLS",
-    )
     token_file: Path | None = Field(default=None, description="file with this service's own token")
     delegation_keys: Path | None = Field(
         default=None, description="folder of the issuer's keys, to place orders that an investor accepted"

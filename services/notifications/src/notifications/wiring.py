@@ -145,7 +145,7 @@ class Pod:
         )
         self.receipts = Receipts(self.engine.recorder, clock)
         self.talk, self.talk_hub = TalkStore(database), TalkHub()
-        self.placing = Placing(settings.exchange_url, settings.delegation_keys, settings.exchange_ca_file)
+        self.placing = Placing(settings.exchange_url, settings.delegation_keys, settings.exchange_tls())
         self.talking = Talking(self.talk, self.intake.enqueue, self.placing, clock)
         self.replies = Replies()
         self.replies.add(TalkReplies(self.talk, self.talking, self._language, clock).on_text)

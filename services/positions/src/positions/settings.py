@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 from smartex_bus import KafkaCompression
-from smartex_chassis import SettingsInvalid, read_secret
+from smartex_chassis import PeerSettings, SettingsInvalid, read_secret
 
 from positions.oversight_settings import OversightFields
 
 
-class PositionsSettings(OversightFields):
+class PositionsSettings(OversightFields, PeerSettings):
     """Where this pod finds the log and the exchange, how marks are taken, and how often it writes and looks."""
 
     section: ClassVar[str] = "positions"
@@ -37,10 +37,6 @@ class PositionsSettings(OversightFields):
         default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
     )
     exchange_url: str = Field(default="127.0.0.1:7400", description="host:port of the market's services")
-    exchange_ca_file: Path | None = Field(
-        default=None,
-        description="authorities (PEM) that the market's certificate is checked with; none: no TLS",
-    )
     token_file: Path | None = Field(
         default=None,
         description="file with this service's own token (scopes `operate read`), renewed in place",

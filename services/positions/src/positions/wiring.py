@@ -176,7 +176,7 @@ class Pod:
             channel = peer_channel(
                 settings.exchange_url,
                 settings.token_file or (lambda: ""),
-                ca_file=settings.exchange_ca_file,
+                tls=settings.exchange_tls(),
             )
             undo.push_async_callback(channel.close, None)
             pod = cls(settings, clock, database, bus, channel)

@@ -24,7 +24,7 @@ from smartex.matching.v1 import order_query_pb2_grpc as query_rpc
 from smartex.matching.v1 import types_pb2 as types
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.positions.v1.types_pb2 import OrderSuggestion
-from smartex_chassis import FailedPrecondition, LocalIssuer, Unavailable, peer_channel
+from smartex_chassis import FailedPrecondition, LocalIssuer, PeerTls, Unavailable, peer_channel
 
 _TOKEN_LIFE = timedelta(seconds=30)
 _CALL_SECONDS = 3.0
@@ -39,9 +39,9 @@ _PASSING = frozenset(
 class Placing:
     """Acts for an investor at the market. `keys` is the folder of an issuer whose key the market believes."""
 
-    def __init__(self, exchange_url: str, keys: Path | None, ca_file: Path | None = None) -> None:
+    def __init__(self, exchange_url: str, keys: Path | None, tls: PeerTls | None = None) -> None:
         self._url = exchange_url
-        self._ca_file = ca_file
+        self._tls = tls
         self._issuer = LocalIssuer(keys) if keys is not None else None
         self._channel: grpc.aio.Channel | None = None
 
@@ -117,7 +117,7 @@ class Placing:
         self.check()
         if self._channel is None:
             # Each call brings its own token; without one there is none to fall back on.
-            self._channel = peer_channel(self._url, lambda: "", ca_file=self._ca_file)
+            self._channel = peer_channel(self._url, lambda: "", tls=self._tls)
         return self._channel
 
     async def _call(self, method: Any, request: Any, account_id: int | None) -> Any:
