@@ -301,6 +301,17 @@ def test_selectors_find_the_pods(service: str, base: Path, workload: Document) -
     assert workload["spec"].get("serviceName", f"{service}-headless") == f"{service}-headless"
 
 
+def test_only_the_services_reach_the_log() -> None:
+    """It knows no tokens: who writes a command there trades for any account."""
+    (listener,) = find(K8S / "components/kafka/kafka.yaml", "Kafka")["spec"]["kafka"]["listeners"]
+    (peer,) = listener["networkPolicyPeers"]
+    (wanted,) = peer["podSelector"]["matchLabels"].items()
+    for service in CLASSES:
+        labels = documents(K8S / "base" / service / "kustomization.yaml")[0]["labels"][0]
+        assert labels["includeSelectors"], "or pods do not have them"
+        assert wanted in labels["pairs"].items()
+
+
 def test_every_service_is_watched() -> None:
     monitor = find(K8S / "components/monitoring/servicemonitor.yaml", "ServiceMonitor")["spec"]
     for service in CLASSES:
