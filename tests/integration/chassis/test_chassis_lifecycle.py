@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -321,6 +322,28 @@ async def test_a_taken_port_ends_the_program_with_one_line(tmp_path: Path) -> No
         out, err = await asyncio.wait_for(process.communicate(), 30)
     assert (out, process.returncode) == (b"", 2)
     assert err.decode() == f"port {port} is taken: stop the other program or set SMARTEX_PORT\n"
+
+
+async def test_what_it_stands_on_is_away_or_a_bug(tmp_path: Path, free_port: int) -> None:
+    """Said by the log, a line for programs, where nothing secret passes, and by one line for people."""
+    words = "raise OSError('no server at postgresql://smartex:geheim@db/x')"
+    broken = PROGRAM.replace("def build(settings):", f"def build(settings):\n    {words}")
+    script = tmp_path / "broken.py"
+    script.write_text(broken.format(seconds=0))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        env={"SMARTEX_PORT": str(free_port), "SMARTEX_LOG_FORMAT": "json"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    log, line = err.decode().splitlines()
+    assert process.returncode == 1
+    assert line == "t cannot go on: no server at postgresql://smartex:[redacted]@db/x"
+    said = json.loads(log)
+    assert (said["event"], said["service"], said["level"]) == ("left by a failure", "t", "error")
+    assert "OSError" in said["exception"]
+    assert "geheim" not in err.decode()
 
 
 async def test_scopes_and_rpcs_must_match(venue: Any) -> None:

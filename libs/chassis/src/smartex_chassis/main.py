@@ -88,6 +88,14 @@ async def _host(
     try:
         modules = [await _built(service.build(loaded[service.settings_cls])) for service in services]
         return await serve(modules, chassis, on_ready=on_ready)
+    except StartupError:
+        raise
+    except Exception as error:
+        # By the log, which masks secrets and can be read by programs; then in one line, for who has a terminal.
+        _log.error("left by a failure", exc_info=error)
+        words = " ".join(str(error).split()) or type(error).__name__
+        print(f"{name} cannot go on: {logging.redact_text(words)}", file=sys.stderr)
+        return 1
     finally:
         await asyncio.to_thread(telemetry.stop_tracing)
 
