@@ -146,6 +146,7 @@ async def test_metrics_are_exposed(venue: Any) -> None:
     assert f'smartex_rpc_duration_seconds_count{{method="/{ECHO}/UnaryUnary"}}' in text
     assert f'smartex_rpc_active_calls{{method="/{ECHO}/UnaryUnary"}} 0.0' in text
     assert "smartex_event_loop_lag_seconds_bucket" in text
+    assert 'smartex_ready_info{service="echo"} 1.0' in text
     assert (await http(server.metrics_port, "/livez"))[0] == 200
     assert (await http(server.metrics_port, "/nope"))[0] == 404
     assert (await http(server.metrics_port, "/metrics", "POST"))[0] == 405

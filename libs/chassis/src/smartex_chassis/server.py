@@ -13,6 +13,7 @@ import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from smartex_chassis import telemetry
 from smartex_chassis.auth import PUBLIC, TokenVerifier
 from smartex_chassis.errors import StartupError
 from smartex_chassis.gate import Gate, Limits
@@ -38,6 +39,7 @@ _RUN = "run-"
 """The name of the task of a module's `run` begins like that."""
 
 _log = structlog.get_logger("smartex.server")
+_ready = telemetry.gauge("smartex_ready_info", "1 while calls of the service make sense", ("service",))
 
 
 async def _nothing() -> None:
@@ -229,7 +231,9 @@ class ChassisServer:
         statuses = {"": self.ready()}
         accepting = self._gate.open and not self._gate.drain.is_set()
         for module in self._modules:
-            statuses.update(dict.fromkeys(module.services, accepting and module.ready()))
+            ready = accepting and module.ready()
+            statuses.update(dict.fromkeys(module.services, ready))
+            _ready.labels(module.name).set(ready)
         self._health.set(statuses)
 
     async def _follow_health(self) -> None:

@@ -11,12 +11,13 @@ import smartex_wire
 from numba import njit
 from smartex.matching.v1.log_pb2 import EventKind
 from smartex.matching.v1.types_pb2 import Reason
-from smartex_chassis import counter
+from smartex_chassis import counter, gauge
 
 from matching.domain import EVENT
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
+_position = gauge("matching_position_events", "Sequence of the last event that this pod applied")
 _trades = counter("matching_trades_total", "Trades")
 _refused = counter("matching_rejections_total", "Commands that the market refused, by reason", ("reason",))
 _REFUSALS = np.zeros(256, bool)
@@ -62,6 +63,8 @@ class EventMeters:
 
     def on_applied(self, offset: int, first_sequence: int, time_ns: int, events: Rows) -> None:
         """Count the events of a frame."""
+        if len(events):
+            stands_at(first_sequence + len(events) - 1)
         trades, refused = _kernel()(events, _REFUSALS, self._reasons)
         if trades:
             _trades.inc(trades)
@@ -69,6 +72,11 @@ class EventMeters:
             for reason in self._reasons.nonzero()[0].tolist():
                 _refused_for(reason).inc(int(self._reasons[reason]))
             self._reasons[:] = 0
+
+
+def stands_at(sequence: int) -> None:
+    """Tell how far this pod is; the positions of the others, the history and the publisher say who is late."""
+    _position.set(sequence)
 
 
 def warm_up() -> None:

@@ -29,7 +29,7 @@ from matching.frames import CHECKPOINTS_TOPIC, COMMANDS_TOPIC, EVENTS_TOPIC, Fra
 from matching.hub import ReportHub
 from matching.lease import Lease
 from matching.limits import TokenBuckets
-from matching.meters import EventMeters
+from matching.meters import EventMeters, stands_at
 from matching.prefault import Prefault
 from matching.publisher import Publisher, published_sequence
 from matching.recovery import frame_at, replay, restore, set_strangers_aside
@@ -284,6 +284,7 @@ class Pod:
             self.prefault.start([*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()])
         await self.market_data.recall(self.bus, self.settings.shard, self.replica.core.sequence)
         await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
+        stands_at(self.replica.core.sequence)
         await self._learn_last_frame()
         self.prefault.make_pauses()
 

@@ -31,6 +31,8 @@ def test_trades_and_refusals_are_counted_and_nothing_else() -> None:
     meters = EventMeters()
     meters.on_applied(1, 1, 1, events)
     meters.on_applied(2, 7, 1, events[:0])
+    assert value("matching_position_events") == 6
     meters.on_applied(3, 7, 1, events[2:3])
+    assert value("matching_position_events") == 7
     assert value("matching_trades_total") - trades == 2
     assert value("matching_rejections_total", reason="UNKNOWN_ORDER") - refused == 3
