@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 from chassis_venue import ECHO, Held, health, http
+from dead_line import line_to
 from grpc_health.v1 import health_pb2
 from smartex_chassis import time_remaining
 
@@ -65,6 +66,22 @@ async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -
     with pytest.raises(asyncio.CancelledError):
         await call
     await asyncio.wait_for(held.cancelled.wait(), 10)
+
+
+async def test_a_caller_whose_machine_dies_is_noticed(venue: Any) -> None:
+    """Nothing comes from it any more, not even the end of its connection."""
+    held = Held()
+    venue.echo.behave = held
+    server = await venue.start(ping_after=1)
+    async with line_to(server.port) as line, grpc.aio.insecure_channel(f"127.0.0.1:{line.port}") as channel:
+        calling = asyncio.create_task(venue.over(channel, venue.token()).call("StreamStream", b"x"))
+        await held.entered.wait()
+        await asyncio.sleep(3)  # it lives, and is quiet
+        assert not held.cancelled.is_set()
+        line.die()
+        await asyncio.wait_for(held.cancelled.wait(), 10)
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
 
 
 async def test_too_many_calls_are_told_to_slow_down(venue: Any) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from dead_line import line_to
 from smartex.matching.v1 import log_pb2 as log
 from smartex.matching.v1 import market_data_pb2 as md
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 from smartex_client import COMMAND_DTYPE, InvalidInput, LocalBook, NewOrder, Unavailable
 from smartex_client.commands import REPORTS
+from smartex_client.connection import OPTIONS
 
 TRADE = "OrderEntryService/Trade"
 SUBSCRIBE = "MarketDataService/Subscribe"
@@ -170,6 +172,23 @@ async def test_final_failures_reach_everybody(exchange: Exchange, fail: Any, inf
         with pytest.raises(Unavailable, match="closed"):
             await stream.send(rows([log.COMMAND_KIND_PLACE], 1))
         assert [each async for each in stream] == []
+
+
+async def test_a_stream_leaves_a_connection_that_died_without_a_word(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [(name, 1000 if name == "grpc.keepalive_time_ms" else value) for name, value in OPTIONS]
+    monkeypatch.setattr("smartex_client.connection.OPTIONS", times)
+    account = Account()
+    account.report(kind=types.REPORT_KIND_ACCEPTED, client_order_id=999)
+    exchange.stream(TRADE, venue(account, []))
+    async with line_to(int(exchange.url.rpartition(":")[2])) as line:
+        exchange.url = f"127.0.0.1:{line.port}"
+        async with exchange.market() as market, market.trade_stream() as stream:
+            line.die()
+            await stream.send(rows([log.COMMAND_KIND_PLACE], 1))
+            await asyncio.wait_for(stream.drain(), 20)
+    assert account.placed == {1: 1}
 
 
 async def test_a_gap_brings_a_new_snapshot_and_a_cut_a_new_connection(

@@ -282,13 +282,16 @@ def _limits(settings: ChassisSettings) -> Limits:
 
 
 def _options(settings: ChassisSettings) -> list[tuple[str, int]]:
+    ping_after = int(settings.ping_after.total_seconds() * 1000)
     options = [
         # Off, or a second server would share the port in silence instead of being told that it is taken.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", ping_after),
+        ("grpc.keepalive_timeout_ms", ping_after),
+        # A ping waits for its answer as long as this says, a minute by default, whatever the line above says.
+        ("grpc.http2.ping_timeout_ms", ping_after),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 3),

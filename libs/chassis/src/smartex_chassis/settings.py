@@ -164,6 +164,12 @@ class ChassisSettings(Settings):
         default=None,
         description="close connections after this time, to spread clients over pods, in seconds",
     )
+    ping_after: Seconds = Field(
+        default=timedelta(seconds=5),
+        ge=timedelta(seconds=1),
+        description="silence of a connection after which it is pinged, and cut if no answer comes for as long again, "
+        "in seconds",
+    )
     default_deadline: Seconds = Field(
         default=timedelta(seconds=10),
         description="time a unary RPC without a deadline may take, in seconds",

@@ -421,7 +421,10 @@ class TradeOpen(_message.Message):
     session_id: _builtins.int
     """Number of the session, positive, chosen by the client; a stream that comes back within the grace time names the same one. 0 for none."""
     cancel_on_disconnect_ms: _builtins.int
-    """Cancel the session's orders when it has been silent for this long, in milliseconds, 100 to 3600000. 0: orders outlive the stream."""
+    """Cancel the session's orders when it has been silent for this long, in milliseconds, 100 to 3600000. 0: orders outlive the stream.
+    An open stream is not silent, whether commands come or not. One whose connection dies without a word (no power, no network) is open until
+    a ping finds no answer, twice the server's setting `ping_after`: 10 seconds.
+    """
     resume_sequence: _builtins.int
     """Last sequence that the client has seen; later reports of the account are sent again first. 0: only new ones."""
     window: _builtins.int
