@@ -1,5 +1,6 @@
 """Levels, quotes and candles: a reader of any speed never believes what was not so, and ends up right."""
 
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ from matching.marketdata.books import changed_levels
 from matching.marketdata.candles import SECONDS, bars, joined
 from matching.marketdata.deltas import TRADE_ROW
 from matching.marketdata.feed import L1, L2
+from matching.marketdata.settings import MarketDataSettings
 from matching.sources import Bar, Rows
 from readside import LevelReader, ModelMarket, drain
 from reference.words import EventKind
@@ -188,3 +190,35 @@ async def test_followed_candles_are_those_of_the_trades() -> None:
             )
             rules = market.flow.market.instruments[1].rules
             assert candle.value_micros == bar.value_ticks * rules.tick_value
+
+
+async def test_candles_of_all_tell_of_instruments_that_come_later() -> None:
+    market = ModelMarket(8, 1)
+    feed = market.feed()
+    subscriber = feed.subscribe_candles(None, 1)
+    assert not market.all()
+    traded: Counter[int] = Counter()
+    told: dict[tuple[int, int], int] = {}
+    for number, (first, time_ns, events) in enumerate(market.frames(2500)):
+        feed.on_applied(number, first, time_ns, events)
+        feed.tell()
+        trades = events[events["kind"] == EventKind.TRADE]
+        traded.update(trades["instrument_id"].tolist())
+        for message in drain(subscriber):
+            candle = message.candle
+            told[candle.instrument_id, candle.start_time.ToNanoseconds()] = candle.trade_count
+    counted: Counter[int] = Counter()
+    for (instrument_id, _), count in told.items():
+        counted[instrument_id] += count
+    assert counted == traded
+    assert len(traded) > 1
+
+
+async def test_a_burst_beyond_what_is_kept_cuts_who_follows_candles() -> None:
+    market = ModelMarket(3, 2)
+    feed = market.feed(MarketDataSettings(kept_trades=16))
+    subscriber = feed.subscribe_candles(None, 1)
+    for number, (first, time_ns, events) in enumerate(market.frames(2500)):
+        feed.on_applied(number, first, time_ns, events)
+    feed.tell()
+    assert subscriber.cut.done()

@@ -30,7 +30,7 @@ from matching.marketdata.books import read_state, to_snapshot
 from matching.marketdata.candles import SECONDS, tick_value
 from matching.marketdata.feed import L1, L2, L3, TRADES, Feed
 from matching.marketdata.listing import Listing
-from matching.marketdata.subscribers import ConflatedSubscriber, StreamSubscriber, Subscriber
+from matching.marketdata.subscribers import Subscriber
 from matching.times import nanoseconds
 
 SERVICE = "smartex.matching.v1.MarketDataService"
@@ -145,12 +145,9 @@ class MarketDataApi:
     async def subscribe(self, request: SubscribeRequest, context: Any) -> None:
         """Write until the reader leaves or is cut."""
         subscriber = await self._subscribed(request)
-        interval = request.interval_ms / 1000
+        interval = 0 if request.channel in (L3, TRADES) else request.interval_ms / 1000
         try:
-            if isinstance(subscriber, StreamSubscriber):
-                await self._write_or_cut(subscriber, context)
-            elif isinstance(subscriber, ConflatedSubscriber):
-                await self._write(subscriber, context, interval)
+            await self._write_or_cut(subscriber, context, interval)
         finally:
             self._feed.leave(subscriber)
 
@@ -167,13 +164,12 @@ class MarketDataApi:
             return self._feed.subscribe_book(request.channel, wanted, depth)
         if request.channel == Channel.CHANNEL_CANDLES:
             seconds = _seconds(request.candle_seconds, "candle_seconds")
-            ids = wanted if wanted is not None else [i.instrument_id for i in self._feed.instruments.all()]
-            await self._listing.ensure_boards(list(ids), seconds)
+            await self._listing.ensure_boards(wanted, seconds)
             return self._feed.subscribe_candles(wanted, seconds)
         raise InvalidInput("channel is required: L1, L2, L3, TRADES or CANDLES", field="channel")
 
-    async def _write_or_cut(self, subscriber: StreamSubscriber, context: Any) -> None:
-        writer = asyncio.create_task(self._write(subscriber, context, 0.0))
+    async def _write_or_cut(self, subscriber: Subscriber, context: Any, interval: float) -> None:
+        writer = asyncio.create_task(self._write(subscriber, context, interval))
         try:
             await asyncio.wait((writer, subscriber.cut), return_when=asyncio.FIRST_COMPLETED)
             if not subscriber.cut.done():
@@ -182,7 +178,7 @@ class MarketDataApi:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
         raise Overloaded(
-            "the subscription was read too slowly: subscribe again with resume_sequence",
+            "the subscription fell too far behind: subscribe again, to L3 and trades with resume_sequence",
             reason="SLOW_CONSUMER",
             retry_after=timedelta(milliseconds=10),
         )

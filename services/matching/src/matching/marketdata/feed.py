@@ -130,10 +130,10 @@ class Feed:
         )
         if self._can_resume(self._ring(channel), resume_sequence):
             subscriber.resumed_at = resume_sequence
-            subscriber.floors = dict.fromkeys(self._ids(wanted), resume_sequence)
+            subscriber.floors = dict.fromkeys(self.ids_of(wanted), resume_sequence)
             subscriber.start(self._missed(channel, wanted, resume_sequence))
         else:
-            for instrument_id in self._ids(wanted):
+            for instrument_id in self.ids_of(wanted):
                 self._begin(subscriber, instrument_id)
             # Tells the reader that it has all snapshots: from here on it can resume.
             subscriber.start((messages.heartbeat(self.sequence, self.time_ns),))
@@ -146,7 +146,7 @@ class Feed:
         subscriber = BookSubscriber(
             channel, wanted, lambda instrument_id: self._view(instrument_id, channel, depth)
         )
-        subscriber.dirty = dict.fromkeys(self._ids(wanted))
+        subscriber.dirty = dict.fromkeys(self.ids_of(wanted))
         self._enter(subscriber)
         return subscriber
 
@@ -154,9 +154,9 @@ class Feed:
         """A subscription to candles; the boards that it needs were opened by `open_board`."""
         self._check_room()
         subscriber = CandleSubscriber(
-            CANDLES, wanted, lambda instrument_id: self.board(instrument_id, seconds)
+            CANDLES, wanted, seconds, lambda instrument_id: self.board(instrument_id, seconds)
         )
-        subscriber.dirty = dict.fromkeys(self._ids(wanted))
+        subscriber.dirty = dict.fromkeys(self.ids_of(wanted))
         self._enter(subscriber)
         return subscriber
 
@@ -229,7 +229,8 @@ class Feed:
     def _keys(subscriber: Subscriber) -> Iterable[int | None]:
         return (None,) if subscriber.wanted is None else subscriber.wanted
 
-    def _ids(self, wanted: frozenset[int] | None) -> Iterable[int]:
+    def ids_of(self, wanted: frozenset[int] | None) -> Iterable[int]:
+        """The instruments that are wanted, None for all that there are now; ascending."""
         if wanted is None:
             return [instrument.instrument_id for instrument in self.instruments.all()]
         return sorted(wanted)
@@ -306,6 +307,8 @@ class Feed:
                 if isinstance(subscriber, BookSubscriber):
                     subscriber.dirty[instrument_id] = None
                     self.ask(subscriber)
+                elif isinstance(subscriber, CandleSubscriber) and not subscriber.cut.done():
+                    self.board(instrument_id, subscriber.seconds)  # the instrument may be newer than it
         trades = self._new_rows(TRADES)
         self._tell_candles(trades)
         self._tell_stream(TRADES, trades, messages.trade_batch)
@@ -373,8 +376,11 @@ class Feed:
 
     def _tell_candles(self, rows: Rows | None) -> None:
         if rows is None:
-            _log.warning("candles_restarted", why="more trades in one go than are kept")
+            _log.warning("candles_cut", why="more trades in one go than are kept")
             self._boards.clear()
+            for subscriber in self._everyone:
+                if isinstance(subscriber, CandleSubscriber):
+                    subscriber.cut_off()
         for instrument_id, boards in self._boards.items():
             mine = None if rows is None else rows[rows["instrument_id"] == instrument_id]
             changed = False

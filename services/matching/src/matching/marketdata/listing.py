@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from matching.marketdata.candles import bars, joined
 from matching.marketdata.feed import Feed
 from matching.sources import Bar, Past, PastTrade, Rows
@@ -35,9 +33,11 @@ class Listing:
         newer = bars(rows, seconds) if rows is not None else []
         return _newest(joined(older, [bar for bar in newer if _within(bar, start_ns, end_ns)]), limit)
 
-    async def ensure_boards(self, instrument_ids: Sequence[int], seconds: int) -> None:
-        """Open the boards that a subscription to candles needs."""
-        while missing := [each for each in instrument_ids if not self._feed.has_board(each, seconds)]:
+    async def ensure_boards(self, wanted: frozenset[int] | None, seconds: int) -> None:
+        """Open the boards that a subscription to candles needs, those of instruments that come meanwhile too."""
+        while missing := [
+            each for each in self._feed.ids_of(wanted) if not self._feed.has_board(each, seconds)
+        ]:
             for instrument_id in missing:
                 position, newest = await self._past.candles(instrument_id, seconds, None, None, 1)
                 if not self._feed.has_board(instrument_id, seconds):

@@ -21,6 +21,12 @@ class Subscriber(ABC):
         self.turn = Turn()
         self.heartbeat_due = False
         self.spoke_at = 0.0
+        self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def cut_off(self) -> None:
+        """End the subscription: it missed something."""
+        if not self.cut.done():
+            self.cut.set_result(None)
 
     @abstractmethod
     def take(self) -> bytes | None:
@@ -41,7 +47,6 @@ class StreamSubscriber(Subscriber):
         super().__init__(channel, wanted)
         self.floors: dict[int, int] = {}
         self.resumed_at = 0
-        self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._queue: deque[bytes] = deque()
@@ -62,10 +67,9 @@ class StreamSubscriber(Subscriber):
         self._bytes += len(data)
 
     def cut_off(self) -> None:
-        """End the subscription: it missed something."""
-        if not self.cut.done():
-            self._queue.clear()
-            self.cut.set_result(None)
+        """End the subscription, and forget what waits."""
+        self._queue.clear()
+        super().cut_off()
 
     def take(self) -> bytes | None:
         """The oldest message in the queue."""
@@ -126,9 +130,10 @@ class CandleSubscriber(ConflatedSubscriber):
     """Candles."""
 
     def __init__(
-        self, channel: int, wanted: frozenset[int] | None, board: Callable[[int], CandleBoard]
+        self, channel: int, wanted: frozenset[int] | None, seconds: int, board: Callable[[int], CandleBoard]
     ) -> None:
         super().__init__(channel, wanted)
+        self.seconds = seconds
         self._board = board
         self._seen: dict[int, tuple[int, int]] = {}
 
