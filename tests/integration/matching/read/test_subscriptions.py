@@ -1,6 +1,8 @@
 """Subscriptions over a real connection: snapshot and changes, heartbeats, slow readers, wrong requests."""
 
 import asyncio
+import time
+from itertools import pairwise
 from typing import Any
 
 import grpc
@@ -96,6 +98,32 @@ async def test_every_channel_begins_and_goes_on(venue: Venue, served: Any, chann
                 await asyncio.sleep(0.001)
             heard.add((await reading).WhichOneof("payload"))
     stream.cancel()
+
+
+@pytest.mark.parametrize("channel", [L1, L2])
+async def test_no_instrument_is_told_of_more_often_than_asked(
+    venue: Venue, served: Any, channel: Any
+) -> None:
+    """However many others change meanwhile."""
+    caller = await served.caller()
+    stream = caller.stream(SubscribeRequest(channel=channel, interval_ms=400))
+    going = asyncio.create_task(venue.go(10**6))
+    told: dict[int, list[float]] = {}
+    try:
+        async with asyncio.timeout(2):
+            while True:
+                message = await stream.read()
+                payload = getattr(message, message.WhichOneof("payload"))
+                told.setdefault(payload.instrument_id, []).append(time.monotonic())
+    except TimeoutError:
+        pass
+    finally:
+        going.cancel()
+        stream.cancel()
+    pauses = [after - before for times in told.values() for before, after in pairwise(times)]
+    assert len(told) > 1
+    assert len(pauses) > 1
+    assert min(pauses) > 0.3
 
 
 async def test_the_book_of_a_request_is_the_book_of_the_core(venue: Venue, served: Any) -> None:

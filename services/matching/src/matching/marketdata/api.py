@@ -185,22 +185,23 @@ class MarketDataApi:
 
     async def _write(self, subscriber: Subscriber, context: Any, interval: float) -> None:
         """Write one message a turn; with an interval, rest after each round."""
-        rest_until = 0.0
+        rest_until, told = 0.0, False
         while True:
             await subscriber.turn.wait()
             if interval and (left := rest_until - time.monotonic()) > 0:
                 await asyncio.sleep(left)
             data = subscriber.take()
+            told = told or data is not None
             if data is None and subscriber.heartbeat_due:
                 data = messages.heartbeat(self._feed.sequence, self._feed.time_ns)
             if data is not None:
                 subscriber.heartbeat_due = False
                 await context.write(data)
                 subscriber.spoke_at = time.monotonic()
+            if told and not subscriber.in_round:
+                rest_until, told = time.monotonic() + interval, False
             if subscriber.waiting:
                 self._feed.ask(subscriber)
-            else:
-                rest_until = time.monotonic() + interval
 
     def _instrument(self, instrument_id: int) -> Instrument:
         if instrument_id == 0:
