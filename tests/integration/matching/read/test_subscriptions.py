@@ -156,6 +156,35 @@ async def test_silence_is_broken_by_heartbeats(served: Any) -> None:
     stream.cancel()
 
 
+async def test_a_heartbeat_names_nothing_that_is_still_to_be_told() -> None:
+    """Who resumes from it would miss that."""
+    venue = Venue(82)
+    await venue.go(10)
+    written: list[SubscribeResponse] = []
+
+    class Context:
+        async def write(self, data: bytes) -> None:
+            written.append(SubscribeResponse.FromString(data))
+
+    serving = asyncio.create_task(venue.data.api.subscribe(SubscribeRequest(channel=L3), Context()))
+    async with asyncio.timeout(20):
+        while not written or not written[-1].HasField("heartbeat"):
+            await asyncio.sleep(0.001)
+    before, orders = len(written), venue.data.feed.deltas.orders
+    (subscriber,) = venue.data.feed._everyone
+    subscriber.heartbeat_due = True
+    subscriber.turn.give()
+    # It wakes up before what happens now is told.
+    head = orders.head
+    while orders.head == head:
+        number, (first, time_ns, events) = next(venue.frames)
+        venue.data.on_applied(number, first, time_ns, events)
+    await asyncio.sleep(0.05)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    assert [message.WhichOneof("payload") for message in written[before:]] == ["orders"]
+
+
 async def _read_to_the_end(stream: Any) -> int:
     """Read until the stream fails; it does not end by itself."""
     count = 0

@@ -193,7 +193,8 @@ class MarketDataApi:
             data = subscriber.take()
             told = told or data is not None
             if data is None and subscriber.heartbeat_due:
-                data = messages.heartbeat(self._feed.sequence, self._feed.time_ns)
+                self._feed.tell()  # what happened up to the sequence that a heartbeat names goes first
+                data = subscriber.take() or messages.heartbeat(self._feed.sequence, self._feed.time_ns)
             if data is not None:
                 subscriber.heartbeat_due = False
                 await context.write(data)
