@@ -239,6 +239,56 @@ async def test_a_gap_brings_a_new_snapshot_and_a_cut_a_new_connection(
     assert asked == [0, 0, 0]
 
 
+@pytest.mark.parametrize("previous", [3, 20], ids=["older", "resumed"])
+async def test_a_book_goes_on_at_a_pod_that_has_forgotten_the_message_before(
+    exchange: Exchange, instrument: types.Instrument, previous: int
+) -> None:
+    """What a pod read back begins somewhere: of a quiet instrument it knows only that nothing is missing."""
+    asked: list[int] = []
+
+    def snapshot(number: int, sequence: int) -> bytes:
+        book = md.BookSnapshot(instrument_id=number, sequence=sequence, market_time_ns=10)
+        return md.SubscribeResponse(snapshot=book).SerializeToString()
+
+    def change(number: int, sequence: int, before: int) -> bytes:
+        order = md.RestingOrder(order_id=sequence, side=types.SIDE_BUY, price_ticks=100, quantity_lots=1)
+        update = md.OrderUpdate(
+            instrument_id=number,
+            sequence=sequence,
+            previous_sequence=before,
+            orders=[order],
+            market_time_ns=sequence,
+        )
+        return md.SubscribeResponse(orders=update).SerializeToString()
+
+    async def subscribe(request: md.SubscribeRequest, context: Any) -> None:
+        asked.append(request.resume_sequence)
+        if len(asked) == 1:
+            for message in (
+                snapshot(7, 5),
+                snapshot(9, 6),
+                change(7, 12, 5),
+                change(9, 20, 6),
+                change(9, 30, 20),
+            ):
+                await context.write(message)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        for message in (change(9, 30, previous), change(7, 40, previous), change(7, 50, 40)):
+            await context.write(message)
+        await asyncio.sleep(30)
+
+    exchange.stream(SUBSCRIBE, subscribe)
+    local = LocalBook(instrument)
+    async with exchange.market() as market:
+        async for update in market.subscribe((), "L3"):
+            if update.instrument_id == 7:
+                local.apply(update)
+            if local.sequence == 50:
+                break
+    assert asked == [0, 20]
+    assert list(local.orders) == [12, 40, 50]
+
+
 async def test_trades_resume_where_they_stopped(exchange: Exchange) -> None:
     asked: list[int] = []
     log_of_trades = [(10, 8, 100), (11, 10, 100), (14, 11, 140), (20, 14, 200)]

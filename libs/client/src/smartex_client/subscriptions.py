@@ -43,19 +43,19 @@ class Progress:
         return self._complete
 
     def takes(self, update: Update) -> bool:
-        """Whether the message is news. Raises _Gap if one before it is missing."""
+        """Whether the message is news. Raises _Gap if one before it is missing. What it takes names the one before it."""
         number, sequence = update.instrument_id, update.sequence
-        chained = isinstance(update, md.LevelUpdate | md.OrderUpdate | md.TradeBatch)
         last = self._seen.get(number)
-        # The parts of a long snapshot share its sequence.
-        rest = chained and sequence == last == getattr(update, "previous_sequence", None)
-        if chained and last is not None and not rest:
-            if sequence <= last:
+        if last is not None and isinstance(update, md.LevelUpdate | md.OrderUpdate | md.TradeBatch):
+            # The parts of a long snapshot share its sequence.
+            rest = sequence == last == update.previous_sequence
+            if sequence <= last and not rest:
                 return False
-            previous = getattr(update, "previous_sequence", last)
-            # A pod that restarted names the point of resumption instead of a message that it never made.
-            if previous != last and not (previous == self._resumed and last <= previous):
-                raise _Gap
+            if update.previous_sequence != last:
+                # A pod that restarted may not know the message before, if that was before the point of resumption.
+                if max(update.previous_sequence, last) > self._resumed:
+                    raise _Gap
+                update.previous_sequence = last
         self._seen[number] = sequence
         self._advance(update, sequence)
         return True

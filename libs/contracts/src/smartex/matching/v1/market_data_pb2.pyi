@@ -647,7 +647,9 @@ class OrderUpdate(_message.Message):
     sequence: _builtins.int
     """Sequence of the last event in it."""
     previous_sequence: _builtins.int
-    """`sequence` of the message before for this instrument."""
+    """`sequence` of the message before for this instrument; after a resumption possibly any not over `resume_sequence`, which says as much: nothing
+    is missing. Otherwise, if it is another one than you saw last, you missed something: subscribe again.
+    """
     market_time_ns: _builtins.int
     """Time of the market."""
     @_builtins.property
@@ -738,7 +740,7 @@ class TradeBatch(_message.Message):
     sequence: _builtins.int
     """Sequence of the last one."""
     previous_sequence: _builtins.int
-    """`sequence` of the message before for this instrument."""
+    """As in OrderUpdate."""
     @_builtins.property
     def trades(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trade]:
         """Trades in order."""
