@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +28,7 @@ Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 _ROUND_SECONDS = 0.02
 _BEATS_PER_GRACE = 3
+_RETRY = timedelta(seconds=1)
 
 
 @dataclass(eq=False, slots=True)
@@ -43,8 +45,9 @@ class Live:
 class Sessions:
     """Opens sessions and sends their beats, many in one frame."""
 
-    def __init__(self, sequencer: Sequencer) -> None:
+    def __init__(self, sequencer: Sequencer, max_per_account: int) -> None:
         self._sequencer = sequencer
+        self._max_per_account = max_per_account
         self._live: set[Live] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -59,7 +62,9 @@ class Sessions:
     async def open(
         self, session_id: int, account_id: int, grace_ms: int, on_ended: Callable[[], None]
     ) -> Live:
-        """Open a session, or come back to it. FailedPrecondition if the market refuses it."""
+        """Open a session, or come back to it. FailedPrecondition if the market refuses it, Overloaded if the account
+        has too many."""
+        self._check_room(session_id, account_id)
         command = one_command(
             kind=COMMAND_KIND_SESSION_OPEN,
             session_id=session_id,
@@ -79,6 +84,18 @@ class Sessions:
         live = Live(session_id, account_id, grace, on_ended, time.monotonic() + grace / _BEATS_PER_GRACE)
         self._live.add(live)
         return live
+
+    def _check_room(self, session_id: int, account_id: int) -> None:
+        """The market has room for so many sessions, and one outlives its stream by up to an hour: let no account take
+        them all."""
+        sessions = self._sequencer.replica.core.sessions()
+        own = sessions["session_id"][sessions["account_id"] == account_id]
+        if len(own) >= self._max_per_account and session_id not in own:
+            raise Overloaded(
+                f"this account has {len(own)} sessions: come back to one of them, or wait until one has ended",
+                reason="TOO_MANY_SESSIONS",
+                retry_after=_RETRY,
+            )
 
     def leave(self, live: Live) -> None:
         """The stream is gone: from now on the session is silent."""

@@ -82,6 +82,9 @@ class MatchingSettings(Settings):
     max_streams_per_account: int = Field(
         default=16, ge=1, description="Trade streams of one account at a time"
     )
+    max_sessions_per_account: int = Field(
+        default=256, ge=1, description="sessions of one account at a time, those of streams that are gone too"
+    )
     prefault: bool = Field(
         default=True,
         description="take the memory of the idempotency window (100 bytes an outcome) at the start, not order by order",

@@ -132,7 +132,7 @@ class Pod:
         self.hub = ReportHub(
             settings.kept_events, settings.max_streams_per_account, settings.stream_queue_bytes
         )
-        self.sessions = Sessions(self.sequencer)
+        self.sessions = Sessions(self.sequencer, settings.max_sessions_per_account)
         self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, clock)
         self.prefault = Prefault()
         self.history = (

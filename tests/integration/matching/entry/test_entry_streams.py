@@ -189,6 +189,24 @@ async def test_silence_cancels_the_orders_of_a_session(venue: Any, open_market: 
                 await asyncio.sleep(0.05)
 
 
+async def test_no_account_takes_all_sessions(venue: Any, open_market: Any) -> None:
+    """They outlive their streams."""
+    async with venue.pod(max_sessions_per_account=2) as running:
+        await open_market(running)
+        alice, bob = running.trader(1), running.trader(2)
+        for number in (1, 2):
+            call = alice.trade()
+            await opened(call, session_id=number, cancel_on_disconnect_ms=60_000)
+            call.cancel()
+        third, again, other = alice.trade(), alice.trade(), bob.trade()
+        await third.write(pb.TradeRequest(open=pb.TradeOpen(session_id=3, cancel_on_disconnect_ms=60_000)))
+        assert await failure(third) == grpc.StatusCode.RESOURCE_EXHAUSTED
+        await opened(again, session_id=2, cancel_on_disconnect_ms=60_000)
+        await opened(other, session_id=4, cancel_on_disconnect_ms=60_000)
+        again.cancel()
+        other.cancel()
+
+
 async def test_overload_is_told_with_advice(venue: Any, open_market: Any) -> None:
     async with venue.pod(order_rate=1.0, order_burst=3.0) as running:
         await open_market(running)

@@ -419,7 +419,9 @@ class TradeOpen(_message.Message):
     RESUME_SEQUENCE_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     session_id: _builtins.int
-    """Number of the session, positive, chosen by the client; a stream that comes back within the grace time names the same one. 0 for none."""
+    """Number of the session, positive, chosen by the client; a stream that comes back within the grace time names the same one. 0 for none.
+    RESOURCE_EXHAUSTED, reason TOO_MANY_SESSIONS, if the account has too many that have not ended; FAILED_PRECONDITION if it is another account's.
+    """
     cancel_on_disconnect_ms: _builtins.int
     """Cancel the session's orders when it has been silent for this long, in milliseconds, 100 to 3600000. 0: orders outlive the stream.
     An open stream is not silent, whether commands come or not. One whose connection dies without a word (no power, no network) is open until
