@@ -40,7 +40,10 @@ class StreamOptions:
     """How a trade stream is set up."""
 
     cancel_on_disconnect: float | None = None
-    """Seconds of silence after which the venue cancels the stream's orders, 0.1 to 3600; None: they stay."""
+    """Seconds of silence after which the venue cancels the stream's orders, 0.1 to 3600; None: they stay.
+
+    It is about orders that were taken. What was not answered is sent again when the stream comes back, within
+    `RetryPolicy.reconnect_deadline`, however long that took."""
     window: int = 0
     """Most unanswered commands, up to 100,000; 0: the exchange's default. More are held back here."""
     resume_sequence: int = 0

@@ -360,7 +360,7 @@ class SubscribeResponse(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def snapshot(self) -> Global___BookSnapshot:
-        """Start of an instrument, or start again after a gap."""
+        """Start of an instrument, or start again: after a gap, and with L2 when its trading state changes."""
 
     @_builtins.property
     def quote(self) -> Global___Quote:
@@ -384,7 +384,7 @@ class SubscribeResponse(_message.Message):
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
-        """Nothing happened; the stream is alive."""
+        """The stream is alive. With L3 and trades: all up to its sequence is told, also at the start after the last snapshot."""
 
     def __init__(
         self,

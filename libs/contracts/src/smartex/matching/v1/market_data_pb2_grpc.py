@@ -96,7 +96,8 @@ class MarketDataServiceServicer:
 
     def Subscribe(self, request, context):
         """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-        L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`.
+        L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
+        halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

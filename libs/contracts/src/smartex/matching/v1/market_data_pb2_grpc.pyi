@@ -43,7 +43,8 @@ class MarketDataServiceStub:
     """ListCandles lists past candles of an instrument, newest first."""
     Subscribe: _grpc.UnaryStreamMultiCallable[_market_data_pb2.SubscribeRequest, _market_data_pb2.SubscribeResponse]
     """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-    L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`.
+    L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
+    halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
     """
 
 @_typing.type_check_only
@@ -61,7 +62,8 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     """ListCandles lists past candles of an instrument, newest first."""
     Subscribe: _aio.UnaryStreamMultiCallable[_market_data_pb2.SubscribeRequest, _market_data_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-    L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`.
+    L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
+    halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
     """
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -106,7 +108,8 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_market_data_pb2.SubscribeResponse], _abc.AsyncIterator[_market_data_pb2.SubscribeResponse]]:
         """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-        L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`.
+        L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
+        halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
         """
 
 def add_MarketDataServiceServicer_to_server(servicer: MarketDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

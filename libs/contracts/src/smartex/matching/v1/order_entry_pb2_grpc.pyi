@@ -50,7 +50,8 @@ class OrderEntryServiceStub:
     """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to
     the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
     The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
-    RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence.
+    RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
+    kept; UNAVAILABLE, reason SESSION_ENDED, if the market took the session for silent all the same.
     """
 
 @_typing.type_check_only
@@ -75,7 +76,8 @@ class OrderEntryServiceAsyncStub(OrderEntryServiceStub):
     """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to
     the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
     The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
-    RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence.
+    RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
+    kept; UNAVAILABLE, reason SESSION_ENDED, if the market took the session for silent all the same.
     """
 
 class OrderEntryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -127,7 +129,8 @@ class OrderEntryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to
         the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
         The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
-        RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence.
+        RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
+        kept; UNAVAILABLE, reason SESSION_ENDED, if the market took the session for silent all the same.
         """
 
 def add_OrderEntryServiceServicer_to_server(servicer: OrderEntryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

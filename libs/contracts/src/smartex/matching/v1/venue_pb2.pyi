@@ -223,7 +223,9 @@ class DefineInstrumentRequest(_message.Message):
     """Number of the request, positive."""
     @_builtins.property
     def instrument(self) -> _types_pb2.Instrument:
-        """The rules, whole. An `instrument_id` of 0 takes the next free one; asked again, it would take another."""
+        """The rules, whole. An `instrument_id` of 0 takes the next free one. Asked again with the same symbol and rules it is the instrument that
+        was made of them; with other rules it is refused, for a symbol is taken once.
+        """
 
     def __init__(
         self,
@@ -380,7 +382,9 @@ class RollTradingDayRequest(_message.Message):
     TRADING_DAY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     trading_day: _builtins.int
-    """The day that ends, as GetVenueStatus tells it; guards against rolling twice. FAILED_PRECONDITION, reason DAY_ALREADY_ROLLED, if it is over."""
+    """The day that ends, as GetVenueStatus tells it; guards against rolling twice. FAILED_PRECONDITION, reason DAY_ALREADY_ROLLED, if it is over,
+    DAY_NOT_REACHED if it has not begun.
+    """
     request_id: _builtins.int
     """Number of the request, positive."""
     def __init__(
