@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from smartex.matching.v1 import account_pb2 as accounts
+from smartex.matching.v1 import account_pb2_grpc as accounts_rpc
 from smartex.matching.v1 import market_data_pb2 as market
 from smartex.matching.v1 import market_data_pb2_grpc as market_rpc
 from smartex.matching.v1 import order_entry_pb2 as entry
@@ -74,13 +76,21 @@ class Placing:
                 return found
             request.page_token = page.next_page_token
 
-    async def place(self, account_id: int, orders: Sequence[OrderSuggestion]) -> list[pb.OrderResult]:
+    async def place(
+        self, account_id: int, orders: Sequence[OrderSuggestion], in_time: Callable[[], bool]
+    ) -> list[pb.OrderResult]:
         """Place orders in their order; what became of each. An order placed before gives its first outcome.
 
-        Unavailable if the market does not answer: what was placed so far is found again by the numbers.
+        Unavailable if the market does not answer, or if it is so slow that the time to place them is over: what was
+        placed so far is found again by the numbers.
         """
         stub = entry_rpc.OrderEntryServiceStub(self._open())  # type: ignore[no-untyped-call, unused-ignore]
-        return [await self._place(stub, account_id, order) for order in orders]
+        placed: list[pb.OrderResult] = []
+        for order in orders:
+            if not in_time():
+                raise market_away()
+            placed.append(await self._place(stub, account_id, order))
+        return placed
 
     async def _place(self, stub: Any, account_id: int, order: OrderSuggestion) -> pb.OrderResult:
         try:
@@ -88,15 +98,23 @@ class Placing:
         except grpc.aio.AioRpcError as error:
             # The market will never take this order; the others are none the worse for it.
             return pb.OrderResult(client_order_id=order.client_order_id, reason=error.code().name)
+        if answer.outcome.repeated and answer.outcome.kind != types.REPORT_KIND_REJECTED:
+            # A repeat tells nothing of what the order has traded.
+            return await self._find(account_id, order, answer.outcome.sequence)
         return _result(answer.outcome, answer.reports)
 
     async def look_up(self, account_id: int, orders: Sequence[OrderSuggestion]) -> list[pb.OrderResult]:
-        """What became of orders that may have been placed; nothing is placed."""
-        stub = query_rpc.OrderQueryServiceStub(self._open())  # type: ignore[no-untyped-call, unused-ignore]
-        return [await self._find(stub, account_id, order) for order in orders]
+        """What became of orders that may have been placed; nothing is placed. Unavailable while the history does not
+        hold all that has happened up to now, for it would not know of an order that stands."""
+        stub = accounts_rpc.AccountServiceStub(self._open())  # type: ignore[no-untyped-call, unused-ignore]
+        now: accounts.GetAccountResponse = await self._call(
+            stub.GetAccount, accounts.GetAccountRequest(), account_id
+        )
+        return [await self._find(account_id, order, now.sequence) for order in orders]
 
-    async def _find(self, stub: Any, account_id: int, order: OrderSuggestion) -> pb.OrderResult:
-        request = query.GetOrderRequest(client_order_id=order.client_order_id)
+    async def _find(self, account_id: int, order: OrderSuggestion, sequence: int) -> pb.OrderResult:
+        stub = query_rpc.OrderQueryServiceStub(self._open())  # type: ignore[no-untyped-call, unused-ignore]
+        request = query.GetOrderRequest(client_order_id=order.client_order_id, min_sequence=sequence)
         try:
             answer: query.GetOrderResponse = await self._call(stub.GetOrder, request, account_id)
         except grpc.aio.AioRpcError as error:
@@ -136,13 +154,18 @@ class Placing:
                 if error.code() not in _PASSING:
                     raise
                 if attempt == _TRIES - 1:
-                    raise Unavailable(
-                        "the market does not answer: ask again in a moment, no order is placed twice",
-                        reason="MARKET_AWAY",
-                        retry_after=timedelta(seconds=1),
-                    ) from error
+                    raise market_away() from error
             await asyncio.sleep(_PAUSE_SECONDS * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def market_away() -> Unavailable:
+    """The error of a market that does not answer, or not in time."""
+    return Unavailable(
+        "the market does not answer: ask again in a moment, no order is placed twice",
+        reason="MARKET_AWAY",
+        retry_after=timedelta(seconds=1),
+    )
 
 
 def _request(order: OrderSuggestion) -> entry.PlaceOrderRequest:

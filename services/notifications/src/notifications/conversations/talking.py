@@ -20,7 +20,7 @@ from smartex_store import Connection
 
 from notifications.conversations import messages, wording, writing
 from notifications.conversations.messages import stamp
-from notifications.conversations.placing import Placing
+from notifications.conversations.placing import Placing, market_away
 from notifications.conversations.store import TalkStore
 from notifications.domain.talk import DEFAULT_LIFE, Caller, Party, ProposalState, grams
 
@@ -32,7 +32,10 @@ _said = counter("notifications_messages_total", "Messages said, by party", ("par
 _answered = counter("notifications_proposals_answered_total", "Proposals answered", ("answer",))
 
 _PLACE_WITHIN = timedelta(seconds=60)
-"""After a crash, orders are placed only so soon after the answer; later they are only looked up."""
+"""Orders are placed only so soon after the answer; later they are only looked up."""
+_SURELY_OVER = _PLACE_WITHIN + timedelta(seconds=30)
+"""From then on they are: an order that was begun within its time is on its way for some seconds more, and the pods'
+clocks differ."""
 _NOTICE_LIFE = timedelta(days=1)
 _MARK = 0x7A << 48
 """High bits of the numbers of orders that proposals place, apart from people's and from advice's."""
@@ -291,11 +294,8 @@ class Talking:
 
     async def settle(self, row: asyncpg.Record) -> pb.Proposal:
         """Place the orders of an accepted proposal and write what became of them. Safe to repeat."""
+        found = await self._place_or_find(row)
         now = self._clock()
-        orders = pb.Proposal.FromString(row["content"]).orders
-        fresh = now - row["answer_time"] <= _PLACE_WITHIN
-        act = self._placing.place if fresh else self._placing.look_up
-        found = await act(row["account_id"], orders)
         async with self._talk.database.transaction() as connection:
             done = pb.Proposal(results=found).SerializeToString()
             if await writing.settle(connection, row["proposal_id"], done):
@@ -304,12 +304,30 @@ class Talking:
         assert settled is not None
         return messages.proposal(settled, now)
 
+    async def _place_or_find(self, row: asyncpg.Record) -> list[pb.OrderResult]:
+        orders = pb.Proposal.FromString(row["content"]).orders
+        answer_time: datetime = row["answer_time"]
+
+        def age() -> timedelta:
+            return self._clock() - answer_time
+
+        if age() <= _PLACE_WITHIN:
+            return await self._placing.place(row["account_id"], orders, lambda: age() <= _PLACE_WITHIN)
+        if age() < _SURELY_OVER:
+            raise market_away()
+        return await self._placing.look_up(row["account_id"], orders)
+
     async def settle_left(self) -> int:
-        """Settle what a crash left unsettled; returns how many."""
-        rows = await self._talk.unsettled()
-        for row in rows:
-            await self.settle(row)
-        return len(rows)
+        """Settle what a crash or a slow market left unsettled; returns how many could be."""
+        settled = 0
+        for row in await self._talk.unsettled():
+            try:
+                await self.settle(row)
+                settled += 1
+            except Exception as error:
+                # One that cannot be settled now must not hold up those behind it.
+                _log.warning("proposal_waits", proposal=row["proposal_id"], why=str(error))
+        return settled
 
     async def _tell_results(
         self, connection: Connection, row: asyncpg.Record, found: list[pb.OrderResult], now: datetime
