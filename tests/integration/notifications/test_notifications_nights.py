@@ -9,7 +9,7 @@ import pytest
 from engine_works import Scripted, Works
 from notifications.domain.notice import State
 from notifications.domain.preferences import Preferences, QuietHours
-from notifications.domain.sending import ChannelKind, Message
+from notifications.domain.sending import ChannelKind, Failed, Message
 from smartex.notifications.v1 import notice_pb2 as pb
 
 STEP = timedelta(minutes=30)
@@ -98,3 +98,54 @@ async def _until(made: Works, then: datetime) -> None:
 
 def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("urgency", "hours", "shown", "state"),
+    [
+        pytest.param(pb.URGENCY_NORMAL, 0, 2, State.SENT, id="while-the-provider-drops-repeats"),
+        pytest.param(pb.URGENCY_NORMAL, 9, 1, State.DEAD, id="after-the-night"),
+        pytest.param(pb.URGENCY_HIGH, 9, 2, State.SENT, id="what-presses"),
+    ],
+)
+async def test_what_may_have_been_sent_is_repeated_only_while_its_provider_drops_repeats(
+    works: Any, urgency: int, hours: int, shown: int, state: State
+) -> None:
+    wechat = Scripted(ChannelKind.WECHAT, [Failed("TIMEOUT", maybe_sent=True)], idempotent=True)
+    made: Works = await works(wechat)
+    made.clock.now = _utc("2026-03-02T13:59:59")  # a second before the quiet hours in Shanghai
+    async with made.database.transaction() as connection:
+        scene = await made.addresses.make_scene(1)
+        await made.addresses.link(connection, "openid-1", scene.text)
+    quiet = QuietHours(time(22, 0), time(7, 0)) if hours else None
+    await made.prefer(1, Preferences("en", "Asia/Shanghai", quiet))
+    await made.tell(made.notice("alert", urgency=urgency))
+    await made.later()
+    await made.later(seconds=2)
+    await made.later(hours=hours)
+    [row] = await made.deliveries()
+    assert (State(row["state"]), len(wechat.sent)) == (state, shown)
+    assert hours == 0 or state is State.SENT or row["state_reason"].startswith("MAYBE_SENT")
+
+
+async def test_a_digest_that_may_have_been_sent_is_not_sent_in_pieces(works: Any) -> None:
+    wechat = Scripted(ChannelKind.WECHAT, [Failed("TIMEOUT", maybe_sent=True)], idempotent=True)
+    made: Works = await works(wechat)
+    async with made.database.transaction() as connection:
+        scene = await made.addresses.make_scene(1)
+        await made.addresses.link(connection, "openid-1", scene.text)
+    quiet = QuietHours(time(8, 31), time(20, 0))
+    await made.prefer(1, Preferences("en", "Asia/Shanghai", quiet, digest_times=(time(8, 30),)))
+    made.clock.now = _utc("2026-03-01T23:00")
+    long = [made.notice(f"low-{number}", urgency=pb.URGENCY_LOW) for number in (1, 2, 3)]
+    for notice in long:
+        notice.expire_time.FromDatetime(made.clock.now + timedelta(days=3))
+    await made.tell(*long)
+    made.clock.now = _utc("2026-03-02T00:30:59.9")
+    await made.later()
+    assert len(wechat.sent) == 1
+    await made.later(seconds=1)
+    await made.later(hours=12)
+    await made.later(hours=24)
+    assert len(wechat.sent) == 1
+    assert {row["state"] for row in await made.deliveries()} == {State.DEAD}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,15 @@ from notifications.domain.checks import Candidate, hold
 from notifications.domain.notice import State
 from notifications.domain.preferences import ChannelRule, Preferences, QuietHours
 from notifications.domain.rate import Pace, wait_until
-from notifications.domain.retry import RULES, RetryRule, Tried, backoff, judge, rule_of
+from notifications.domain.retry import (
+    RULES,
+    RetryRule,
+    Tried,
+    backoff,
+    judge,
+    rule_of,
+    too_late_to_repeat,
+)
 from notifications.domain.sending import AddressGone, ChannelKind, Failed, Outcome, Refused, Sent, Urgency
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -235,3 +244,20 @@ def test_quiet_hours_and_the_hourly_limit_hold_a_message_back() -> None:
     assert found.due_time == NOW + timedelta(minutes=10)
     code = replace(CANDIDATE, direct=True)
     assert hold(code, lunch, full, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "late"),
+    [
+        ({}, False),
+        ({"maybe_before": True}, True),
+        ({"maybe_before": True, "idempotent": True}, False),
+        ({"maybe_before": True, "idempotent": True, "first_time": NOW - timedelta(minutes=10)}, True),
+        ({"maybe_before": True, "urgency": Urgency.HIGH}, False),
+        # It was listed in a digest, which went out under another id.
+        ({"maybe_before": True, "idempotent": True, "attempt": 1}, True),
+    ],
+)
+def test_a_repeat_that_waited_too_long_is_not_made(changes: dict[str, Any], late: bool) -> None:
+    waiting = replace(TRIED, channel=ChannelKind.WECHAT, urgency=Urgency.NORMAL, attempt=2)
+    assert too_late_to_repeat(replace(waiting, **changes), NOW) is late

@@ -23,6 +23,8 @@ class Candidate:
     direct: bool = False
     """Asked for by the reader just now (a code): sent whatever the hour."""
     address_usable: bool = True
+    too_late_to_repeat: bool = False
+    """It may have been sent, and would now be shown twice."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def hold(candidate: Candidate, preferences: Preferences, pace: Pace, now: dateti
         return Hold(State.EXPIRED, "EXPIRED before it could be sent")
     if not candidate.address_usable:
         return Hold(State.SUPPRESSED, "ADDRESS_REMOVED")
+    if candidate.too_late_to_repeat:
+        return Hold(State.DEAD, "MAYBE_SENT, and too late to repeat it")
     if candidate.direct:
         return None
     if candidate.urgency is not Urgency.CRITICAL and preferences.rule(candidate.kind).muted:

@@ -132,10 +132,25 @@ def may_repeat(tried: Tried, now: datetime) -> bool:
     A provider that drops repeats: as long as it does. Any other: once, and only for what presses (HIGH,
     CRITICAL), so that the worst that a reader sees is one message twice.
     """
-    kept = rule_of(tried.channel).repeats_dropped_for
-    if tried.idempotent and (kept is None or now - tried.first_time < kept):
+    if _drops_repeats(tried, now):
         return True
     return tried.urgency >= Urgency.HIGH and not tried.maybe_before
+
+
+def too_late_to_repeat(tried: Tried, now: datetime) -> bool:
+    """Return whether the next attempt would show a reader twice what may have been sent and does not press.
+
+    A repeat that was allowed may have waited since, for quiet hours or a provider, until its provider drops it no
+    more. A first attempt that may have been sent before was listed in a digest: nobody knows it by its own id.
+    """
+    if not tried.maybe_before or tried.urgency >= Urgency.HIGH:
+        return False
+    return tried.attempt == 1 or not _drops_repeats(tried, now)
+
+
+def _drops_repeats(tried: Tried, now: datetime) -> bool:
+    kept = rule_of(tried.channel).repeats_dropped_for
+    return tried.idempotent and (kept is None or now - tried.first_time < kept)
 
 
 def _most_attempts(tried: Tried, rule: RetryRule) -> int:

@@ -170,7 +170,7 @@ class Lane:
         for row in rows:
             before = Pace(row["sent_count"] or 0, row["sent_first_time"])
             pace = paces.get(row["account_id"], before)
-            hold = self._preparer.hold(row, pace, now)
+            hold = self._preparer.hold(row, pace, self.channel, now)
             if hold is not None:
                 held.append((row["delivery_id"], hold))
             else:

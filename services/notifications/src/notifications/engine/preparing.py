@@ -18,7 +18,7 @@ from notifications.domain.digest import digest_text
 from notifications.domain.notice import DIGEST, VERIFICATION, Notice, State, Value
 from notifications.domain.preferences import Preferences
 from notifications.domain.rate import Pace
-from notifications.domain.retry import Tried
+from notifications.domain.retry import Tried, too_late_to_repeat
 from notifications.domain.sending import Address, Channel, ChannelKind, Message, Urgency
 from notifications.domain.templates import Rendered
 from notifications.store import preferences as preference_store
@@ -60,10 +60,10 @@ class Preparer:
         self._links = links
         self._provider_template = provider_template
 
-    def hold(self, row: Any, pace: Pace, now: datetime) -> Hold | None:
+    def hold(self, row: Any, pace: Pace, channel: Channel, now: datetime) -> Hold | None:
         """Return what keeps a delivery from being sent now."""
         try:
-            return self._hold(row, pace, now)
+            return self._hold(row, pace, channel, now)
         except Exception as error:
             return _unsayable(row, error)
 
@@ -74,7 +74,7 @@ class Preparer:
         except Exception as error:
             return _unsayable(row, error)
 
-    def _hold(self, row: Any, pace: Pace, now: datetime) -> Hold | None:
+    def _hold(self, row: Any, pace: Pace, channel: Channel, now: datetime) -> Hold | None:
         usable = row["address_state"] == AddressState.VERIFIED or (
             row["direct"] and row["address_state"] == AddressState.UNVERIFIED
         )
@@ -85,6 +85,7 @@ class Preparer:
             row["replaced_by"],
             row["direct"],
             usable,
+            too_late_to_repeat(tried(row, channel, now), now),
         )
         return hold(candidate, preference_store.read(row["preferences"]), pace, now)
 

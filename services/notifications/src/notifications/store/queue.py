@@ -55,7 +55,7 @@ _GATHER = """
           FROM unnest($1::text[], $2::bigint[], $3::text[]) AS l (lead, account_id, address_id)
           JOIN notifications.deliveries d USING (account_id, address_id)
          WHERE d.gathered AND d.state = 1 AND d.digest_of IS NULL AND d.due_time <= $4
-           AND d.tries = 0
+           AND d.tries = 0 AND NOT d.maybe_sent
            AND d.delivery_id <> ALL ($1) AND d.expire_time > $4
            FOR UPDATE OF d SKIP LOCKED)
     UPDATE notifications.deliveries d SET digest_of = f.lead
