@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+from notifications.domain.sending import ChannelKind
 from notifications_exchange import ALICE, BOB, Exchange, HandClock, a_notice, reason, violations
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex_standins.fcm import FcmStandin
@@ -17,6 +18,7 @@ from smartex_standins.mail import MailStandin
 from smartex_standins.sms import SmsStandin
 from smartex_standins.webhook import WebhookStandin
 from smartex_standins.wechat import WechatStandin
+from smartex_standins.wecom import WecomStandin
 
 Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
 NUMBER = "+8613800000001"
@@ -222,3 +224,24 @@ async def test_who_links_for_another_account_leaves_the_first(exchanging: Exchan
         await exchange.link_wechat(BOB, person="alice")
         assert not await exchange.linked(ALICE)
         assert await exchange.linked(BOB)
+
+
+async def test_a_wecom_user_speaks_for_the_account_that_proved_it_last(exchanging: Exchanging) -> None:
+    async with exchanging(WecomStandin()) as exchange:
+        user = "alice"
+        for account in (ALICE, BOB):
+            added = await exchange.add(pb.CHANNEL_WECOM_APP, user, account)
+            before = await exchange.pod.addresses.account_of(
+                exchange.pod.database, ChannelKind.WECOM_APP, user
+            )
+            # A code that was not given back moves nothing.
+            assert before == (None if account == ALICE else ALICE)
+            await exchange.phones.shown_within("wecom", account)  # Alice is 1, Bob 2
+            proved = await exchange.verify(added, "wecom", account)
+            assert proved.state == pb.ADDRESS_STATE_VERIFIED
+            speaks_for = await exchange.pod.addresses.account_of(
+                exchange.pod.database, ChannelKind.WECOM_APP, user
+            )
+            assert speaks_for == account
+        [left] = await exchange.addresses(ALICE)
+        assert left.remove_reason == "MOVED to another account"

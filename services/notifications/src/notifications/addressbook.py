@@ -22,6 +22,7 @@ from notifications.domain.addresses import (
     MOST_ADDRESSES,
     MOST_CODES_A_DAY,
     MOST_TRIES,
+    SPOKEN_FROM,
     AddressState,
 )
 from notifications.domain.decide import Planned
@@ -101,11 +102,11 @@ class AddressBook:
                 )
             expected = addresses.code(self._vault.codes, address_id, row["code_nonce"])
             right = addresses.code_fits(expected, given.strip())
-            await (
-                store.verify(connection, address_id, now)
-                if right
-                else store.count_try(connection, address_id)
-            )
+            if right:
+                await self._take_from_others(connection, row)
+                await store.verify(connection, address_id, now)
+            else:
+                await store.count_try(connection, address_id)
         if not right:
             left = MOST_TRIES - row["code_tries"] - 1
             raise FailedPrecondition(
@@ -144,7 +145,7 @@ class AddressBook:
     async def account_of(
         self, connection: Connection | Database, channel: ChannelKind, value: str
     ) -> int | None:
-        """Return the account that a WeChat user is linked to."""
+        """Return the account that a user of WeChat or WeCom speaks for."""
         fingerprint = self._vault.fingerprint(channel, value)
         rows = await store.of_value(connection, channel, fingerprint)
         return next((row["account_id"] for row in rows if row["state"] == AddressState.VERIFIED), None)
@@ -183,9 +184,7 @@ class AddressBook:
         fingerprint = self._vault.fingerprint(channel, value)
         at_once = channel in DEVICES or channel is ChannelKind.WECHAT
         if at_once:
-            others = await store.of_value(connection, channel, fingerprint)
-            moved = [row["address_id"] for row in others if row["account_id"] != account_id]
-            await store.remove(connection, moved, "MOVED to another account", self._clock())
+            await self._move(connection, account_id, channel, fingerprint)
         known = await store.find(connection, account_id, channel, fingerprint)
         if known is not None:
             sealed = self._vault.seal(known["address_id"], value, hidden)
@@ -209,6 +208,20 @@ class AddressBook:
             self._clock(),
         )
         return address_id
+
+    async def _take_from_others(self, connection: Connection, row: Any) -> None:
+        """Let an address that readers answer from, and that was just proved, be of this account alone."""
+        channel = ChannelKind(row["channel"])
+        if channel in SPOKEN_FROM:
+            value = self._vault.open(row["address_id"], row["sealed"]).value
+            await self._move(connection, row["account_id"], channel, self._vault.fingerprint(channel, value))
+
+    async def _move(
+        self, connection: Connection, account_id: int, channel: ChannelKind, fingerprint: bytes
+    ) -> None:
+        others = await store.of_value(connection, channel, fingerprint)
+        moved = [row["address_id"] for row in others if row["account_id"] != account_id]
+        await store.remove(connection, moved, "MOVED to another account", self._clock())
 
     async def _send_code(self, connection: Connection, row: Any) -> None:
         """Send a code unless one was sent a moment ago."""

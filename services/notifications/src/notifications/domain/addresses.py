@@ -26,6 +26,8 @@ LONGEST_SECRET: Final = 512
 
 DEVICES: Final = frozenset({ChannelKind.FCM, ChannelKind.APNS, ChannelKind.WEBPUSH})
 """Verified at once: the app or the browser has asked. A device belongs to whoever used it last."""
+SPOKEN_FROM: Final = frozenset({ChannelKind.WECHAT, ChannelKind.WECOM_APP})
+"""Readers answer there, proposals too, so each belongs to one account: to the one that proved it last."""
 MAY_UNSUBSCRIBE: Final = frozenset({ChannelKind.EMAIL})
 
 _FORMS: Final[Mapping[ChannelKind, tuple[str, str]]] = {
