@@ -576,6 +576,37 @@ async def test_replies_from_wechat_answer_or_are_passed_on(house: House, account
     assert await replies.on_text(account, "在吗", "m8") == "您还没有授权交易员，消息未转达。"
 
 
+async def test_an_ok_to_other_words_of_the_trader_trades_nothing(house: House, account: int) -> None:
+    async def english(account_id: int) -> str:
+        return "en"
+
+    replies = TalkReplies(TalkStore(house.database), house.talking, english, lambda: datetime.now(UTC))
+    message = await propose(house, account)
+    number = message.proposal.number
+    async with house.trader() as trader:
+        await trader.conversations.post(message.thread_id, "I will call you tomorrow at nine.")
+    said = await replies.on_text(account, "OK", f"ok-{account}")
+    assert said == f"Passed on to your trader.\nTo accept proposal {number}, say its number: ok {number}"
+    async with house.investor(account) as investor:
+        assert (await investor.account()).open_orders == 0
+        told = [each async for each in investor.conversations.messages(message.thread_id)]
+        assert (told[0].text, told[0].origin) == ("OK", "wechat")
+        assert "is accepted" in await replies.on_text(account, f"ok {number}", f"ok2-{account}")
+        assert (await investor.account()).open_orders == 1
+
+
+async def test_an_ok_to_the_proposal_itself_needs_no_number(house: House, account: int) -> None:
+    async def english(account_id: int) -> str:
+        return "en"
+
+    replies = TalkReplies(TalkStore(house.database), house.talking, english, lambda: datetime.now(UTC))
+    message = await propose(house, account)
+    async with house.investor(account) as investor:
+        await investor.conversations.post(message.thread_id, "Let me think.")
+        assert "is accepted" in await replies.on_text(account, "ok", f"ok-{account}")
+        assert (await investor.account()).open_orders == 1
+
+
 async def test_an_absent_market_is_told_and_nothing_is_lost(house: House, account: int) -> None:
     message = await propose(house, account)
     away = Placing("127.0.0.1:1", house.issuer.jwks_path.parent)

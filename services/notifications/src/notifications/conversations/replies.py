@@ -37,6 +37,9 @@ class TalkReplies:
         if answer is None:
             return await self._pass_on(account_id, text, key, language)
         proposal = await self._meant(account_id, answer, language)
+        if not isinstance(proposal, str) and await self._is_talk(answer, proposal):
+            said = await self._pass_on(account_id, text, key, language)
+            return f"{said}\n{wording.say('which', language, number=proposal['number'])}"
         if isinstance(proposal, str):
             return proposal
         answering = asyncio.ensure_future(
@@ -73,6 +76,10 @@ class TalkReplies:
         if len(waiting) > 1:
             return wording.say("several", language, number=waiting[0]["number"])
         return waiting[0]
+
+    async def _is_talk(self, answer: Answer, proposal: asyncpg.Record) -> bool:
+        """Whether "ok" without a number may be meant for what the trader has said since: it must not trade then."""
+        return answer.accept and not answer.number and not await self._talk.is_last_word(proposal)
 
     async def _pass_on(self, account_id: int, text: str, key: str, language: str) -> str:
         thread = await self._talk.newest_thread(account_id)

@@ -8,7 +8,7 @@ from datetime import datetime
 import asyncpg
 from smartex_store import Database
 
-from notifications.domain.talk import Caller
+from notifications.domain.talk import Caller, Party
 
 SIGNAL = "notifications_conversations"
 """Channel of NOTIFY: something was said."""
@@ -137,6 +137,23 @@ class TalkStore:
             account_id,
             now,
         )
+
+    async def is_last_word(self, proposal: asyncpg.Record) -> bool:
+        """Whether no trader has said anything to the investor since a proposal."""
+        later = await self.database.fetchval(
+            """
+            SELECT true FROM notifications.messages m JOIN notifications.threads t USING (thread_id)
+             WHERE t.account_id = $1 AND m.author = $2
+               AND m.position > (SELECT position FROM notifications.messages
+                                  WHERE thread_id = $3 AND proposal_id = $4)
+             LIMIT 1
+            """,
+            proposal["account_id"],
+            int(Party.TRADER),
+            proposal["thread_id"],
+            proposal["proposal_id"],
+        )
+        return later is None
 
     async def numbered(self, account_id: int, number: int) -> asyncpg.Record | None:
         """An account's proposal by the number that replies use."""
