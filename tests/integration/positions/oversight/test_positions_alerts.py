@@ -152,6 +152,48 @@ async def test_a_loss_of_the_day_wakes(desk: Any) -> None:
     assert LOSS_TODAY == 0
 
 
+def taken_out(account: int, yuan: float) -> Any:
+    return event(21, account_id=account, required=round(yuan * 1_000_000))
+
+
+async def standing(desk: Any) -> list[str]:
+    return [one["kind"] for one in await alerts(desk) if one["state"] != 3]
+
+
+async def test_what_was_paid_in_today_can_be_lost_today(desk: Any) -> None:
+    # 7 came today with 100,000, and 60,000 of it fall by a tenth.
+    await desk.feed(cash(7, 40_000), shares(7, 1, 6000), cash(9, 100_000))
+    await desk.feed(trade(9, 7, 1, 900, 100))
+    found = {one["kind"]: one for one in await alerts(desk)}
+    assert round(found["loss_today"]["value"], 4) == 0.06
+
+
+async def test_a_loss_is_not_large_for_a_deposit_after_the_day_began(desk: Any) -> None:
+    await desk.feed(cash(7, 1_000), cash(9, 100_000), shares(9, 1, 1000))
+    await desk.feed(event(19, available=2))
+    await desk.feed(cash(7, 999_000))
+    await desk.feed(trade(7, 9, 1, 1000, 500))
+    await desk.feed(trade(9, 7, 1, 920, 100))  # -0.80 on 500: 400 of 1,000,000
+    assert "loss_today" not in await standing(desk)
+
+
+async def test_who_has_nothing_left_has_no_alerts_but_of_the_past(desk: Any) -> None:
+    await desk.feed(cash(7, 20_000), shares(7, 1, 8000), cash(9, 1_000_000))
+    await desk.feed(event(19, available=2))
+    await desk.feed(trade(9, 7, 1, 920, 100))
+    slow = next(one for one in desk.oversight._timed() if one.name == "value-at-risk").work
+    desk.oversight.watch.set_limits(7, Limits(value_at_risk=0.01, drawdown=0.0))
+    await slow()
+    assert {"loss_today", "concentration", "value_at_risk"} <= set(await standing(desk))
+    await desk.feed(trade(9, 7, 1, 920, 7900))
+    await desk.feed(taken_out(7, 93_600))
+    assert float(desk.book.figures([0], desk.oversight._around.freshness())["equity"][0]) == 0
+    await slow()
+    assert await standing(desk) == ["loss_today"]  # it was lost today
+    await desk.feed(event(19, available=3))
+    assert await standing(desk) == []
+
+
 async def test_many_accounts_at_once(desk: Any) -> None:
     rows = [cash(account, 1_000) for account in range(100, 400)]
     rows += [shares(account, 1, 10 * account) for account in range(100, 400)]

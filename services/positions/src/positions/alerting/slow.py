@@ -65,12 +65,12 @@ class SlowWatch:
 
 
 def at_risk(risk: MarketRisk, held: Any, equity: Any, thresholds: Any) -> NDArray[np.float64]:
-    """Value at risk over equity of each account: screened, and exact where it is near its threshold. NaN without
-    equity."""
+    """Value at risk over equity of each account: screened, and exact where it is near its threshold. Without equity 0
+    where nothing is at risk, else NaN."""
     numbers = np.array(risk.history.instrument_ids, np.int64)
     exposures = exposures_of(held, len(equity), numbers)
     money = risk.screen(exposures)
-    shares = np.divide(money, equity, out=np.full(len(equity), np.nan), where=equity > 0)
+    shares = np.divide(money, equity, out=np.where(money == 0, 0.0, np.nan), where=equity > 0)
     with np.errstate(invalid="ignore"):
         near = np.flatnonzero((thresholds > 0) & (shares >= NEAR * thresholds))
     for at in near if risk.known else ():

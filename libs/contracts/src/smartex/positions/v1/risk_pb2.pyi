@@ -626,7 +626,7 @@ class Limits(_message.Message):
     STOP_LOSS_FIELD_NUMBER: _builtins.int
     LEVERAGE_FIELD_NUMBER: _builtins.int
     loss_today: _builtins.float
-    """Loss of the day over the equity that it began with."""
+    """Loss of the day over the equity that it began with and what was paid in since."""
     drawdown: _builtins.float
     """Drawdown from the highest equity."""
     concentration: _builtins.float

@@ -118,13 +118,21 @@ def holdings(tables: Tables, at: Integers, freshness: Freshness) -> NDArray[np.v
 def _of_accounts(figures: Any) -> dict[int, Floats]:
     """Figures of whole accounts by kind; those of holdings are the worst of each."""
     return {
-        LOSS_TODAY: _over(-figures["profit_today"], figures["day_start_equity"]),
+        LOSS_TODAY: _over(-figures["profit_today"], _at_stake_today(figures)),
         DRAWDOWN: figures["drawdown"],
         CONCENTRATION: figures["largest_weight"],
         INDUSTRY: figures["largest_industry_weight"],
         STOP_LOSS: figures["worst_loss"],
         LEVERAGE: _over(figures["gross"], figures["equity"]),
     }
+
+
+def _at_stake_today(figures: Any) -> Floats:
+    """What could be lost today: the equity that the day began with, and what was paid in since. Who paid in today what
+    they have has lost a part of that, and a loss is not large for a deposit that came after the day began."""
+    began = figures["day_start_equity"]
+    paid_in = figures["equity"] - began - figures["profit_today"]
+    return np.asarray(began + np.maximum(paid_in, 0.0))
 
 
 def _industries(ids: Integers, held: Any, equity: Floats, thresholds: Floats, places: Places) -> Readings:
@@ -143,8 +151,10 @@ def _industries(ids: Integers, held: Any, equity: Floats, thresholds: Floats, pl
 
 
 def _over(values: Floats, whole: Floats) -> Floats:
-    """A share of a whole; NaN, not known, where there is no whole."""
-    return np.asarray(np.divide(values, whole, out=np.full(len(values), np.nan), where=whole > 0))
+    """A share of a whole. Where there is no whole, nothing is no part of it, and of anything else the share is not
+    known: NaN. So the alerts of who has nothing left are over."""
+    otherwise = np.where(values == 0, 0.0, np.nan)
+    return np.asarray(np.divide(values, whole, out=otherwise, where=whole > 0))
 
 
 def _row(limits: Limits) -> Floats:
