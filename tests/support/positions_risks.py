@@ -15,9 +15,11 @@ def random_history(days: int, seed: int = 5) -> History:
     return build_history(prices, np.full(prices.shape, 50_000.0), (1, 2, 3), ("Banks", "Steel", "Steel"))
 
 
-def portfolio(*values: float, equity: float = 200_000.0, growth: tuple[float, ...] = ()) -> Portfolio:
+def portfolio(
+    *values: float, equity: float = 200_000.0, growth: tuple[float, ...] = (), drawdown: float = 0.0
+) -> Portfolio:
     positions = [Position(n, f"S{n}", value, value / 10, 0.002) for n, value in enumerate(values, 1)]
-    return Portfolio(1001, 7, 0, "CNY", equity, positions, growth, tuple(range(len(growth))))
+    return Portfolio(1001, 7, 0, "CNY", equity, positions, growth, tuple(range(len(growth))), drawdown)
 
 
 def risk_of(history: History) -> MarketRisk:

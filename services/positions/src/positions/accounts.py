@@ -90,6 +90,7 @@ class Accounts:
             ],
             growth=growth,
             growth_ns=growth_ns,
+            drawdown=float(view.figures["drawdown"]),
             other_currencies=any(self._currency(one.instrument_id) != view.base_currency for one in priced),
             unmarked=int(view.figures["unmarked"]),
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from positions.domain.alerts import LOSS_TODAY
 from positions.domain.limits import Limits
+from positions.domain.risk import make_report
 from positions_books import cash, event, shares, trade
 
 HOUR = 3600 * 10**9
@@ -175,6 +176,15 @@ async def test_a_loss_is_not_large_for_a_deposit_after_the_day_began(desk: Any) 
     await desk.feed(trade(7, 9, 1, 1000, 500))
     await desk.feed(trade(9, 7, 1, 920, 100))  # -0.80 on 500: 400 of 1,000,000
     assert "loss_today" not in await standing(desk)
+
+
+async def test_the_report_tells_the_drawdown_that_alerts_tell(desk: Any) -> None:
+    await desk.feed(cash(7, 20_000), shares(7, 1, 8000), cash(9, 1_000_000))
+    await desk.feed(trade(9, 7, 1, 700, 100))  # no day has ended yet
+    (drawdown,) = [one["value"] for one in await alerts(desk) if one["kind"] == "drawdown"]
+    portfolio = desk.oversight.accounts.portfolio(7, desk.now_ns)
+    report = make_report(portfolio, await desk.oversight.markets.risk())
+    assert round(drawdown, 9) == round(report.drawdown_now, 9) == round(report.drawdown_worst, 9) == 0.24
 
 
 async def test_who_has_nothing_left_has_no_alerts_but_of_the_past(desk: Any) -> None:

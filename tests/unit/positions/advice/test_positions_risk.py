@@ -111,8 +111,12 @@ def test_what_stands_in_is_told() -> None:
 
 
 def test_drawdown_is_of_the_account_s_growth() -> None:
-    report = make_report(portfolio(50_000, growth=(1.0, 1.2, 0.9, 1.08)), risk_of(random_history(100)))
-    assert (report.drawdown_now, report.drawdown_worst) == pytest.approx((0.1, 0.25))
+    risk = risk_of(random_history(100))
+    report = make_report(portfolio(50_000, growth=(1.0, 1.2, 0.9, 1.08), drawdown=0.12), risk)
+    assert (report.drawdown_now, report.drawdown_worst) == pytest.approx((0.12, 0.25))
+    # Of today, before its end; and from the first day, that began with one unit.
+    assert make_report(portfolio(50_000, growth=(1.2,), drawdown=0.3), risk).drawdown_worst == 0.3
+    assert make_report(portfolio(50_000, growth=(0.8, 1.1)), risk).drawdown_worst == pytest.approx(0.2)
 
 
 def test_an_empty_account() -> None:

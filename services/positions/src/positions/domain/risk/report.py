@@ -45,7 +45,8 @@ class Position:
 
 @dataclass(frozen=True)
 class Portfolio:
-    """What is reported on. `growth` is the account's own curve, growth of one unit of money, oldest first."""
+    """What is reported on. `growth` is the account's own curve, growth of one unit of money at the ends of days, oldest
+    first; `drawdown` is how far it stands below its highest at this moment."""
 
     account_id: int
     sequence: int
@@ -55,6 +56,7 @@ class Portfolio:
     positions: Sequence[Position]
     growth: Sequence[float] = ()
     growth_ns: Sequence[int] = ()
+    drawdown: float = 0.0
     other_currencies: bool = False
     unmarked: int = 0
 
@@ -120,7 +122,6 @@ def make_report(portfolio: Portfolio, risk: MarketRisk, scenarios: Sequence[Scen
     by_number = dict(
         zip(own.instrument_ids, () if first is None else first.component_var, strict=first is not None)
     )
-    curve = drawdown(portfolio.growth) if len(portfolio.growth) else None
     exposed = risk.exposed(portfolio.values)
     gains = own.returns @ exposures
     leave, cost = _liquidity(portfolio, own)
@@ -133,8 +134,9 @@ def make_report(portfolio: Portfolio, risk: MarketRisk, scenarios: Sequence[Scen
         components=np.array([by_number.get(one.instrument_id, 0.0) for one in portfolio.positions]),
         volatility=_volatility(gains, portfolio.equity),
         beta=_beta(gains, portfolio.equity, risk.history.market),
-        drawdown_now=curve.current if curve else 0.0,
-        drawdown_worst=curve.worst if curve else 0.0,
+        drawdown_now=portfolio.drawdown,
+        # One unit is what the account began with; and today is not at its end.
+        drawdown_worst=max(portfolio.drawdown, drawdown([1.0, *portfolio.growth]).worst),
         stresses=[answer(exposed, one) for one in (*house_scenarios(exposed), *scenarios)],
         exposed=exposed,
         days_to_leave=leave,
