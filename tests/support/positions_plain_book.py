@@ -100,7 +100,6 @@ class PlainBook:
             self.references[number] = event.price_ticks
         elif kind == kinds["DAY_ROLLED"]:
             self.day = event.available
-            self.references |= self.lasts
 
     def _trade(self, event: Any) -> None:
         number, quantity = event.instrument_id, event.quantity_lots

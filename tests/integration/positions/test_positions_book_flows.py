@@ -77,6 +77,10 @@ class Held:
         assert self.open_orders() == {
             order.order_id: (order.side, order.price, order.leaves) for order in market.orders.values()
         }
+        references = self.book.tables.instruments["reference"]
+        assert {number: int(references[number]) for number in market.instruments} == {
+            number: listed.reference_price for number, listed in market.instruments.items()
+        }
         for account in market.accounts:
             self.compare_account(account)
 

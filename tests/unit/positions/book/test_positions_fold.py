@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from positions.domain.book import Book, Listing, Rules, words
+from positions.domain.book import Book, Listing, Rules, changes, words
 from positions.domain.book.valuing import Freshness
 from positions.domain.figures import MarkSource, PortfolioView
 from positions_books import event
@@ -36,6 +36,10 @@ def fold(book: Book, *events: Any) -> None:
 
 def cash_in(account: int, yuan: int, currency: int = 0) -> Any:
     return event(words.CASH_DEPOSITED, account_id=account, required=yuan * YUAN, currency_id=currency)
+
+
+def reference_set(ticks: int) -> Any:
+    return event(words.REFERENCE_PRICE_SET, instrument_id=1, price_ticks=ticks)
 
 
 def shares_in(account: int, lots: int, number: int = 1) -> Any:
@@ -248,3 +252,20 @@ def test_events_that_concern_nobody_change_nothing_but_the_sequence() -> None:
     fold(book, *others)
     after = seen(book, ALICE)
     assert (after.cash, after.positions, after.sequence) == (before.cash, [], before.sequence + len(others))
+
+
+def test_a_day_begins_with_the_reference_that_was_set_after_the_last_trade() -> None:
+    """As RULES.md of the market has it: on the day of a dividend the operator says what the day begins with."""
+    book = new_book()
+    fold(book, cash_in(ALICE, 1_000), shares_in(BOB, 100), trade(ALICE, BOB, 1020, 1))
+    fold(book, event(words.DAY_ROLLED, available=2))
+    assert book.tables.instruments[1]["reference"] == 1020
+    fold(book, reference_set(510), event(words.DAY_ROLLED, available=3))
+    assert book.tables.instruments[1]["reference"] == 510
+    again = Book(book.listing)
+    again.restore(changes.all_rows(book.tables), book.listing.rules.values())
+    for one in (book, again):
+        fold(one, event(words.DAY_ROLLED, available=4))
+        assert one.tables.instruments[1]["reference"] == 510
+        fold(one, trade(ALICE, BOB, 520, 1), event(words.DAY_ROLLED, available=5))
+        assert one.tables.instruments[1]["reference"] == 520

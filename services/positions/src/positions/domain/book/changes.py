@@ -41,7 +41,7 @@ HOLDING_FIELDS = (
     "day_flow",
 )
 ORDER_FIELDS = ("order_id", "holding", "side", "price", "leaves", "reserve")
-INSTRUMENT_FIELDS = ("reference", "last", "last_time_ns", "volume_today")
+INSTRUMENT_FIELDS = ("reference", "reference_set", "last", "last_time_ns", "volume_today")
 HEADER_FIELDS = ("sequence", "time_ns", "day", "arriving", "arriving_type")
 
 

@@ -69,6 +69,7 @@ def _venue_event(tables: Tables, event: Any, sequence: int, time_ns: int) -> Non
     elif kind == words.REFERENCE_PRICE_SET:
         instrument = tables.instruments[event["instrument_id"]]
         instrument["reference"] = event["price_ticks"]
+        instrument["reference_set"] = 1
         instrument["changed"] = 1
         instrument["moved"] = 1
     elif kind == words.DAY_ROLLED:
@@ -83,6 +84,7 @@ def _trade(tables: Tables, event: Any, sequence: int, time_ns: int) -> None:
     instrument = tables.instruments[number]
     note_fills(tables, event, sequence, time_ns, mark_ticks(tables, number))
     instrument["last"] = price
+    instrument["reference_set"] = 0
     instrument["last_time_ns"] = time_ns
     instrument["volume_today"] = total(instrument["volume_today"], quantity)
     instrument["changed"] = 1
@@ -130,7 +132,7 @@ def _roll_day(tables: Tables, new_day: int) -> None:
         instrument = tables.instruments[number]
         if instrument["tick_value"] == 0:
             continue
-        if instrument["last"] > 0:
+        if instrument["last"] > 0 and not instrument["reference_set"]:
             instrument["reference"] = instrument["last"]
         instrument["volume_today"] = 0
         instrument["changed"] = 1

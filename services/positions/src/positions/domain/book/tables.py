@@ -87,6 +87,10 @@ INSTRUMENT = np.dtype(
         ("fee_ppm", "i8"),  # the larger of maker's and taker's
         ("industry", "i8"),
         ("reference", "i8"),
+        (
+            "reference_set",
+            "i8",
+        ),  # 1: by the operator, and nothing was traded since: the next day begins with it
         ("last", "i8"),  # last trade's price, 0: none
         ("last_time_ns", "i8"),
         ("mid", "f8"),  # middle of the book in ticks, 0: not known
