@@ -83,7 +83,7 @@ class Accounts:
                 Position(
                     one.instrument_id,
                     self._instruments.symbol(one.instrument_id),
-                    one.value_micros / MICROS * self._rate(one.instrument_id),
+                    one.value_micros / MICROS * self.rate(one.instrument_id),
                     one.quantity_lots * self._lot_size(one.instrument_id),
                 )
                 for one in priced
@@ -110,14 +110,15 @@ class Accounts:
         asset = self._asset(one.instrument_id) if one.quantity_lots > 0 else None
         if asset is None:
             return None
-        cost = one.fifo_cost_micros / MICROS * self._rate(one.instrument_id)
+        cost = one.fifo_cost_micros / MICROS * self.rate(one.instrument_id)
         return Held(asset, one.quantity_lots, max(0, one.available_lots), cost)
 
     def _currency(self, instrument_id: int) -> str:
         one = self._instruments.get(instrument_id)
         return one.currency_code if one else ""
 
-    def _rate(self, instrument_id: int) -> float:
+    def rate(self, instrument_id: int) -> float:
+        """Base currency for one unit of the instrument's own."""
         return self._book.listing.rates.get(self._currency(instrument_id), 1.0)
 
     def _lot_size(self, instrument_id: int) -> float:

@@ -137,8 +137,9 @@ class Habits:
                 closes = await self._prices.closes(days=HISTORY_DAYS)
                 marks = {asset.instrument_id: asset.unit_price for asset in self._accounts.listed()}
                 industries = self._instruments.industries()
+                rates = {number: self._accounts.rate(number) for number in industries}
                 self._made = await asyncio.to_thread(
-                    dated_market, closes, marks, industries, _date(now, self._zone), self._zone
+                    dated_market, closes, marks, rates, industries, _date(now, self._zone), self._zone
                 )
                 self._made_ns = now
             return self._made
@@ -152,15 +153,24 @@ class Habits:
 
 @dataclass(frozen=True)
 class DatedMarket:
-    """The market as the detectors take it, with the dates of its rows and the names of its industries."""
+    """The market as the detectors take it, with the dates of its rows and the names of its industries.
+
+    Prices are in the base currency, at `rates` by instrument: what is traded in several currencies adds up.
+    """
 
     market: Market
     days: Sequence[date]
     industries: Sequence[str]
+    rates: Mapping[int, float]
 
 
 def dated_market(
-    closes: Closes, marks: Mapping[int, float], industries: Mapping[int, str], today: date, zone: ZoneInfo
+    closes: Closes,
+    marks: Mapping[int, float],
+    rates: Mapping[int, float],
+    industries: Mapping[int, str],
+    today: date,
+    zone: ZoneInfo,
 ) -> DatedMarket:
     """Closes of the past, and the marks of now as those of today."""
     numbers = np.array(sorted(industries), np.int64)
@@ -170,6 +180,7 @@ def dated_market(
         if number in closes.instrument_ids:
             prices[:-1, at] = closes.prices[: len(days) - 1, closes.instrument_ids.index(number)]
         prices[-1, at] = marks.get(number, np.nan)
+        prices[:, at] *= rates[number]
     names = sorted(set(industries.values()) - {""})
     column = {name: at for at, name in enumerate(names)}
     of_instrument = np.array([column.get(industries[number], -1) for number in numbers.tolist()], np.int64)
@@ -183,19 +194,20 @@ def dated_market(
         market_returns=moves.mean(axis=1) if len(numbers) else np.zeros(len(days)),
         utc_offset_seconds=np.array(offsets, np.int64),
     )
-    return DatedMarket(market, days, names)
+    return DatedMarket(market, days, names, rates)
 
 
 def fill_rows(
     rows: Sequence[Mapping[str, Any]], market: DatedMarket, instruments: Instruments, zone: ZoneInfo
 ) -> Any:
-    """Fills as the detectors take them, in the instruments' own currencies. Those of instruments that are not known are
-    left out."""
+    """Fills as the detectors take them, in the base currency. Those of instruments that are not known are left out."""
     known = [row for row in rows if row["instrument_id"] in instruments]
     fills = np.zeros(len(known), FILL)
     for at, row in enumerate(known):
         one = instruments.get(row["instrument_id"])
         lot, tick = (float(one.lot_size), float(one.tick_size)) if one else (1.0, 1.0)
+        rate = market.rates.get(row["instrument_id"], 1.0)
+        tick *= rate
         fills[at]["time_ns"] = row["time_ns"]
         fills[at]["day"] = _row_of(_date(row["time_ns"], zone), market.days)
         fills[at]["instrument_id"] = row["instrument_id"]
@@ -203,7 +215,7 @@ def fill_rows(
         fills[at]["side"] = 1 if row["side"] == 1 else -1
         fills[at]["price"] = row["price_ticks"] * tick
         fills[at]["quantity"] = row["quantity_lots"] * lot
-        fills[at]["fee"] = (row["fee_micros"] + row["tax_micros"]) / MICROS
+        fills[at]["fee"] = (row["fee_micros"] + row["tax_micros"]) / MICROS * rate
         fills[at]["taker"] = row["taker"]
         fills[at]["market"] = row["order_type"] == ORDER_TYPE_MARKET
         fills[at]["mid"] = row["previous_ticks"] * tick if row["previous_ticks"] else np.nan
