@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -140,6 +141,7 @@ class Oversight:
         self._running = AsyncExitStack()
         self._day_closed = False
         self._reviewed_ns = 0
+        self._heard = time.monotonic()
 
     @property
     def lock(self) -> Any:
@@ -149,6 +151,7 @@ class Oversight:
     async def load(self) -> None:
         """Read what stands: whenever the book was read back, what was found meanwhile may not have been written."""
         async with self.lock:
+            self._heard = time.monotonic()
             self.watch.load(await self.alerts.standing(), dict(await self.limits.all()))
 
     async def start(self) -> None:
@@ -248,9 +251,12 @@ class Oversight:
         )
 
     async def hear(self) -> None:
-        """Take over what callers of other pods have set and seen."""
-        for account_id, own in (await self.limits.changed(10 * HEAR_SECONDS)).items():
+        """Take over what callers of other pods have set and seen since the last time, and a little more: what was set
+        then may have been committed after it was looked for, and the last time may have waited long for the lock."""
+        began = time.monotonic()
+        for account_id, own in (await self.limits.changed(began - self._heard + 10 * HEAR_SECONDS)).items():
             self.watch.set_limits(account_id, own)
+        self._heard = began
         async with self.lock:
             self.watch.acknowledge(await self.alerts.acknowledged())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,21 @@ async def test_what_other_pods_were_told_is_heard(desk: Any) -> None:
     desk.now_ns += HOUR
     await slow()
     assert (await alerts(desk))[0]["severity"] == 2  # it was seen: time does not press
+
+
+async def test_what_was_set_while_a_long_transaction_was_written_is_heard(
+    desk: Any, monkeypatch: Any
+) -> None:
+    """A round waits for the transaction of the consumer: what another pod was told meanwhile is not of the last seconds
+    any more when the next one looks."""
+    await desk.oversight.load()
+    began = time.monotonic()
+    await desk.oversight.limits.set(7, Limits(leverage=0.2))
+    await desk.database.execute("UPDATE positions.limits SET change_time = now() - interval '1 minute'")
+    monkeypatch.setattr(time, "monotonic", lambda: began + 90)
+    await desk.oversight.hear()
+    monkeypatch.undo()
+    assert desk.oversight.watch.effective(7).leverage == 0.2
 
 
 async def test_value_at_risk_on_the_slow_timer(desk: Any) -> None:
