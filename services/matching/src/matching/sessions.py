@@ -119,13 +119,21 @@ class Sessions:
             for start in range(0, len(due), MAX_COMMANDS):
                 await self._beat(due[start : start + MAX_COMMANDS], now)
 
+    def beats(self) -> Rows:
+        """Beats of the sessions that live here, as many as one command more can follow in a submission."""
+        return _beats(list(self._live)[: MAX_COMMANDS - 1])
+
     async def _beat(self, due: list[Live], now: float) -> None:
-        beats = np.zeros(len(due), COMMAND)
-        beats["kind"] = COMMAND_KIND_SESSION_BEAT
-        beats["session_id"] = [live.session_id for live in due]
-        beats["account_id"] = [live.account_id for live in due]
         # A beat that cannot be sent now is sent in the next round.
         with contextlib.suppress(Overloaded, Unavailable):
-            self._sequencer.submit(beats)
+            self._sequencer.submit(_beats(due))
             for live in due:
                 live.due = now + live.grace_seconds / _BEATS_PER_GRACE
+
+
+def _beats(sessions: list[Live]) -> Rows:
+    beats = np.zeros(len(sessions), COMMAND)
+    beats["kind"] = COMMAND_KIND_SESSION_BEAT
+    beats["session_id"] = [live.session_id for live in sessions]
+    beats["account_id"] = [live.account_id for live in sessions]
+    return beats

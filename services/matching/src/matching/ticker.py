@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
+import numpy as np
+import smartex_wire
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK
 from smartex_chassis import Overloaded, Unavailable, start_task, stop_tasks
 
 from matching.frames import Frame, holds, one_command
 from matching.sequencer import Sequencer
+
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 _IDLE_NS = 1_000_000_000
 
@@ -21,13 +26,21 @@ class Ticker:
 
     Otherwise once a second while anything happens, and none in a quiet market. It keeps still when another
     pod's clock was just seen: a second one changes nothing.
+
+    `beats`: of this pod's sessions. They go before each clock, in one piece: a clock that had waited for a log that
+    stood still would else come before the beats that waited behind it, and end sessions whose streams are alive.
     """
 
     def __init__(
-        self, sequencer: Sequencer, interval_ms: int, clock: Callable[[], int] = time.time_ns
+        self,
+        sequencer: Sequencer,
+        interval_ms: int,
+        beats: Callable[[], Rows],
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._sequencer = sequencer
         self._interval_ns = interval_ms * 1_000_000
+        self._beats = beats
         self._clock = clock
         self._told_sequence = 0
         self._clock_seen_ns = 0
@@ -35,7 +48,8 @@ class Ticker:
 
     def _on_frame(self, offset: int, frame: Frame) -> None:
         """Note when a clock command came, of whatever pod."""
-        if len(frame.commands) == 1 and holds(frame.commands, COMMAND_KIND_CLOCK):
+        last = frame.commands if len(frame.commands) == 1 else frame.commands[-1:]
+        if holds(last, COMMAND_KIND_CLOCK):
             self._clock_seen_ns = self._clock()
 
     async def start(self) -> None:
@@ -54,7 +68,8 @@ class Ticker:
             if self._sequencer.ready and self._is_due():
                 # Too much waits, or the pod is leaving: the next round tries again.
                 with contextlib.suppress(Overloaded, Unavailable):
-                    applied = await self._sequencer.submit(one_command(kind=COMMAND_KIND_CLOCK))
+                    clock = one_command(kind=COMMAND_KIND_CLOCK)
+                    applied = await self._sequencer.submit(smartex_wire.joined([self._beats(), clock]))
                     self._told_sequence = applied.first_sequence + len(applied.events) - 1
             await asyncio.sleep(self._interval_ns / 1e9)
 

@@ -133,7 +133,7 @@ class Pod:
             settings.kept_events, settings.max_streams_per_account, settings.stream_queue_bytes
         )
         self.sessions = Sessions(self.sequencer, settings.max_sessions_per_account)
-        self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, clock)
+        self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, self.sessions.beats, clock)
         self.prefault = Prefault()
         self.history = (
             history.build(

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matching.domain import EVENT
-from matching.frames import Frame, one_command
+from matching.domain import EVENT, Core, CoreSettings
+from matching.frames import NO_COMMANDS, Frame, one_command
 from matching.replica import Applied
+from matching.sessions import Sessions
 from matching.ticker import Ticker
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK, COMMAND_KIND_ROLL_DAY
 
@@ -41,6 +42,11 @@ class Market:
         return Applied(0, 2, 0, np.zeros(0, EVENT))
 
 
+def nobody() -> Any:
+    """The beats of a pod without sessions."""
+    return NO_COMMANDS
+
+
 async def clocks_within(market: Market, seconds: float) -> int:
     before = market.clocks
     await asyncio.sleep(seconds)
@@ -51,7 +57,7 @@ async def clocks_within(market: Market, seconds: float) -> int:
 async def test_what_ended_while_no_pod_ran_is_told_at_once(expiring: int, sessions: int, clocks: int) -> None:
     market = Market()
     market.replica.core.expiring_order_count, market.replica.core.session_count = expiring, sessions
-    ticker = Ticker(market, 3_600_000, clock=lambda: 2 * 3_600 * 10**9)  # type: ignore[arg-type]
+    ticker = Ticker(market, 3_600_000, nobody, clock=lambda: 2 * 3_600 * 10**9)  # type: ignore[arg-type]
     await ticker.start()
     await asyncio.sleep(0)
     assert market.clocks == clocks
@@ -61,7 +67,7 @@ async def test_what_ended_while_no_pod_ran_is_told_at_once(expiring: int, sessio
 async def test_the_clock_of_any_pod_counts_and_nothing_else_does() -> None:
     now = [LATER]
     market = Market()
-    ticker = Ticker(market, INTERVAL_NS // 1_000_000, clock=lambda: now[0])  # type: ignore[arg-type]
+    ticker = Ticker(market, INTERVAL_NS // 1_000_000, nobody, clock=lambda: now[0])  # type: ignore[arg-type]
     await ticker.start()
     try:
         market.show(one_command(kind=COMMAND_KIND_CLOCK))  # another pod's
@@ -69,6 +75,49 @@ async def test_the_clock_of_any_pod_counts_and_nothing_else_does() -> None:
         now[0] += LATER
         market.show(one_command(kind=COMMAND_KIND_ROLL_DAY))
         # One: its own is seen as well, and the clock stands still.
+        assert await clocks_within(market, 0.1) == 1
+    finally:
+        await ticker.stop()
+
+
+async def test_a_log_that_stood_still_ends_no_session_whose_stream_is_alive() -> None:
+    core, now = Core(CoreSettings(window=64, max_orders=64, max_accounts=4, max_instruments=4)), [LATER]
+    stalled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    class Log(Market):
+        """Takes everything and brings none of it to the market while it stands still."""
+
+        async def submit(self, command: Any) -> Applied:
+            if command[-1]["kind"] == COMMAND_KIND_CLOCK:
+                await stalled
+            events = core.apply(command, now[0]).copy()
+            self.show(command)
+            return Applied(0, core.first_sequence, now[0], events)
+
+    log = Log()
+    log.replica.core = core
+    sessions = Sessions(log, max_per_account=9)  # type: ignore[arg-type]
+    await sessions.open(7, 1, 1000, lambda: None)
+    dead = await sessions.open(8, 1, 1000, lambda: None)
+    ticker = Ticker(log, 1, sessions.beats, clock=lambda: now[0])  # type: ignore[arg-type]
+    sessions.leave(dead)
+    await ticker.start()
+    try:
+        await asyncio.sleep(0.01)  # the clock is on its way now
+        now[0] += 60 * 10**9
+        stalled.set_result(None)
+        await asyncio.sleep(0.01)
+    finally:
+        await ticker.stop()
+    assert core.sessions()["session_id"].tolist() == [7]
+
+
+async def test_the_clock_behind_the_beats_counts_as_one() -> None:
+    now, market = [LATER], Market()
+    beat = one_command(kind=COMMAND_KIND_ROLL_DAY)  # any that is no clock
+    ticker = Ticker(market, INTERVAL_NS // 1_000_000, lambda: beat, clock=lambda: now[0])  # type: ignore[arg-type]
+    await ticker.start()
+    try:
         assert await clocks_within(market, 0.1) == 1
     finally:
         await ticker.stop()
