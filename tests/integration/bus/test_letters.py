@@ -6,13 +6,14 @@ import asyncio
 import base64
 import json
 import os
+import re
 import sys
 from typing import Any
 
 import pytest
 from smartex_bus import Bus, DeadLetter, Record, StoredRecord, Topic, UnknownTopic, origin
 
-from tests.integration.bus.conftest import OpenBus, Server, settings_url
+from tests.integration.bus.conftest import OpenBus, Postgres, Server, settings_url
 
 Place = tuple[str, int, int]
 
@@ -20,8 +21,8 @@ Place = tuple[str, int, int]
 class Operator:
     """Runs `python -m smartex_bus` on the server under test."""
 
-    def __init__(self, server: Server) -> None:
-        self._url = settings_url(server.settings)
+    def __init__(self, url: str) -> None:
+        self._url = url
 
     async def run(self, *words: object, code: int = 0) -> str:
         """What the command says: its errors if it fails."""
@@ -44,7 +45,7 @@ class Operator:
 
 @pytest.fixture
 def operator(server: Server) -> Operator:
-    return Operator(server)
+    return Operator(settings_url(server.settings))
 
 
 async def set_aside(bus: Bus, group: str, count: int, reason: str = "cannot parse") -> list[DeadLetter]:
@@ -151,6 +152,12 @@ async def test_who_looks_makes_no_topics(bus: Bus, topic: str, operator: Operato
         f"{group}.{kind}" for group in (topic, f"mistyped-{topic}") for kind in ("dead-letters", "redrive")
     ]
     assert await topics_of(bus, *names) <= {f"{topic}.dead-letters"}
+
+
+async def test_who_has_not_the_password_is_told_in_one_line(postgres: Postgres) -> None:
+    url = re.sub(r":[^:@]*@", ":wrong@", settings_url(postgres.settings))
+    said = await Operator(url).run("letters", code=1)
+    assert said == 'error: password authentication failed for user "smartex"\n'
 
 
 async def test_a_reason_may_hold_anything(bus: Bus, topic: str, new_bus: OpenBus) -> None:

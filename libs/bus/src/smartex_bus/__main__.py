@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from asyncpg import PostgresError
 from smartex_store import StoreError
 
 from smartex_bus.api import Bus
@@ -241,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         return asyncio.run(_run(options))
-    except (_Refused, BusError, StoreError, ValueError, OSError) as error:
+    except (_Refused, BusError, StoreError, PostgresError, ValueError, OSError) as error:
         print(f"error: {_harmless(str(error))}", file=sys.stderr)
         return 1
 
