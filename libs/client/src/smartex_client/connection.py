@@ -133,7 +133,8 @@ class Connection:
         """Call a method that changes something, repeating the very same request after retryable failures.
 
         That is safe because every write of the exchange is idempotent by a number in the request, or says what shall
-        be (a cancel, a halt), so that again at once it changes nothing. When time is up and an attempt may have arrived, OutcomeUnknown is raised; else the last failure.
+        be (a cancel, a halt), so that again at once it changes nothing. When time is up and an attempt may have
+        arrived, OutcomeUnknown is raised; else the last failure.
         """
         return await self._call(method, request, answer, writes=True)
 

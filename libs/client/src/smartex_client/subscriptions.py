@@ -43,7 +43,7 @@ class Progress:
         return self._complete
 
     def takes(self, update: Update) -> bool:
-        """Whether the message is news. Raises _Gap if one before it is missing. What it takes names the one before it."""
+        """Whether the message is news, which then names the one before it. Raises _Gap if that is missing."""
         number, sequence = update.instrument_id, update.sequence
         last = self._seen.get(number)
         if last is not None and isinstance(update, md.LevelUpdate | md.OrderUpdate | md.TradeBatch):
