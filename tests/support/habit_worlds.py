@@ -14,11 +14,18 @@ from positions.domain.habits import (
     measure,
 )
 from positions.domain.habits.records import Floats, Rows
+from sklearn.metrics import roc_auc_score
 
 T = TypeVar("T")
 
 DAY_NS = 86_400 * 10**9
 NOON = 12 * 3600
+
+
+def auc(having: ArrayLike, without: ArrayLike) -> float:
+    """Chance that one with the habit scores above one without, ties half."""
+    scores = np.concatenate([np.asarray(having), np.asarray(without)])
+    return float(roc_auc_score(np.repeat([1, 0], [np.size(having), np.size(without)]), scores))
 
 
 def market(

@@ -1,12 +1,8 @@
-from typing import Literal
-
 import numpy as np
 import pytest
 from scipy import stats
 from smartex_quant import HistoryTooShortError, InvalidInputError, backtests
 from smartex_quant.var import Historical, Parametric
-
-Zone = Literal["green", "yellow", "red"]
 
 
 def test_kupiec_by_hand() -> None:
@@ -83,24 +79,6 @@ def test_independence_rejects_one_in_twenty_if_days_are_independent() -> None:
     assert rejected == pytest.approx(0.05, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    ("violations", "zone", "add_on"),
-    # Basel Committee (1996), table 2
-    [
-        (0, "green", 0.0),
-        (4, "green", 0.0),
-        (5, "yellow", 0.40),
-        (6, "yellow", 0.50),
-        (7, "yellow", 0.65),
-        (8, "yellow", 0.75),
-        (9, "yellow", 0.85),
-        (10, "red", 1.0),
-    ],
-)
-def test_traffic_light_is_the_table_of_basel(violations: int, zone: Zone, add_on: float) -> None:
-    assert backtests.traffic_light(violations) == backtests.TrafficLight(zone, add_on)
-
-
 def test_rolling_forecasts_see_only_the_window_before() -> None:
     rows = np.random.default_rng(3).normal(0, 0.01, (130, 2))
     money = [[1e6, 0.0], [1e6, -1e6]]
@@ -131,7 +109,5 @@ def test_wrong_input_is_refused() -> None:
         backtests.kupiec(5, 4, 0.99)
     with pytest.raises(InvalidInputError, match="days"):
         backtests.kupiec_band(0, 0.99)
-    with pytest.raises(InvalidInputError, match="violations"):
-        backtests.traffic_light(-1)
     with pytest.raises(HistoryTooShortError):
         backtests.rolling(np.zeros((100, 1)), [[1.0]], Historical, window=100)

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from smartex_quant import HistoryTooShortError, InvalidInputError
 from smartex_quant.arrays import FloatArray
-from smartex_quant.beta import Beta, beta, blume, vasicek
+from smartex_quant.beta import Beta, beta, vasicek
 
 
 def sample(seed: int = 0, days: int = 60) -> tuple[FloatArray, FloatArray]:
@@ -42,7 +42,6 @@ def test_beta_wants_days_and_a_market_that_moves() -> None:
 
 
 def test_shrinkage_by_hand() -> None:
-    np.testing.assert_allclose(blume([0.4, 1.0, 2.2]), [0.6, 1.0, 1.8])  # (1 + 2 b) / 3
     one = np.ones(1)
     estimate = Beta(2.0 * one, 0.3 * one, 0.5 * one, 60 * one)
     # Precisions 1/0.09 and 1/0.04: (2 * 4 + 1 * 9) / 13, scaled by 36/100

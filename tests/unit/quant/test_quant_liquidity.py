@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from smartex_quant import InvalidInputError
-from smartex_quant.liquidity import cost_to_leave, days_to_leave, share_left
+from smartex_quant.liquidity import cost_to_leave, days_to_leave
 
 INF = float("inf")
 
@@ -12,14 +12,6 @@ def test_days_to_leave_by_hand() -> None:
         days_to_leave([5000, -5000, 0, 1, 0], [10_000, 10_000, 10_000, 0, 0]), [5, 5, 0, INF, 0]
     )
     np.testing.assert_allclose(days_to_leave([5000], [10_000], 0.25), [2])
-
-
-def test_share_left() -> None:
-    # After one day a fifth of the first is gone and all of the second; the third never goes: (80 + 0 + 50) / 200.
-    assert share_left([100, 50, -50], [5, 0.5, INF], 1) == pytest.approx(0.65)
-    assert share_left([0.0], [0.0], 1) == 0.0
-    with pytest.raises(InvalidInputError, match="days"):
-        share_left([1.0], [-1.0], 1)
 
 
 def test_cost_by_hand() -> None:

@@ -11,10 +11,9 @@ from smartex_quant.arrays import BoolArray
 NAN = float("nan")
 
 
-def test_simple_and_log_returns_leave_holes_where_a_close_is_missing() -> None:
+def test_simple_returns_leave_holes_where_a_close_is_missing() -> None:
     closes = [[10.0, NAN], [11.0, 5.0], [NAN, 4.0]]
     np.testing.assert_allclose(returns.simple(closes), [[0.1, NAN], [NAN, -0.2]])  # 11/10 - 1, 4/5 - 1
-    np.testing.assert_allclose(returns.log(closes), [[np.log(1.1), NAN], [NAN, np.log(0.8)]])
 
 
 def test_a_price_of_zero_is_refused() -> None:
@@ -22,25 +21,6 @@ def test_a_price_of_zero_is_refused() -> None:
         returns.simple([1.0, 0.0])
     with pytest.raises(HistoryTooShortError):
         returns.simple([1.0])
-
-
-def test_align_puts_histories_on_one_calendar() -> None:
-    aligned = returns.align(
-        {
-            "A": (["2024-01-02", "2024-01-04"], [1.0, 2.0]),
-            "B": (["2024-01-04", "2024-01-03"], [4.0, 3.0]),  # not sorted
-        }
-    )
-    assert list(aligned.days) == ["2024-01-02", "2024-01-03", "2024-01-04"]
-    assert aligned.instruments == ("A", "B")
-    np.testing.assert_array_equal(aligned.closes, [[1.0, NAN], [NAN, 3.0], [2.0, 4.0]])
-
-
-def test_align_refuses_a_day_that_stands_twice() -> None:
-    with pytest.raises(InvalidInputError, match="A has a day twice"):
-        returns.align({"A": ([1, 1], [1.0, 2.0])})
-    with pytest.raises(InvalidInputError):
-        returns.align({})
 
 
 def test_a_suspended_day_takes_the_return_of_its_group_and_the_gap_compounds_to_the_price() -> None:
@@ -52,18 +32,18 @@ def test_a_suspended_day_takes_the_return_of_its_group_and_the_gap_compounds_to_
     filled = returns.complete(closes, groups=["bank", "bank", "steel"])
     np.testing.assert_allclose(filled.values[:, 0], [0.10, 0.10])
     np.testing.assert_array_equal(filled.proxied[:, 0], [True, False])
-    np.testing.assert_allclose(filled.proxied_share, [0.5, 0.0, 0.0])
+    assert not filled.proxied[:, 1:].any()
 
 
-def test_a_new_listing_takes_the_market_where_its_group_has_nothing() -> None:
+def test_a_new_listing_takes_the_mean_of_all_where_its_group_has_nothing() -> None:
     closes = [[NAN, 10.0], [NAN, 11.0], [50.0, 11.0], [55.0, 11.0]]
-    filled = returns.complete(closes, groups=["new", "old"], market=[0.03, 0.02, 0.01])
+    filled = returns.complete(closes, groups=["new", "old"])
     # Days 1 and 2 have no return of its own: on day 2 it has its first close, with none before.
-    np.testing.assert_allclose(filled.values[:, 0], [0.03, 0.02, 0.10])
+    np.testing.assert_allclose(filled.values[:, 0], [0.10, 0.0, 0.10])
     np.testing.assert_array_equal(filled.proxied[:, 0], [True, True, False])
 
 
-def test_without_groups_or_market_the_mean_of_all_stands_in_and_zero_on_a_dead_day() -> None:
+def test_without_groups_the_mean_of_all_stands_in_and_zero_on_a_dead_day() -> None:
     closes = [[NAN, 10.0, 10.0], [NAN, 11.0, 13.0], [NAN, NAN, NAN]]
     np.testing.assert_allclose(returns.complete(closes).values[:, 0], [0.2, 0.0])  # (10 % + 30 %) / 2
 

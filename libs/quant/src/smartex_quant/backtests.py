@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import scipy
@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike
 from .arrays import BoolArray, FloatArray, at_least, fraction, matrix, vector
 from .errors import HistoryTooShortError, InvalidInputError
 from .var import TailRisk
-
-TRAFFIC_LIGHT_DAYS = 250
 
 
 class Model(Protocol):
@@ -48,14 +46,6 @@ class Likelihood:
 
     statistic: float
     p_value: float
-
-
-@dataclass(frozen=True)
-class TrafficLight:
-    """Zone of the Basel Committee (1996), and what it adds to the capital multiplier of 3."""
-
-    zone: Literal["green", "yellow", "red"]
-    add_on: float
 
 
 @dataclass(frozen=True)
@@ -161,24 +151,6 @@ def conditional_coverage(violations: ArrayLike, level: float) -> Likelihood:
     statistic = kupiec(int(hits.sum()), len(hits), level).statistic
     statistic += christoffersen_independence(hits).statistic
     return Likelihood(statistic, float(scipy.stats.chi2.sf(statistic, 2)))
-
-
-def traffic_light(violations: int, days: int = TRAFFIC_LIGHT_DAYS, level: float = 0.99) -> TrafficLight:
-    """Zone by the chance of at most so many violations: green below 95 %, yellow below 99.99 %, red above.
-
-    Basel Committee (1996), Supervisory framework for the use of backtesting. The add-ons are its table for 250 days at
-    99 %; for another span or level the same chances give the zone and the add-on of the corresponding row.
-    """
-    miss = 1.0 - fraction("level", level)
-    if days < 1 or not 0 <= violations <= days:
-        raise InvalidInputError("violations", f"must be 0 to {days} days, is {violations}")
-    chance = scipy.stats.binom.cdf(violations, days, miss)
-    if chance < 0.95:
-        return TrafficLight("green", 0.0)
-    if chance >= 0.9999:
-        return TrafficLight("red", 1.0)
-    table = scipy.stats.binom.cdf([5, 6, 7, 8], TRAFFIC_LIGHT_DAYS, 0.01)
-    return TrafficLight("yellow", (0.40, 0.50, 0.65, 0.75, 0.85)[int(np.searchsorted(table, chance))])
 
 
 def _hits(violations: ArrayLike) -> BoolArray:

@@ -54,11 +54,6 @@ def _centred(rows: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.
     return np.where(present, values - values.sum(axis=0) / present.sum(axis=0), 0.0)
 
 
-def blume(betas: ArrayLike) -> FloatArray:
-    """Drawn towards one by fixed weights, (1 + 2 b) / 3 (after Blume, 1975; the usual adjusted beta)."""
-    return (1.0 + 2.0 * vector("betas", betas)) / 3.0
-
-
 def vasicek(estimates: Beta, mean: float = 1.0, deviation: float | None = None) -> FloatArray:
     """Drawn towards `mean` the more, the less certain an estimate is (Vasicek, 1973).
 

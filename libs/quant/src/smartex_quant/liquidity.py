@@ -19,19 +19,6 @@ def days_to_leave(quantities: ArrayLike, volumes: ArrayLike, participation: floa
     return np.where(held == 0.0, 0.0, divided(held, daily, otherwise=np.inf))
 
 
-def share_left(exposures: ArrayLike, days: ArrayLike, after: float) -> float:
-    """Share of gross exposure not yet left after so many days, 0 to 1, all holdings traded side by side.
-
-    `days` is the answer of `days_to_leave`, and the pace of each is even.
-    """
-    money = np.abs(vector("exposures", exposures))
-    each = np.asarray(days, dtype=np.float64)
-    if each.shape != money.shape or np.isnan(each).any() or (each < 0.0).any():
-        raise InvalidInputError("days", "must be one number of days, at least zero, for each exposure")
-    gone = np.minimum(divided(positive("after", after), each, otherwise=1.0), 1.0)
-    return float(divided(money @ (1.0 - gone), money.sum()))
-
-
 def cost_to_leave(
     exposures: ArrayLike,
     quantities: ArrayLike,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,20 +19,10 @@ from .arrays import (
     matrix,
     positive,
     series,
-    vector,
 )
 from .errors import InvalidInputError
 
 RISKMETRICS_DECAY = 0.94
-
-
-@dataclass(frozen=True)
-class AlignedCloses:
-    """Closes of several instruments on one calendar; NaN where an instrument has no close that day."""
-
-    days: NDArray[np.generic]
-    instruments: tuple[str, ...]
-    closes: FloatArray
 
 
 @dataclass(frozen=True)
@@ -45,39 +35,11 @@ class CompleteReturns:
     values: FloatArray
     proxied: BoolArray
 
-    @property
-    def proxied_share(self) -> FloatArray:
-        """Share of each instrument's returns that are a proxy, 0 to 1."""
-        return np.asarray(self.proxied.mean(axis=0))
-
-
-def align(histories: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> AlignedCloses:
-    """Put (days, closes) of each instrument on the union of all days.
-
-    Days are anything that sorts. A day that stands twice in one history raises InvalidInputError.
-    """
-    if not histories:
-        raise InvalidInputError("histories", "must hold at least one instrument")
-    own_days = {name: np.asarray(days) for name, (days, _) in histories.items()}
-    calendar = np.unique(np.concatenate(list(own_days.values())))
-    closes = np.full((len(calendar), len(histories)), np.nan)
-    for column, (name, days) in enumerate(own_days.items()):
-        if len(np.unique(days)) != len(days):
-            raise InvalidInputError("histories", f"{name} has a day twice")
-        own = vector(f"closes of {name}", histories[name][1], size=len(days), missing=True)
-        closes[np.searchsorted(calendar, days), column] = own
-    return AlignedCloses(calendar, tuple(histories), closes)
-
 
 def simple(closes: ArrayLike) -> FloatArray:
     """Simple returns P[t] / P[t-1] - 1, one row fewer than `closes`; NaN where either close is missing."""
     prices = _prices(closes)
     return np.asarray(prices[1:] / prices[:-1] - 1.0)
-
-
-def log(closes: ArrayLike) -> FloatArray:
-    """Log returns ln(P[t] / P[t-1]), one row fewer than `closes`; NaN where either close is missing."""
-    return np.diff(np.log(_prices(closes)), axis=0)
 
 
 def _prices(closes: ArrayLike) -> FloatArray:
@@ -88,23 +50,21 @@ def _prices(closes: ArrayLike) -> FloatArray:
     return prices
 
 
-def complete(
-    closes: ArrayLike, groups: Sequence[str] | None = None, market: ArrayLike | None = None
-) -> CompleteReturns:
+def complete(closes: ArrayLike, groups: Sequence[str] | None = None) -> CompleteReturns:
     """Simple returns with every hole filled, so that a covariance or a scenario may be taken.
 
     Policy. Where an instrument has no close (suspended, not yet listed, gone), its return is that day's
-    mean return of its group; where the group has none, `market` (days - 1 returns); where that is not given, the
-    mean of all; where nobody traded, zero. This is the index-return method by which Chinese funds value
-    suspended shares (CSRC announcement 2008 no. 38). On the day an instrument trades again its return is what
-    remains, so that the returns over the gap compound to the true change of price.
+    mean return of its group; where the group has none, the mean of all; where nobody traded, zero. This is the
+    index-return method by which Chinese funds value suspended shares (CSRC announcement 2008 no. 38). On the day an
+    instrument trades again its return is what remains, so that the returns over the gap compound to the true change
+    of price.
 
-    A proxy has less volatility than the instrument, so risk is understated: look at `proxied_share`.
+    A proxy has less volatility than the instrument, so risk is understated: look at `proxied`.
     """
     prices = _prices(matrix("closes", closes, missing=True))
     raw = simple(prices)
     names = labels("groups", groups if groups is not None else [""] * raw.shape[1], size=raw.shape[1])
-    values = np.where(np.isnan(raw), _proxies(raw, names, market), raw)
+    values = np.where(np.isnan(raw), _proxies(raw, names), raw)
     absent = np.isnan(prices)
     _bridge_gaps(values, prices)
     return CompleteReturns(values, absent[1:] | ~_seen_before(absent))
@@ -115,15 +75,13 @@ def _seen_before(absent: BoolArray) -> BoolArray:
     return np.maximum.accumulate(~absent, axis=0)[:-1]
 
 
-def _proxies(raw: FloatArray, names: NDArray[np.str_], market: ArrayLike | None) -> FloatArray:
-    everyone = _row_means(raw)
-    index = everyone if market is None else vector("market", market, size=len(raw), missing=True)
-    index = np.nan_to_num(np.where(np.isnan(index), everyone, index), nan=0.0)
+def _proxies(raw: FloatArray, names: NDArray[np.str_]) -> FloatArray:
+    everyone = np.nan_to_num(_row_means(raw), nan=0.0)
     proxies = np.empty_like(raw)
     for name in np.unique(names):
         members = names == name
         own = _row_means(raw[:, members])
-        proxies[:, members] = np.where(np.isnan(own), index, own)[:, None]
+        proxies[:, members] = np.where(np.isnan(own), everyone, own)[:, None]
     return proxies
 
 

@@ -5,18 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from habit_worlds import ANY_SAMPLE, fill, market, records, told
+from habit_worlds import ANY_SAMPLE, auc, fill, market, records, told
 from investors import Investor, population
 from positions.domain.habits import (
     AccountRecords,
-    Estimate,
     HabitSettings,
     IndustryExpertise,
     industry_expertise,
-    spread_between,
 )
 from positions.domain.habits.expertise import expertise
-from smartex_quant.statistics import auc
 
 NOON = (12 - 9.5) / 5.5  # of the session gone by
 
@@ -58,19 +55,6 @@ def test_few_trips_are_too_little_to_tell() -> None:
         assert (found.estimate, found.error, found.shrunk, found.evident) == (None, None, None, False)
 
 
-def of_peer(value: float, error: float) -> IndustryExpertise:
-    around = Estimate(value, value - 2 * error, value + 2 * error)
-    return IndustryExpertise(0, 20, 20, 10, around, error, around)
-
-
-def test_the_spread_is_learnt_from_peers() -> None:
-    # mean of squares (0.09 + 0.01) / 2 = 0.05, less the mean squared error 0.01: the root of 0.04
-    assert spread_between([of_peer(0.3, 0.1), of_peer(-0.1, 0.1)]) == near(0.2)
-    assert spread_between([of_peer(0.1, 0.5)]) == 0.0
-    with pytest.raises(ValueError, match="no peers"):
-        spread_between(industry_expertise(two_trips()))
-
-
 def expertise_at_home(investor: Investor, seed: int) -> list[IndustryExpertise]:
     found = [expertise(history, HabitSettings()) for history in population(investor, seed)]
     return [one for account in found for one in account if one.industry == 0 and one.estimate]
@@ -81,7 +65,7 @@ def test_an_expert_is_told_from_others_and_intervals_cover_the_truth() -> None:
     none = expertise_at_home(Investor(), 1)
     expert = expertise_at_home(Investor(skill=0.003), 20)
     found = [told(one.estimate) for one in none]
-    area = auc([told(one.estimate).value for one in expert], [one.value for one in found]).estimate
+    area = auc([told(one.estimate).value for one in expert], [one.value for one in found])
     covered = np.mean([one.low <= 0 <= one.high for one in found])
     print(f"expertise: AUC {area:.3f}, covered {covered:.3f} of {len(none)}")
     assert area >= 0.9

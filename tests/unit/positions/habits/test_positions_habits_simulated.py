@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from habit_worlds import told
+from habit_worlds import auc, told
 from investors import (
     ACCOUNTS,
     INDUSTRIES,
@@ -40,7 +40,6 @@ from positions.domain.habits.records import Floats
 from positions.domain.habits.results import earnings, hit_rate, payoff
 from positions.domain.habits.trips import History, build_history
 from positions.domain.habits.turnover import turnover
-from smartex_quant.statistics import auc
 
 Detector = Callable[[History, HabitSettings], Habit]
 
@@ -177,7 +176,7 @@ def test_shuffled_labels_are_not_told_apart(case: Case) -> None:
     np.random.default_rng(5).shuffle(mixed)
     half = len(mixed) // 2
     # Two halves alike: the standard error of their AUC is sqrt(1 / (6 n)) (Mann and Whitney 1947).
-    assert abs(auc(mixed[:half], mixed[half:]).estimate - 0.5) <= 3.3 / np.sqrt(6 * half)
+    assert abs(auc(mixed[:half], mixed[half:]) - 0.5) <= 3.3 / np.sqrt(6 * half)
 
 
 def test_intervals_cover_the_truth(case: Case) -> None:
@@ -214,5 +213,5 @@ def _in_market_of(other: History, history: History) -> History:
 
 def apart(having: Floats, without: Floats) -> float:
     """AUC whichever side the habit is on."""
-    area = auc(having, without).estimate
+    area = auc(having, without)
     return max(area, 1 - area)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from smartex_quant.concentration import concentration
+from smartex_quant.concentration import hhi
 
 from positions.domain import suitability
 from positions.domain.advice.account import Account, Asset, Order
@@ -40,7 +40,7 @@ def diversify(
     Only what suits the class is bought. Industries in which the investor has shown expertise come first, then what
     adds least risk for its money.
     """
-    index = concentration([held.value for held in account.holdings.values()]).hhi
+    index = hhi([held.value for held in account.holdings.values()])
     if not account.holdings or index < CONCENTRATED:
         return None
     ranked = _ranked(account, _candidates(account, stated_level, listed), known_industries, risk)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from smartex_quant.concentration import concentration
+from smartex_quant.concentration import hhi
 
 from positions.domain.advice.account import Account
 
@@ -44,7 +44,7 @@ def figures(account: Account, risk: RiskModel) -> dict[str, tuple[str, float]]:
     largest = max(values.values(), default=0.0)
     found = {
         "largest_weight": (SHARE, account.weight(largest)),
-        "hhi": (SHARE, concentration(list(values.values())).hhi),
+        "hhi": (SHARE, hhi(list(values.values()))),
         "leverage": (SHARE, account.weight(account.gross)),
         "worst_stress": (MONEY, risk.worst_stress(values)),
     }

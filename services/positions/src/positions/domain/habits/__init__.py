@@ -7,7 +7,7 @@ Each detector's module says what it counts, in which unit, which side harms, and
 in `intervals`: leave out one cluster of dependent observations at a time.
 """
 
-from .expertise import IndustryExpertise, spread_between
+from .expertise import IndustryExpertise
 from .habit import Estimate, Habit, Harm, rank
 from .measure import industry_expertise, measure
 from .records import FILL, FLOW, AccountRecords, Market, RecordError
@@ -28,5 +28,4 @@ __all__ = [
     "industry_expertise",
     "measure",
     "rank",
-    "spread_between",
 ]

@@ -9,12 +9,11 @@ instruments' own.
 
 A figure of few trips is more luck than skill. The shrunk figure draws it towards zero, no expertise, by as much as
 its own variance outweighs the variance of true expertise between investors and industries, `expertise_spread` of
-the settings squared (empirical Bayes; Efron and Morris 1973). `spread_between` learns that from many accounts.
+the settings squared (empirical Bayes; Efron and Morris 1973).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,16 +114,3 @@ def _shrink(figure: float, error: float, reach: float, spread: float) -> Estimat
     kept = spread**2 / (spread**2 + error**2)
     width = reach * float(np.sqrt(kept)) * error
     return Estimate(kept * figure, kept * figure - width, kept * figure + width)
-
-
-def spread_between(peers: Iterable[IndustryExpertise]) -> float:
-    """Standard deviation of true expertise about zero, by moments: the mean square of the figures, less what their
-    errors explain. Zero if errors explain it all; raises ValueError if no peer has a figure."""
-    squares = [
-        one.estimate.value**2 - one.error**2
-        for one in peers
-        if one.estimate is not None and one.error is not None
-    ]
-    if not squares:
-        raise ValueError("no peers to learn the spread from")
-    return float(np.sqrt(max(0.0, float(np.mean(squares)))))

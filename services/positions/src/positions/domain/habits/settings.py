@@ -47,7 +47,7 @@ class HabitSettings:
     expertise_trips: int = 10
     """The least number of trips in an industry to say anything of expertise."""
     expertise_spread: float = 0.10
-    """How far true expertise, a year's excess, lies from none (standard deviation); see `spread_between`."""
+    """How far true expertise, a year's excess, lies from none (standard deviation)."""
     minimums: Mapping[str, int] = field(default_factory=lambda: MINIMUMS)
 
     def __post_init__(self) -> None:
