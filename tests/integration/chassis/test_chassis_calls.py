@@ -11,7 +11,6 @@ import pytest
 from chassis_venue import ECHO, Held, health, http
 from dead_line import line_to
 from grpc_health.v1 import health_pb2
-from smartex_chassis import time_remaining
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -44,16 +43,6 @@ async def test_a_clients_deadline_ends_the_handler_and_is_counted_as_one(venue: 
     async with asyncio.timeout(10):
         while await so_far() != before + 1:
             await asyncio.sleep(0.02)
-
-
-async def test_the_time_left_is_known(venue: Any) -> None:
-    async def tell(_: bytes) -> bytes:
-        return str(time_remaining()).encode()
-
-    venue.echo.behave = tell
-    caller = await venue.caller(await venue.start(default_deadline=30))
-    assert 0 < float((await caller.call("UnaryUnary", b"x", deadline=5))[0]) < 6
-    assert 6 < float((await caller.call("UnaryUnary", b"x", deadline=None))[0]) <= 30
 
 
 async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -> None:

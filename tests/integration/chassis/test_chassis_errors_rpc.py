@@ -9,7 +9,6 @@ import grpc
 import pytest
 from google.protobuf.message import DecodeError
 from smartex_chassis import (
-    AlreadyExists,
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
@@ -29,7 +28,6 @@ CASES = [
     (Unauthenticated("who?", reason="TOKEN_MISSING"), grpc.StatusCode.UNAUTHENTICATED),
     (PermissionDenied("no", reason="SCOPE_MISSING"), grpc.StatusCode.PERMISSION_DENIED),
     (NotFound("no such order", reason="ORDER_UNKNOWN"), grpc.StatusCode.NOT_FOUND),
-    (AlreadyExists("taken", reason="SYMBOL_TAKEN"), grpc.StatusCode.ALREADY_EXISTS),
     (FailedPrecondition("halted", reason="HALTED"), grpc.StatusCode.FAILED_PRECONDITION),
     (Overloaded("slow down", retry_after=timedelta(milliseconds=250)), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Unavailable("away", reason="LOG_AWAY", retry_after=timedelta(seconds=2)), grpc.StatusCode.UNAVAILABLE),

@@ -234,7 +234,7 @@ async def test_a_drain_does_not_wait_for_ever(venue: Any) -> None:
 
 PROGRAM = """
 import asyncio, sys, grpc
-from smartex_chassis import ChassisSettings, ServiceModule, run_service
+from smartex_chassis import ChassisSettings, Service, ServiceModule, run_all
 
 async def held(request, context):
     print("entered", flush=True)
@@ -254,7 +254,7 @@ async def stop():
 def build(settings):
     return ServiceModule("t", register, {{"/t.S/Hold": "public"}}, start, stop)
 
-sys.exit(run_service(build, ChassisSettings, name="t"))
+sys.exit(run_all([Service(build, ChassisSettings)], name="t"))
 """
 
 

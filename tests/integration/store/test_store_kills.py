@@ -94,7 +94,7 @@ async def test_the_server_stops_when_its_guardian_is_killed(
         async with Database.connect(server.url) as db:
             while first in servers():
                 await asyncio.sleep(0.02)
-            assert [row["x"] for row in await db.fetch_retrying("SELECT 1 AS x")] == [1]
+            assert [row["x"] for row in await retrying(lambda: db.fetch("SELECT 1 AS x"))] == [1]
         assert server.pid != first
 
 
@@ -111,7 +111,7 @@ async def test_a_crashed_server_comes_back_at_the_same_url(data: Path, victim: s
             os.kill(server.pid if victim == "server" else session, signal.SIGKILL)
             with pytest.raises(DatabaseUnavailable):
                 await forever(lambda: db.fetch("SELECT 1"))  # until the kill is noticed
-            found = await db.fetch_retrying("SELECT x FROM t ORDER BY x")
+            found = await retrying(lambda: db.fetch("SELECT x FROM t ORDER BY x"))
             assert [row["x"] for row in found] == list(range(number + 1))
         assert server.url == url
         assert (server.pid == first) is (victim == "session")
@@ -128,7 +128,7 @@ async def test_a_session_that_computes_does_not_hold_up_the_restart(data: Path) 
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(DatabaseUnavailable):
             await busy
-        assert await db.fetch_retrying("SELECT 1")
+        assert await retrying(lambda: db.fetch("SELECT 1"))
 
 
 async def test_restart_on_demand(data: Path) -> None:
@@ -137,7 +137,7 @@ async def test_restart_on_demand(data: Path) -> None:
         await db.execute("CREATE TABLE t AS SELECT 1 AS x")
         await server.restart()
         assert (server.url, server.pid == first) == (url, False)
-        assert len(await db.fetch_retrying("SELECT x FROM t")) == 1
+        assert len(await retrying(lambda: db.fetch("SELECT x FROM t"))) == 1
 
 
 async def test_without_supervision_a_crash_waits_for_restart(data: Path) -> None:
@@ -301,4 +301,4 @@ async def test_retrying_spans_a_restart(data: Path) -> None:
             while server.pid in (victim, None):
                 await asyncio.sleep(0.01)
         await writing
-        assert [row["count"] for row in await db.fetch_retrying("SELECT count(*) FROM t")] == [300]
+        assert [row["count"] for row in await retrying(lambda: db.fetch("SELECT count(*) FROM t"))] == [300]

@@ -2,9 +2,8 @@
 
 import smartex_chassis.grpc_setup  # noqa: F401  # before anything loads gRPC
 from smartex_chassis.auth import PUBLIC, SCOPES, Principal, TokenVerifier
-from smartex_chassis.call import drain_started, principal, time_remaining
+from smartex_chassis.call import drain_started, principal
 from smartex_chassis.errors import (
-    AlreadyExists,
     BindFailed,
     Category,
     DeadlineExceeded,
@@ -28,7 +27,7 @@ from smartex_chassis.errors import (
 from smartex_chassis.garbage import settle_garbage, settle_imports
 from smartex_chassis.issuer import LocalIssuer
 from smartex_chassis.keys import KeySet
-from smartex_chassis.main import Service, run_all, run_loop, run_service
+from smartex_chassis.main import Service, run_all, run_loop
 from smartex_chassis.peers import TokenFile, peer_channel
 from smartex_chassis.server import ChassisServer, ServiceModule
 from smartex_chassis.serving import serve
@@ -39,7 +38,6 @@ from smartex_chassis.settings import (
     Settings,
     describe_settings,
     load,
-    print_settings,
     read_secret,
 )
 from smartex_chassis.tasks import start_task, stop_tasks
@@ -50,7 +48,6 @@ from smartex_chassis.waiting import set_within
 __all__ = [
     "PUBLIC",
     "SCOPES",
-    "AlreadyExists",
     "BindFailed",
     "Category",
     "ChassisServer",
@@ -90,18 +87,15 @@ __all__ = [
     "load",
     "peer_channel",
     "principal",
-    "print_settings",
     "read_secret",
     "run_all",
     "run_loop",
-    "run_service",
     "serve",
     "set_within",
     "settle_garbage",
     "settle_imports",
     "start_task",
     "stop_tasks",
-    "time_remaining",
     "to_status",
     "trace_metadata",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -77,12 +76,6 @@ def principal(context: object | None = None) -> Principal:
     if found is None:
         raise Unauthenticated("this RPC is served without a token", reason="TOKEN_MISSING")
     return found
-
-
-def time_remaining() -> float | None:
-    """Return the seconds left to the RPC being served, never below zero; None if it may run on."""
-    deadline = _call().deadline
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def drain_started() -> asyncio.Event:

@@ -6,7 +6,6 @@
     ├── Unauthenticated       UNAUTHENTICATED      no token, or one that is not believed
     ├── PermissionDenied      PERMISSION_DENIED    a good token that does not allow this
     ├── NotFound              NOT_FOUND            no such thing, or not the caller's
-    ├── AlreadyExists         ALREADY_EXISTS       the name is taken
     ├── FailedPrecondition    FAILED_PRECONDITION  right request, wrong state; retrying alone will not help
     │   └── StartupError      (never sent)         this program cannot start; one line says what to do
     │       ├── SettingsInvalid
@@ -68,7 +67,6 @@ class Category(Enum):
     UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
     PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
     NOT_FOUND = grpc.StatusCode.NOT_FOUND
-    ALREADY_EXISTS = grpc.StatusCode.ALREADY_EXISTS
     FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
     UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
     OVERLOADED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -163,12 +161,6 @@ class NotFound(SmartexError):
     """No such thing, or not the caller's; the two answer alike."""
 
     category = Category.NOT_FOUND
-
-
-class AlreadyExists(SmartexError):
-    """What was to be made is there already, and differs."""
-
-    category = Category.ALREADY_EXISTS
 
 
 class FailedPrecondition(SmartexError):

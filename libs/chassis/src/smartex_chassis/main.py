@@ -34,17 +34,6 @@ class Service(Generic[S]):
     settings_cls: type[S]
 
 
-def run_service(
-    build: Build[C], settings_cls: type[C], *, name: str | None = None, argv: Sequence[str] | None = None
-) -> int:
-    """Run one service as a program and return the exit code.
-
-    `build(settings)` returns its module, at once or awaited. What keeps it from starting is printed in one
-    line for each problem, with exit code 2.
-    """
-    return run_all([Service(build, settings_cls)], settings_cls, name=name, argv=argv)
-
-
 def run_all(
     services: Sequence[Service[Any]],
     settings_cls: type[ChassisSettings] = ChassisSettings,

@@ -256,11 +256,6 @@ def read_secret(path: Path) -> SecretStr:
     return SecretStr(text)
 
 
-def print_settings(settings_cls: type[Settings]) -> None:
-    """Print what `describe_settings` returns."""
-    print(describe_settings(settings_cls))
-
-
 def describe_settings(settings_cls: type[Settings]) -> str:
     """Return a table of every setting: variable, default, meaning. Secret defaults are masked."""
     rows = [

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from .retry import CLIENT_ERRORS, connecting, retrying, typed
+from .retry import CLIENT_ERRORS, connecting, typed
 from .tracing import span
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -139,10 +139,6 @@ class Database:
             # The work is done or has its own error: a connection that breaks here is thrown away by the pool.
             with contextlib.suppress(*CLIENT_ERRORS):
                 await self.pool.release(connection)
-
-    async def fetch_retrying(self, query: str, *args: object, within: float = 30.0) -> list[asyncpg.Record]:
-        """`fetch` for a read that can wait: outlasts a restart of the database of up to `within` seconds."""
-        return await retrying(lambda: self.fetch(query, *args), within=within)
 
     async def close(self, within: float = 5.0) -> None:
         """Wait for the connections in use, `within` seconds at most, and close all."""

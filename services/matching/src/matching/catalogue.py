@@ -60,10 +60,6 @@ class Catalogue:
         """One instrument as it was last defined, or None."""
         return self._instruments.get(instrument_id)
 
-    def id_of(self, symbol: str) -> int | None:
-        """The number of a symbol, or None."""
-        return self._symbols.get(symbol)
-
     @property
     def currencies(self) -> tuple[str, ...]:
         """Currency codes by number."""

@@ -12,9 +12,7 @@ import time
 from collections import OrderedDict
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
-import numpy as np
 import structlog
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CHECKPOINT
 from smartex_bus import Appender, Bus, BusError, Record, StoredRecord
@@ -23,8 +21,6 @@ from smartex_chassis import Overloaded, Unavailable, histogram, start_task, stop
 from matching.frames import CHECKPOINTS_TOPIC, Frame, holds, one_command
 from matching.publisher import Publisher
 from matching.sequencer import Sequencer
-
-Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 _log = structlog.get_logger("matching.checkpoints")
 _hash_seconds = histogram("matching_state_hash_seconds", "Time that the hash of the state takes")

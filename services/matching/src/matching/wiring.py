@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
-import structlog
 from smartex_bus import Bus, Topic, open_bus, service_settings
 from smartex_chassis import ServiceModule, load
 from smartex_store import Database, StoreError
@@ -41,7 +40,6 @@ from matching.settings import MatchingSettings
 from matching.snapshots import FrameId, SnapshotFolder
 from matching.ticker import Ticker
 
-_log = structlog.get_logger("matching")
 Clock = Callable[[], int]
 
 

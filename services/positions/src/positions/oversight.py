@@ -57,7 +57,6 @@ from positions.rounds import Round, Rounds
 from positions.steps import Chains
 from positions.supervision import Supervision
 
-DAY_NS = 86_400 * 10**9
 _ROLL_HOURS = 4
 """A trading day that is rolled up to so long after midnight is the day before's."""
 LEAST_RETURNS = 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from positions.domain.alerts import ALL, Standing
 from positions.domain.habits import Habit
 from positions.domain.profile import Profile, Sign
 from positions.domain.risk.report import Caveat
@@ -25,11 +24,6 @@ def alert(kind: str, subject: Text, value: float, threshold: float) -> Text:
 def action(kind: str, subject: Text) -> Text:
     """What to do about an alert, one line."""
     return text(f"alert.{kind}.action", {"subject": subject})
-
-
-def standing(one: Standing, subject: Text) -> Text:
-    """What a standing alert says."""
-    return alert(ALL[one.kind].name, subject, one.value, one.threshold)
 
 
 def title(kind: str, facts: Mapping[str, object]) -> Text:

@@ -195,21 +195,7 @@ async def test_a_conversation_both_ways(world: World) -> None:
     text = await world.event()
     assert isinstance(text, TextReceived)
     assert (text.user, text.text) == (ALICE, "接受 <1>")
-    assert await world.account.api.reply_text(ALICE, "已为您下单") == Sent()
-    assert [message["body"] for message in await world.shown()] == ["接受 <1>", "已收到：接受", "已为您下单"]
-
-
-async def test_only_so_many_answers_to_one_text(world: World) -> None:
-    await world.follow()
-    await world.do("text", person="alice", text="?")
-    outcomes = [await world.account.api.reply_text(ALICE, str(number)) for number in range(6)]
-    assert outcomes == [Sent()] * 5 + [Refused("CONVERSATION_CLOSED 45047")]
-
-
-async def test_nobody_is_written_to_who_did_not_write(world: World) -> None:
-    await world.follow()
-    await world.do("unfollow", person="alice")
-    assert await world.account.api.reply_text(ALICE, "?") == Refused("CONVERSATION_CLOSED 45015")
+    assert [message["body"] for message in await world.shown()] == ["接受 <1>", "已收到：接受"]
 
 
 async def test_unfollowing_ends_the_address(world: World) -> None:

@@ -294,16 +294,6 @@ def test_nothing_longer_than_its_limit_fits(kind: str, value: str) -> None:
     assert not field_fits(f"{kind}1", value) or len(value) <= FIELD_LIMITS[kind]
 
 
-async def test_a_reply_in_a_conversation() -> None:
-    provider = Provider(says(errcode=0))
-    api = provider.wechat()
-    assert await api.reply_text("o1", "好的") == Sent()
-    assert await api.reply_text("o1", "长" * 683) == Refused("TOO_LONG")  # 683 × 3 = 2049 bytes
-    assert await api.reply_text("o1", "") == Refused("EMPTY")
-    body = json.loads(provider.requests[-1].content)
-    assert body == {"touser": "o1", "msgtype": "text", "text": {"content": "好的"}}
-
-
 async def test_a_code_with_a_scene() -> None:
     provider = Provider(says(ticket="gQH", expire_seconds=600, url="http://weixin.qq.com/q/k"))
     api = provider.wechat()

@@ -184,8 +184,6 @@ def test_ids_tell_causes_apart() -> None:
 def test_standing_alerts_are_kept_by_key() -> None:
     one = Standing("al-1", 7, CONCENTRATION, 3, Severity.INFO, 0.5, 0.4, 0.5, 0, 0, 1)
     alerts = StandingAlerts([one])
-    assert alerts.of_account(7) == [one]
-    assert alerts.of_account(8) == []
     assert alerts.get(one.key) == one
     assert alerts.get(one.key + 1) is None
 

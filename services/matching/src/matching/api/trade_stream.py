@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, Final
 
 import grpc
-import structlog
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex_chassis import InvalidInput, Overloaded, SmartexError, Unavailable, drain_started
 
@@ -30,8 +29,6 @@ LARGEST_WINDOW: Final = 100_000
 _CATCH_UP_SECONDS = 5.0
 _PAUSE_SECONDS = 0.005
 _END: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]
-
-_log = structlog.get_logger("matching.streams")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from smartex_store import Connection, Database
+from smartex_store import Database
 
 _FIND = """
     SELECT trace_id, account_id FROM notifications.notices
@@ -41,29 +38,6 @@ _STEPS = """
     SELECT 6, kind, subject_id, time, detail FROM notifications.steps WHERE trace_id = $1 AND account_id = $2
      ORDER BY time, place LIMIT 10000
 """
-
-
-@dataclass(frozen=True)
-class Step:
-    """A link of a chain. `detail` is in English, and holds no address and no secret."""
-
-    trace_id: str
-    account_id: int
-    kind: str
-    subject_id: str
-    time: datetime
-    detail: str
-
-
-async def record(connection: Connection, steps: Iterable[Step]) -> None:
-    """Add steps that no other table tells, in the transaction of what happened."""
-    await connection.executemany(
-        """
-        INSERT INTO notifications.steps (trace_id, account_id, kind, subject_id, time, detail)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        """,
-        [(one.trace_id, one.account_id, one.kind, one.subject_id, one.time, one.detail) for one in steps],
-    )
 
 
 class Chains:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 from smartex_chassis import counter, histogram
 from smartex_store import Connection
@@ -28,7 +27,6 @@ from positions.naming import Instruments
 from positions.notices import Times, Worth
 from positions.steps import Step
 
-_log = structlog.get_logger("positions.alerting")
 _raised = counter("positions_alerts_total", "Alerts raised", ["kind"])
 _latency = histogram(
     "positions_alert_latency_seconds",

@@ -22,7 +22,6 @@ from notifications.domain.sending import Failed, Message, Outcome, Refused, Sent
 from .access import Reply, TokenApi, meaning, post_json, read_token
 from .errcodes import ERRCODES, TOKEN_ERRCODES
 
-MAX_REPLY_BYTES: Final = 2048
 MAX_QR_LIFE: Final = timedelta(days=30)
 MAX_SCENE: Final = 64
 
@@ -80,13 +79,6 @@ class WechatApi:
             **({"page": message.link} if message.link else {}),
         }
         return _outcome(await self._api.call("/cgi-bin/message/subscribe/bizsend", body))
-
-    async def reply_text(self, openid: str, text: str) -> Outcome:
-        """Write to a user who wrote within 48 hours (客服消息). Nothing drops a repeat."""
-        if not text or len(text.encode()) > MAX_REPLY_BYTES:
-            return Refused("TOO_LONG" if text else "EMPTY")
-        body = {"touser": openid, "msgtype": "text", "text": {"content": text}}
-        return _outcome(await self._api.call("/cgi-bin/message/custom/send", body))
 
     async def create_qr(self, scene: str, life: timedelta) -> QrCode | Failed | Refused:
         """Make a QR code whose scan is told to the callback with `scene`, 1 to 64 characters."""

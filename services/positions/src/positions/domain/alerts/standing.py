@@ -88,10 +88,6 @@ class StandingAlerts:
         """The alert of a key, if one stands."""
         return self._standing.get(key)
 
-    def of_account(self, account_id: int) -> list[Standing]:
-        """What stands for an account."""
-        return [alert for alert in self._standing.values() if alert.account_id == account_id]
-
     def judge(
         self, rows: Readings, accounts: NDArray[np.int64], kinds: Sequence[int], now_ns: int, sequence: int
     ) -> list[Transition]:
