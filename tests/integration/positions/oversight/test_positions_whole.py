@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -42,7 +43,20 @@ async def whole(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
         yield served
 
 
-async def test_buy_alert_advice_accept_fill_clear(whole: Whole) -> None:
+@dataclass(frozen=True)
+class Mended:
+    """What an investor was told who bought too much of the first share and took the advice."""
+
+    alert: advice_pb2.Alert
+    seen: advice_pb2.Alert
+    """The same once it was acknowledged."""
+    advice: advice_pb2.Advice
+    accepted: pb.AcceptAdviceResponse
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def mended(whole: Whole) -> Mended:
+    """Buy, alert, advice, accept, fill, clear."""
     investor = whole.caller(INVESTOR)
     async with whole.market(INVESTOR) as market:
         await market.buy("S1", 6000, "10.01")
@@ -52,26 +66,9 @@ async def test_buy_alert_advice_accept_fill_clear(whole: Whole) -> None:
         return next((one for one in listed.alerts if one.kind == "concentration" and one.advice_id), None)
 
     raised = await until(alert)
-    assert raised.subject == "S1"
-    assert raised.state == advice_pb2.ALERT_STATE_RAISED
-    assert raised.value > 0.55
-    assert "Share 1" in raised.text.en
-    assert "股票1" in raised.text.zh
     given = (await investor("GetAdvice", pb.GetAdviceRequest(advice_id=raised.advice_id))).advice
-    assert (given.kind, given.state, given.cause_id) == (
-        "reduce_concentration",
-        advice_pb2.ADVICE_STATE_OPEN,
-        raised.alert_id,
-    )
-    figures = {one.key: one for one in given.what_if}
-    assert figures["largest_weight"].after < 0.36 < figures["largest_weight"].before
-    seen = await investor("AcknowledgeAlert", pb.AcknowledgeAlertRequest(alert_id=raised.alert_id))
-    assert seen.alert.state == advice_pb2.ALERT_STATE_ACKNOWLEDGED
+    seen = (await investor("AcknowledgeAlert", pb.AcknowledgeAlertRequest(alert_id=raised.alert_id))).alert
     accepted = await investor("AcceptAdvice", pb.AcceptAdviceRequest(advice_id=given.advice_id))
-    again = await investor("AcceptAdvice", pb.AcceptAdviceRequest(advice_id=given.advice_id))
-    assert [one.SerializeToString() for one in accepted.orders] == [
-        one.SerializeToString() for one in again.orders
-    ]
     async with whole.market(INVESTOR) as market:
         for order in accepted.orders:
             sold = await market.sell(
@@ -87,26 +84,54 @@ async def test_buy_alert_advice_accept_fill_clear(whole: Whole) -> None:
         return all(one.alert_id != raised.alert_id for one in listed.alerts)
 
     await until(cleared)
-    portfolio = (await investor("GetPortfolio", pb.GetPortfolioRequest())).portfolio
-    assert portfolio.exposure.largest_weight < 0.36
+    return Mended(raised, seen, given, accepted)
+
+
+async def test_the_alert_and_its_advice_say_what_is_wrong_and_what_would_help(mended: Mended) -> None:
+    raised, given = mended.alert, mended.advice
+    assert raised.subject == "S1"
+    assert raised.state == advice_pb2.ALERT_STATE_RAISED
+    assert (mended.seen.alert_id, mended.seen.state) == (raised.alert_id, advice_pb2.ALERT_STATE_ACKNOWLEDGED)
+    assert raised.value > 0.55
+    assert "Share 1" in raised.text.en
+    assert "股票1" in raised.text.zh
+    assert (given.kind, given.state, given.cause_id) == (
+        "reduce_concentration",
+        advice_pb2.ADVICE_STATE_OPEN,
+        raised.alert_id,
+    )
+    figures = {one.key: one for one in given.what_if}
+    assert figures["largest_weight"].after < 0.36 < figures["largest_weight"].before
+
+
+async def test_what_was_advised_helped_and_is_told_as_one_chain(whole: Whole, mended: Mended) -> None:
+    investor = whole.caller(INVESTOR)
+    assert (await portfolio(investor)).exposure.largest_weight < 0.36
 
     async def chain() -> Any:
-        number = str(accepted.orders[0].client_order_id)
+        number = str(mended.accepted.orders[0].client_order_id)
         found = await investor("ListSteps", pb.ListStepsRequest(id=number))
         kinds = [step.kind for step in found.steps]
         return found if {"order", "fill"} <= set(kinds) and kinds.count("alert") >= 2 else None
 
     found = await until(chain)
-    assert found.trace_id == raised.trace_id == given.trace_id
+    assert found.trace_id == mended.alert.trace_id == mended.advice.trace_id
     kinds = [step.kind for step in found.steps]
     assert {"event", "alert", "advice", "accepted", "order", "fill"} == set(kinds)
-    closed = (await investor("GetAdvice", pb.GetAdviceRequest(advice_id=given.advice_id))).advice
+
+
+async def test_advice_that_was_taken_is_closed(whole: Whole, mended: Mended) -> None:
+    investor, number = whole.caller(INVESTOR), mended.advice.advice_id
+    again = await investor("AcceptAdvice", pb.AcceptAdviceRequest(advice_id=number))
+    assert again.orders == mended.accepted.orders
+    closed = (await investor("GetAdvice", pb.GetAdviceRequest(advice_id=number))).advice
     assert closed.outcome.taken_share == 1.0
     with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await investor("DismissAdvice", pb.DismissAdviceRequest(advice_id=given.advice_id, reason="late"))
+        await investor("DismissAdvice", pb.DismissAdviceRequest(advice_id=number, reason="late"))
     assert reason(failure.value) == "ADVICE_CLOSED"
 
 
+@pytest.mark.usefixtures("mended")
 async def test_notices_are_on_the_bus(whole: Whole) -> None:
     async with await open_bus(whole.pod.settings.bus()) as bus:
 
@@ -120,6 +145,7 @@ async def test_notices_are_on_the_bus(whole: Whole) -> None:
         await until(told)
 
 
+@pytest.mark.usefixtures("mended")
 async def test_report_with_the_user_s_scenarios(whole: Whole) -> None:
     operator, investor = whole.caller(None, "operate", "read"), whole.caller(INVESTOR)
     draw = np.random.default_rng(4)
@@ -158,6 +184,7 @@ async def portfolio(investor: Any) -> Any:
     return (await investor("GetPortfolio", pb.GetPortfolioRequest())).portfolio
 
 
+@pytest.mark.usefixtures("mended")
 async def test_profile_from_stated_to_revealed(whole: Whole) -> None:
     investor = whole.caller(INVESTOR)
     before = (await investor("GetRiskProfile", pb.GetRiskProfileRequest())).profile
@@ -179,6 +206,7 @@ async def test_profile_from_stated_to_revealed(whole: Whole) -> None:
     assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.usefixtures("mended")
 async def test_habits_with_few_fills(whole: Whole) -> None:
     answer = await whole.caller(INVESTOR)("ListHabits", pb.ListHabitsRequest())
     assert answer.fill_count >= 2
@@ -190,6 +218,7 @@ async def test_habits_with_few_fills(whole: Whole) -> None:
     assert answer.expertise[0].turnover_share == pytest.approx(1.0)
 
 
+@pytest.mark.usefixtures("mended")
 async def test_a_supervisor_sees_what_was_given_and_no_more(whole: Whole) -> None:
     admin = whole.caller(None, "admin")
     clerk = whole.caller(None, "operate", "read", subject="clerk")
@@ -220,6 +249,7 @@ async def test_a_supervisor_sees_what_was_given_and_no_more(whole: Whole) -> Non
     assert (await admin("AssignSupervisor", taken)).account_count == 1
 
 
+@pytest.mark.usefixtures("mended")
 async def test_limits_tighten_and_loosen(whole: Whole) -> None:
     investor, admin = whole.caller(INVESTOR), whole.caller(None, "admin")
     clerk = whole.caller(None, "operate", "read", subject="keeper")
@@ -249,6 +279,7 @@ async def test_limits_tighten_and_loosen(whole: Whole) -> None:
     assert again.own.concentration == 0.2
 
 
+@pytest.mark.usefixtures("mended")
 async def test_what_is_not_the_caller_s_is_unknown(whole: Whole) -> None:
     stranger = whole.caller(MAKER)
     advice = (await whole.caller(INVESTOR)("ListAdvice", pb.ListAdviceRequest())).advice[0]
@@ -321,6 +352,7 @@ async def test_a_wrong_close_imports_nothing(whole: Whole, close: pb.DailyClose)
     await whole.pod.database.execute("DELETE FROM positions.daily_closes WHERE date = '2020-01-01'")
 
 
+@pytest.mark.usefixtures("mended")
 async def test_records_are_public(whole: Whole) -> None:
     records = (await whole.caller(MAKER, "read")("ListAdviceRecords", pb.ListAdviceRecordsRequest())).records
     by_kind = {one.kind: one for one in records}
@@ -330,6 +362,7 @@ async def test_records_are_public(whole: Whole) -> None:
     assert all(one.definition.zh and one.definition.en for one in records)
 
 
+@pytest.mark.usefixtures("mended")
 async def test_pages_of_alerts(whole: Whole) -> None:
     investor = whole.caller(INVESTOR)
     all_of_them = (await investor("ListAlerts", pb.ListAlertsRequest())).alerts
@@ -340,4 +373,5 @@ async def test_pages_of_alerts(whole: Whole) -> None:
         token = page.next_page_token
         if not token:
             break
+    assert len(all_of_them) > 1
     assert [one.alert_id for one in paged] == [one.alert_id for one in all_of_them]
