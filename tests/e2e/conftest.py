@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,9 +11,11 @@ import notifications.wiring
 import positions.wiring
 import pytest
 import pytest_asyncio
+from isolated import free_port
 from matching.settings import MatchingSettings
 from matching.wiring import Pod
 from notifications.settings import NotificationsSettings
+from one_loop import run_together
 from place import Place
 from positions.settings import PositionsSettings
 from pydantic import SecretStr
@@ -23,19 +24,7 @@ from smartex_store import Database, EmbeddedPostgres
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pods live in one event loop, so every test of this folder runs in it."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in Path(item.path).parents:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+    run_together(items, __file__)
 
 
 async def open_matching(url: str, folder: Path) -> Pod:

@@ -7,9 +7,9 @@ import contextlib
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 from people import settle_in
 from place import Place
+from refusals import reason, violations
 from rpcs import Rpc, fresh_id, instrument, rpcs
 from smartex.matching.v1 import account_pb2_grpc, order_entry_pb2_grpc, venue_pb2, venue_pb2_grpc
 
@@ -84,14 +84,4 @@ async def _end(stream: Any) -> None:
 
 def details(failure: grpc.aio.AioRpcError) -> tuple[str, list[str]]:
     """Reason and fields of a failure."""
-    reason, fields = "", []
-    trailing: Any = failure.trailing_metadata() or ()
-    for key, value in trailing:
-        if key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(value).details:
-                info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-                if detail.Unpack(info):
-                    reason = info.reason
-                elif detail.Unpack(bad):
-                    fields += [violation.field for violation in bad.field_violations]
-    return reason, fields
+    return reason(failure), violations(failure)

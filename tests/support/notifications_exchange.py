@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import tomllib
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import httpx
-from google.protobuf import any_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from notifications.channels.delivery import Clock, utc_now
 from notifications.settings import NotificationsSettings
 from notifications.wiring import Pod
@@ -28,6 +24,7 @@ from smartex.positions.v1 import types_pb2  # noqa: F401 - the Step of answers
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer
 from smartex_standins.serving import serve
 from smartex_standins.standin import Standin
+from waiting import until
 
 ALICE, BOB = 1, 2
 ENDED = frozenset(
@@ -89,16 +86,6 @@ class Phones:
     async def address(self, standin: str, person: str = "alice") -> dict[str, Any]:
         told: dict[str, Any] = (await self.http.get(f"/control/{standin}/addresses")).json()[person]
         return told
-
-
-async def until(look: Callable[[], Any], what: str, seconds: float = 10) -> Any:
-    """What `look` returns once it is true."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while not (found := await look()):
-        assert loop.time() < end, f"still waiting for: {what}"
-        await asyncio.sleep(0.02)
-    return found
 
 
 class Exchange:
@@ -275,24 +262,3 @@ def a_notice(notice_id: str = "n-1", account: int = ALICE, **changes: Any) -> no
         "trace_id": uuid.uuid4().hex,
     }
     return notice_pb2.Notice(**{**values, **changes})
-
-
-def _details(error: grpc.aio.AioRpcError) -> Iterable[any_pb2.Any]:
-    # The stubs know only the calls of the threaded client; what is read of them, this error has too.
-    details: Iterable[any_pb2.Any] = rpc_status.from_call(cast(grpc.Call, error)).details
-    return details
-
-
-def violations(error: grpc.aio.AioRpcError) -> list[str]:
-    """The fields that an error names."""
-    request = error_details_pb2.BadRequest()
-    for detail in _details(error):
-        if detail.Unpack(request):
-            return [violation.field for violation in request.field_violations]
-    return []
-
-
-def reason(error: grpc.aio.AioRpcError) -> str:
-    """The stable reason of an error."""
-    info = error_details_pb2.ErrorInfo()
-    return next((info.reason for one in _details(error) if one.Unpack(info)), "")

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from smartex.matching.v1 import types_pb2
-from smartex_store import Database, EmbeddedPostgres
-
-
-@asynccontextmanager
-async def fresh_database(server: EmbeddedPostgres) -> AsyncIterator[str]:
-    name = f"d{uuid.uuid4().hex[:12]}"
-    async with Database.connect(server.url) as admin:
-        await admin.execute(f"create database {name}")
-    base, _, query = server.url.partition("?")
-    yield base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
 
 
 def instrument(number: int, industry: str, risk_level: int = 2, **changes: Any) -> types_pb2.Instrument:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,20 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from isolated import free_port
 from matching.settings import MatchingSettings
 from smartex.matching.v1 import venue_pb2, venue_pb2_grpc
 from smartex_chassis import ChassisSettings, LocalIssuer
 from smartex_chassis.settings import unknown_variables
 
 READY_WITHIN = 90.0
-
-
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import grpc
 import matching.wiring
 import positions.wiring
 import smartex_client
+from isolated import free_port
 from matching.settings import MatchingSettings
 from positions.settings import PositionsSettings
 from pydantic import SecretStr
@@ -62,7 +61,7 @@ class Whole:
 @asynccontextmanager
 async def serve(database_url: str, folder: Path, **changes: Any) -> AsyncIterator[Whole]:
     """Matching and positions on one port and one database."""
-    issuer, port = LocalIssuer(folder / "keys"), _free_port()
+    issuer, port = LocalIssuer(folder / "keys"), free_port()
     token_file = folder / "positions.token"
     token_file.write_text(issuer.issue(subject="positions", scopes=["operate", "read"]))
     market = await matching.wiring.Pod.open(
@@ -87,37 +86,3 @@ async def serve(database_url: str, folder: Path, **changes: Any) -> AsyncIterato
     finally:
         await channel.close(None)
         await server.drain()
-
-
-async def until(check: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
-    """Wait until a check gives something; the last word is its failure."""
-    end = asyncio.get_running_loop().time() + seconds
-    while True:
-        found = await check()
-        if found or asyncio.get_running_loop().time() > end:
-            assert found
-            return found
-        await asyncio.sleep(0.02)
-
-
-def reason(error: grpc.aio.AioRpcError) -> str:
-    """The UPPER_SNAKE reason of a failed call."""
-    from google.rpc.error_details_pb2 import ErrorInfo
-    from google.rpc.status_pb2 import Status
-
-    status = Status()
-    metadata: Iterable[Any] = error.trailing_metadata() or ()
-    for key, value in metadata:
-        if key == "grpc-status-details-bin":
-            status.ParseFromString(value)
-    for detail in status.details:
-        info = ErrorInfo()
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

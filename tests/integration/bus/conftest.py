@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import pytest_asyncio
+from one_loop import run_together
 from smartex_bus import Bus, KafkaSettings, PostgresSettings, open_bus
 from smartex_bus.kafka_server import KafkaServer
 from smartex_store import EmbeddedPostgres
@@ -23,11 +24,7 @@ Settings = PostgresSettings | KafkaSettings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The servers live in one event loop, so every test of this folder runs in it."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in Path(item.path).parents:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    run_together(items, __file__)
 
 
 class Postgres:

@@ -21,6 +21,7 @@ from smartex_bus import (
     UnknownTopic,
     origin,
 )
+from waiting import until
 
 OpenBus = Callable[..., Awaitable[Bus]]
 LEASE = 2.0
@@ -46,12 +47,6 @@ async def work(consumer: GroupConsumer, seen: list[StoredRecord]) -> None:
             await consumer.commit({(batch.topic, batch.partition): batch.next_offset})
         except LeaseLost:
             continue
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(45):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_partitions_are_balanced_and_move(bus: Bus, new_bus: OpenBus, topic: str) -> None:

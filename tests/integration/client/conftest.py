@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import smartex_client
+from isolated import free_port
 from smartex.matching.v1.types_pb2 import (
     ODD_LOT_RULE_NONE,
     SETTLEMENT_T0,
@@ -123,12 +123,6 @@ def instrument(symbol: str) -> Instrument:
         settlement=SETTLEMENT_T0,
         trading_state=TRADING_STATE_OPEN,
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from engine_works import Scripted, Works
+from isolated import free_port
 from notifications import store
 from notifications_exchange import Exchange, exchange_with
-from pods import free_port
 from smartex_standins.standin import Standin
 from smartex_store import Database, EmbeddedPostgres
 

@@ -11,7 +11,8 @@ import asyncpg
 import grpc
 import pytest
 from notifications.domain.sending import ChannelKind
-from notifications_exchange import ALICE, BOB, Exchange, HandClock, a_notice, reason, violations
+from notifications_exchange import ALICE, BOB, Exchange, HandClock, a_notice
+from refusals import reason, violations
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex_standins.fcm import FcmStandin
 from smartex_standins.mail import MailStandin

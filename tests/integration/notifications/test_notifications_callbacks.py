@@ -12,13 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from isolated import free_port
 from notifications.callbacks.events import Events
 from notifications.callbacks.replies import NOT_LINKED, Replies, TextHandler
 from notifications.channels.wechat import events as told
 from notifications.domain.sending import ChannelKind
 from notifications.store.receipts import first_time, keep
-from notifications_exchange import ALICE, Exchange, a_notice, serving, settings_of, until
-from pods import free_port
+from notifications_exchange import ALICE, Exchange, a_notice, serving, settings_of
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex_chassis import PortInUse
 from smartex_standins.fcm import FcmStandin
@@ -26,6 +26,7 @@ from smartex_standins.sms import SmsStandin
 from smartex_standins.webpush import WebPushStandin
 from smartex_standins.wechat import WechatStandin
 from smartex_standins.wecom import WecomStandin
+from waiting import until
 
 Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
 

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from notifications.callbacks.links import unsubscribe_url
-from notifications_exchange import ALICE, Exchange, HandClock, a_notice, stamp, until
+from notifications_exchange import ALICE, Exchange, HandClock, a_notice, stamp
 from smartex.notifications.v1 import notice_pb2
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex_standins.fcm import FcmStandin
 from smartex_standins.mail import MailStandin
 from smartex_standins.wechat import WechatStandin
+from waiting import until
 
 Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
 

@@ -11,7 +11,8 @@ import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
-from notifications_exchange import ALICE, BOB, Exchange, a_notice, reason, serving, settings_of, violations
+from notifications_exchange import ALICE, BOB, Exchange, a_notice, serving, settings_of
+from refusals import reason, violations
 from smartex.notifications.v1 import notice_pb2
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex_standins.apns import ApnsStandin

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from notifications_exchange import Exchange, a_notice, until
+from notifications_exchange import Exchange, a_notice
 from smartex.notifications.v1 import notice_pb2
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex_standins.apns import ApnsStandin
 from smartex_standins.standin import Standin
 from smartex_standins.wechat import WechatStandin
+from waiting import until
 
 Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
 SENT = (pb.DELIVERY_STATE_SENT, pb.DELIVERY_STATE_DELIVERED)

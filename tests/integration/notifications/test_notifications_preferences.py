@@ -8,7 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-from notifications_exchange import BOB, Exchange, serving, settings_of, violations
+from notifications_exchange import BOB, Exchange, serving, settings_of
+from refusals import violations
 from smartex.notifications.v1 import notice_pb2
 from smartex.notifications.v1 import notification_service_pb2 as pb
 

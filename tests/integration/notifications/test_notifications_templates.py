@@ -10,11 +10,13 @@ from typing import Any
 
 import grpc
 import pytest
-from notifications_exchange import Exchange, a_notice, reason, serving, settings_of, until, violations
+from notifications_exchange import Exchange, a_notice, serving, settings_of
+from refusals import reason, violations
 from smartex.notifications.v1 import notice_pb2
 from smartex.notifications.v1 import notification_service_pb2 as pb
 from smartex_standins.fcm import FcmStandin
 from smartex_standins.wechat import WechatStandin
+from waiting import until
 
 Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
 KIND = "positions.concentration"

@@ -4,14 +4,13 @@ import asyncio
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 from processes import ended
 from smartex_launcher.child import Child, agents_command
+from waiting import until
 
 OBEDIENT = "import sys; print('up', flush=True); sys.stdin.read()"
 STUBBORN = "import time; print('up', flush=True); time.sleep(600)"
@@ -34,13 +33,6 @@ asyncio.run(main())
 
 def child(code: str, log: Path, **options: Any) -> Child:
     return Child([sys.executable, "-c", code], log, **options)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
 
 
 async def test_it_ends_when_its_input_ends(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,15 +13,17 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from isolated import fresh_database
 from matching.settings import MatchingSettings
 from matching.wiring import Pod
+from one_loop import run_together
 from smartex.matching.v1 import account_pb2, order_entry_pb2, types_pb2, venue_pb2
 from smartex.matching.v1.account_pb2_grpc import AccountServiceStub
 from smartex.matching.v1.order_entry_pb2_grpc import OrderEntryServiceStub
 from smartex.matching.v1.venue_pb2_grpc import VenueServiceStub
 from smartex_bus.kafka_server import KafkaServer
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer
-from smartex_store import Database, EmbeddedPostgres
+from smartex_store import EmbeddedPostgres
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
 SMALL: dict[str, Any] = {
@@ -36,11 +37,7 @@ SMALL: dict[str, Any] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The servers live in one event loop, so every test of this folder runs in it."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in Path(item.path).parents:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    run_together(items, __file__)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -156,15 +153,6 @@ class Venue:
         finally:
             await channel.close(None)
             await server.drain()
-
-
-@asynccontextmanager
-async def fresh_database(server: EmbeddedPostgres) -> AsyncIterator[str]:
-    name = f"d{uuid.uuid4().hex[:12]}"
-    async with Database.connect(server.url) as admin:
-        await admin.execute(f"create database {name}")
-    base, _, query = server.url.partition("?")
-    yield base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
 
 
 @pytest.fixture(params=["postgres", "kafka"])

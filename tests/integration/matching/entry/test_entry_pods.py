@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -11,12 +10,7 @@ import pytest
 from matching.checkpoints import Checkpoint
 from matching.frames import EVENT_CODEC, EVENTS_TOPIC
 from smartex.matching.v1 import types_pb2 as types
-
-
-async def until(condition: Callable[[], Any], seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
+from waiting import until
 
 
 async def published(running: Any) -> list[int]:

@@ -16,12 +16,7 @@ from matching.snapshots import SnapshotFolder
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 from smartex_store import Database
-
-
-async def until(condition: Any, seconds: float = 40) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
+from waiting import until
 
 
 async def test_the_auditor_saves_what_it_agrees_with(venue: Any, open_market: Any) -> None:

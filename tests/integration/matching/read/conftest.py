@@ -10,13 +10,12 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
-from google.rpc.status_pb2 import Status
 from matching import history
 from matching.event_rows import EVENTS
 from matching.history import History, HistorySettings
 from matching.marketdata import MarketData
 from matching.sources import Rows
+from refusals import reason, violations
 from smartex.matching.v1.market_data_pb2_grpc import MarketDataServiceStub
 from smartex.matching.v1.order_query_pb2_grpc import OrderQueryServiceStub
 from smartex_bus import Bus, Record, Topic, open_bus
@@ -149,13 +148,7 @@ class Caller:
 
 
 def refusal(error: grpc.aio.AioRpcError) -> tuple[str, str, list[str]]:
-    trailing: Any = error.trailing_metadata() or ()
-    status = Status.FromString(dict(trailing)["grpc-status-details-bin"])
-    info, bad = ErrorInfo(), BadRequest()
-    for detail in status.details:
-        detail.Unpack(info)
-        detail.Unpack(bad)
-    return error.code().name, info.reason, [each.field for each in bad.field_violations]
+    return error.code().name, reason(error), violations(error)
 
 
 @pytest.fixture

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from one_loop import run_together
 from talk_house import House, serve
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The house lives in one event loop, so all tests of a file run in it."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in Path(item.path).parents:
-            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+    run_together(items, __file__, loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

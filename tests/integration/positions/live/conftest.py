@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,10 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from isolated import fresh_database
 from matching.settings import MatchingSettings
 from matching.wiring import Pod as MatchingPod
+from one_loop import run_together
 from positions.settings import PositionsSettings
 from positions.wiring import Pod
 from smartex.matching.v1 import account_pb2, order_entry_pb2, types_pb2, venue_pb2
@@ -27,7 +28,8 @@ from smartex.positions.v1 import position_service_pb2 as pb
 from smartex.positions.v1.position_service_pb2_grpc import PositionServiceStub
 from smartex_bus.kafka_server import KafkaServer
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer
-from smartex_store import Database, EmbeddedPostgres
+from smartex_store import EmbeddedPostgres
+from waiting import until
 
 SMALL: dict[str, Any] = {
     "idempotency_window": 1 << 16,
@@ -40,11 +42,7 @@ BUY, SELL = types_pb2.SIDE_BUY, types_pb2.SIDE_SELL
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The servers live in one event loop, so every test of this folder runs in it."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in Path(item.path).parents:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    run_together(items, __file__)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -62,15 +60,6 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
 @pytest.fixture(scope="session")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> LocalIssuer:
     return LocalIssuer(tmp_path_factory.mktemp("live-keys"))
-
-
-@asynccontextmanager
-async def fresh_database(server: EmbeddedPostgres) -> AsyncIterator[str]:
-    name = f"d{uuid.uuid4().hex[:12]}"
-    async with Database.connect(server.url) as admin:
-        await admin.execute(f"create database {name}")
-    base, _, query = server.url.partition("?")
-    yield base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
 
 
 @pytest.fixture
@@ -198,12 +187,6 @@ async def written(pod: Pod) -> int:
         "SELECT sequence FROM positions.projection WHERE shard = $1", pod.settings.shard
     )
     return int(row or 0)
-
-
-async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def chassis(issuer: LocalIssuer) -> ChassisSettings:

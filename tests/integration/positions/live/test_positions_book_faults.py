@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from pods import free_port
+from isolated import free_port
 from positions.consumers import GROUP
 from positions.intake import EVENTS, EVENTS_TOPIC
 from positions.rebuilding import _begin_anew, differences, main
@@ -23,6 +23,7 @@ from positions.rewind import Moment
 from smartex.matching.v1 import order_entry_pb2, types_pb2, venue_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex_bus import Record, open_bus
+from waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.positions.live.conftest import Exchange
@@ -60,12 +61,6 @@ async def roll_day(operator: Any, seed: int) -> None:
     )
     request = venue_pb2.RollTradingDayRequest(trading_day=status.trading_day, request_id=5_000_000 + seed)
     await operator.venue.RollTradingDay(request, metadata=operator.metadata, timeout=10)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def agrees(exchange: Any, pod: Any) -> None:

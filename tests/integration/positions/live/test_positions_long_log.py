@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 
 import numpy as np
 import positions
-from pods import free_port
+from isolated import free_port
 from positions.domain.book import words
 from positions.intake import EVENTS, EVENTS_TOPIC
 from smartex.matching.v1.types_pb2 import Instrument

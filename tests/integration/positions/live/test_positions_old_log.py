@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from positions.rebuilding import _begin_anew
 from smartex.matching.v1 import account_pb2, types_pb2
 from smartex.notifications.v1.notice_pb2 import Notice
 from smartex_bus import StoredRecord
+from waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.positions.live.conftest import Exchange
@@ -25,12 +26,6 @@ DAY = 86_400 * 10**9
 
 def tomorrow() -> int:
     return time.time_ns() + DAY
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def record_by_record(pod: Any) -> None:

@@ -14,7 +14,9 @@ import numpy as np
 import positions
 import pytest
 import pytest_asyncio
-from oversight_setup import fresh_database, instrument
+from isolated import fresh_database
+from one_loop import run_together
+from oversight_setup import instrument
 from positions.advising.adviser import Lifetimes
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
@@ -38,11 +40,7 @@ START = 1_764_000_000 * 10**9
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The server lives in one event loop, so every test of this folder runs in it."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in Path(item.path).parents:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    run_together(items, __file__)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

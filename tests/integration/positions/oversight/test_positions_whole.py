@@ -13,15 +13,18 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from google.protobuf.json_format import MessageToDict
-from oversight_setup import fresh_database, instrument
+from isolated import fresh_database
+from oversight_setup import instrument
 from positions.domain.questionnaire import QUESTIONS
 from positions.outbox import NOTICES_TOPIC
-from positions_whole import Whole, reason, serve, until
+from positions_whole import Whole, serve
+from refusals import reason
 from smartex.notifications.v1.notice_pb2 import Notice
 from smartex.positions.v1 import advice_pb2, risk_pb2, types_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex_bus import open_bus
 from smartex_store import EmbeddedPostgres
+from waiting import until
 
 INVESTOR, MAKER = 1001, 1002
 BOLD = {question.key: list(question.choices)[-1] for question in QUESTIONS}

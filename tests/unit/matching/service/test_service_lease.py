@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import asyncpg
 import pytest
 from matching.lease import Lease
 from smartex_store import DatabaseUnavailable
+from waiting import until
 
 
 class Database:
@@ -32,12 +33,6 @@ class Database:
         self.asked.append(query.split()[0])
         if self.error is not None:
             raise self.error
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

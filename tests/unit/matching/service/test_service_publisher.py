@@ -17,6 +17,7 @@ from matching.domain import EVENT
 from matching.frames import EVENT_CODEC, MOST_REPEATED, encode_events
 from matching.publisher import Publisher, last_sequence, published_sequence
 from smartex_bus import BusUnavailable, Record, StoredRecord
+from waiting import until
 
 
 def stored(offset: int, value: bytes, key: bytes = b"") -> StoredRecord:
@@ -120,12 +121,6 @@ class SlowLog:
         return [
             row for each in self.records for row in EVENT_CODEC.decode(each.value)[1]["leaves_lots"].tolist()
         ]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def finish(publishing: Publisher, log: SlowLog) -> None:
