@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import isolated
 import pytest
 import structlog
 from chassis_venue import ECHO, Held, health, http
@@ -23,6 +24,7 @@ from smartex_chassis import (
     StartupError,
     drain_started,
 )
+from waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -179,8 +181,7 @@ async def test_a_drain_lets_calls_finish_and_refuses_new_ones(venue: Any, kind: 
     call = asyncio.create_task(caller.call(kind, b"x"))
     await held.entered.wait()
     drain = asyncio.create_task(server.drain())
-    await asyncio.sleep(0.1)
-    assert not server.ready()
+    await until(lambda: not server.ready())
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await late.call("UnaryUnary", b"y")
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -234,10 +235,12 @@ async def test_a_drain_does_not_wait_for_ever(venue: Any) -> None:
 
 PROGRAM = """
 import asyncio, sys, grpc
-from smartex_chassis import ChassisSettings, Service, ServiceModule, run_all
+from smartex_chassis import ChassisSettings, Service, ServiceModule, drain_started, run_all
 
 async def held(request, context):
     print("entered", flush=True)
+    await drain_started().wait()
+    print("draining", flush=True)
     await asyncio.sleep({seconds})
     return request
 
@@ -277,8 +280,7 @@ async def _hold(channel: Any) -> Any:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return isolated.free_port()
 
 
 async def _line(process: asyncio.subprocess.Process) -> str:
@@ -296,6 +298,7 @@ async def test_a_signal_drains_the_program_and_it_leaves_with_zero(
         call = asyncio.ensure_future(_hold(channel))
         assert await _line(process) == "entered"
         process.send_signal(number)
+        assert await _line(process) == "draining"
         assert await call == b"x"
     assert await _line(process) == "stopped"
     assert await asyncio.wait_for(process.wait(), 20) == 0
@@ -308,7 +311,7 @@ async def test_a_second_signal_does_not_wait_for_calls(tmp_path: Path, free_port
         call = asyncio.ensure_future(_hold(channel))
         assert await _line(process) == "entered"
         process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.2)
+        assert await _line(process) == "draining"
         process.send_signal(signal.SIGTERM)
         assert await _line(process) == "stopped"
         with pytest.raises(grpc.aio.AioRpcError):

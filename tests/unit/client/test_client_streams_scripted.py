@@ -324,15 +324,19 @@ async def test_trades_resume_where_they_stopped(exchange: Exchange) -> None:
 
 
 async def test_an_entry_that_is_cancelled_leaves_nothing_behind(exchange: Exchange) -> None:
+    entered = asyncio.Event()
+
     async def silent(requests: Any, context: Any) -> None:
+        entered.set()
         await asyncio.sleep(60)
 
     exchange.stream(TRADE, silent)
     async with exchange.market() as market:
         entering = asyncio.create_task(market.trade_stream().__aenter__())
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(entered.wait(), 10)
         entering.cancel()
-        await asyncio.gather(entering, return_exceptions=True)
+        with pytest.raises(asyncio.CancelledError):
+            await entering
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "smartex-trade-stream"]
 
 

@@ -19,6 +19,7 @@ from readside import ModelMarket
 from smartex_bus import Record
 from smartex_store import EmbeddedPostgres
 from structlog.testing import capture_logs
+from waiting import until
 
 ORDER_COLUMNS = [
     "created_sequence",
@@ -134,7 +135,7 @@ async def test_one_works_and_another_takes_over_from_a_dead_one(place: Any) -> N
     first = place.history(flow.market, holder="first", lease_seconds=1)
     second = place.history(flow.market, holder="second", lease_seconds=1)
     await first.start()
-    await asyncio.sleep(0.2)
+    await until(lambda: first.projector.working)
     await second.start()
     appender = place.bus.appender(place.topic)
     half = len(flow.records) // 2
@@ -157,14 +158,12 @@ async def test_a_zombie_cannot_write_after_its_lease_passed(place: Any) -> None:
     from matching.history.rows import Piece, build
     from matching.history.store import LeaseLost, Position, ProjectionStore
 
-    zombie = ProjectionStore(place.database, 0, "zombie", 0.05)
+    zombie = ProjectionStore(place.database, 0, "zombie", 1)
     other = ProjectionStore(place.database, 0, "other", 5)
     held = await zombie.take()
     assert held is not None
     assert await other.take() is None
-    await asyncio.sleep(0.1)
-    taken = await other.take()
-    assert taken is not None
+    await until(other.take, "the lease to pass")
     first, time_ns, events = next(iter(ModelMarket(51, 1).frames(10)))
     batch = build([Piece(first, time_ns, events)], 0)
     with pytest.raises(LeaseLost):

@@ -10,6 +10,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from notifications.channels import email, email_pool
 from notifications.domain.sending import Address, AddressGone, ChannelKind, Failed, Sent
+from waiting import until
 
 ALICE = Address(ChannelKind.EMAIL, "alice@example.com")
 
@@ -114,8 +115,7 @@ async def test_without_idle_seconds_each_mail_has_its_own(bench: Bench, message:
 async def test_an_idle_connection_is_left(bench: Bench, message: Any) -> None:
     channel = bench.channel(idle_seconds=0.05)
     await channel.send(ALICE, message())
-    await asyncio.sleep(0.3)
-    assert bench.server.quits == 1
+    await until(lambda: bench.server.quits == 1)
     assert isinstance(await channel.send(ALICE, message()), Sent)
     assert len(bench.server.opened) == 2
 
