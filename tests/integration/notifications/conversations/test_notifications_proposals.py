@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from notifications.conversations.placing import Placing
 from notifications.domain.talk import ProposalState
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.positions.v1.types_pb2 import OrderSuggestion
@@ -69,6 +72,82 @@ async def test_what_a_crash_left_is_placed_once_if_it_is_fresh_and_looked_up_if_
         assert [each.results[0].accepted for each in found] == [True, False]
         assert found[1].results[0].reason == "NOT_PLACED"
         assert len(await quantities(investor, 1)) == 1
+
+
+class SlowMarket(Placing):
+    """A market that takes 70 seconds for an order, on the clock of the house; `meanwhile` comes after each."""
+
+    def __init__(self, house: House, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(house.url, house.issuer.jwks_path.parent)
+        self._house, self._meanwhile = house, meanwhile
+
+    async def _place(self, stub: Any, account_id: int, order: OrderSuggestion) -> pb.OrderResult:
+        result = await super()._place(stub, account_id, order)
+        assert self._house.now is not None
+        self._house.now += timedelta(seconds=70)
+        await self._meanwhile()
+        return result
+
+
+async def test_nothing_is_placed_after_its_time_and_nothing_is_told_while_it_may_be(
+    house: House, account: int
+) -> None:
+    message = await house.propose(account, order(100), order(200), order(300))
+    slow = SlowMarket(house, house.talking.settle_left)
+    talking = house.talking_by(slow)
+    house.now = datetime.now(UTC)
+    try:
+        with pytest.raises(Unavailable):
+            await talking.answer(account, message.proposal.proposal_id, accept=True, text="", origin="api")
+        house.now += timedelta(minutes=1)
+        await house.talking.settle_left()
+    finally:
+        house.now = None
+        await slow.stop()
+    async with house.investor(account) as investor:
+        told = await investor.conversations.answer(message.proposal.proposal_id, accept=True)
+        assert [(each.accepted, each.reason) for each in told.results] == [
+            (True, ""),
+            (False, "NOT_PLACED"),
+            (False, "NOT_PLACED"),
+        ]
+        assert (await investor.account()).open_orders == 1
+
+
+async def test_an_order_that_is_placed_again_tells_what_it_traded(house: House, account: int) -> None:
+    seller = await house.new_investor()
+    async with house.operator() as operator:
+        await operator.venue.deposit_shares(seller, 100, "TALK")
+    async with house.investor(seller) as other:
+        await other.sell("TALK", 100, "10.50")  # above what others bid
+    wanted = order(100, 1050)
+    wanted.client_order_id = 4711
+    found = [await house.placing.place(account, [wanted], lambda: True) for _ in range(2)]
+    assert [(each.accepted, each.filled_lots) for [each] in found] == [(True, 100)] * 2
+
+
+async def test_one_that_cannot_be_settled_does_not_hold_up_the_others(house: House, account: int) -> None:
+    first, second = await house.propose(account), await house.propose(account)
+    await house.database.execute(
+        """
+        UPDATE notifications.proposals SET state = $2, answer_time = now() - interval '5 minutes',
+               content = CASE proposal_id WHEN $3 THEN '\x0a0108'::bytea ELSE content END
+         WHERE account_id = $1
+        """,
+        account,
+        int(ProposalState.ACCEPTED),
+        first.proposal.proposal_id,
+    )
+    try:
+        assert await house.talking.settle_left() == 1
+        row = await house.talk.proposal(second.proposal.proposal_id)
+        assert row is not None
+        assert row["results"] is not None
+    finally:
+        await house.database.execute(
+            "UPDATE notifications.proposals SET results = '' WHERE account_id = $1 AND results IS NULL",
+            account,
+        )
 
 
 async def test_declined_expired_and_withdrawn_proposals_place_nothing(house: House, account: int) -> None:

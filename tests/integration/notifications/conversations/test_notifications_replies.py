@@ -54,3 +54,34 @@ async def test_a_reply_told_again_is_passed_on_once_though_the_talk_moved_on(
             async for each in investor.conversations.messages(thread.thread_id)
         ]
         assert told == ["The other one", "later"]
+
+
+async def test_an_ok_to_other_words_of_the_trader_trades_nothing(house: House, account: int) -> None:
+    async def english(account_id: int) -> str:
+        return "en"
+
+    replies = TalkReplies(house.talk, house.talking, english, lambda: datetime.now(UTC))
+    message = await house.propose(account)
+    number = message.proposal.number
+    async with house.trader() as trader:
+        await trader.conversations.post(message.thread_id, "I will call you tomorrow at nine.")
+    said = await replies.on_text(account, "OK", f"ok-{account}")
+    assert said == f"Passed on to your trader.\nTo accept proposal {number}, say its number: ok {number}"
+    async with house.investor(account) as investor:
+        assert (await investor.account()).open_orders == 0
+        told = [each async for each in investor.conversations.messages(message.thread_id)]
+        assert (told[0].text, told[0].origin) == ("OK", "wechat")
+        assert "is accepted" in await replies.on_text(account, f"ok {number}", f"ok2-{account}")
+        assert (await investor.account()).open_orders == 1
+
+
+async def test_an_ok_to_the_proposal_itself_needs_no_number(house: House, account: int) -> None:
+    async def english(account_id: int) -> str:
+        return "en"
+
+    replies = TalkReplies(house.talk, house.talking, english, lambda: datetime.now(UTC))
+    message = await house.propose(account)
+    async with house.investor(account) as investor:
+        await investor.conversations.post(message.thread_id, "Let me think.")
+        assert "is accepted" in await replies.on_text(account, "ok", f"ok-{account}")
+        assert (await investor.account()).open_orders == 1
