@@ -13,9 +13,10 @@ from smartex.matching.v1 import venue_pb2 as venue
 from smartex.notifications.v1 import conversation_service_pb2 as talk
 from smartex.positions.v1 import advice_pb2, portfolio_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
-from smartex.positions.v1.types_pb2 import OrderSuggestion
+from smartex.positions.v1.types_pb2 import OrderSuggestion, Share, Text
 from smartex_client.cli.app import app, hoisted
 from smartex_client.cli.labels import label
+from smartex_client.cli.session import Session, _Console
 from smartex_client.messages import CHINESE, ENGLISH
 from typer.testing import CliRunner, Result
 
@@ -111,6 +112,56 @@ async def test_the_columns_of_alerts(exchange: Exchange, command: Command) -> No
     answers(exchange, f"{POSITIONS}/ListAlerts", pb.ListAlertsRequest, alerts)
     chinese = ["预警", "时间", "级别", "状态", "当前值", "阈值", "内容", "建议"]
     assert heads(await command("--lang", "zh-CN", "alert", "list")) == chinese
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [
+        ("zh-CN", ["换手率", "次/年", "数据太少。", "银行"]),
+        ("en", ["Turnover", "a year", "Too little.", "Banks"]),
+    ],
+)
+async def test_habits_are_told_in_the_reader_s_language(
+    exchange: Exchange, command: Command, language: str, shown: list[str]
+) -> None:
+    habit = advice_pb2.Habit(
+        key="turnover",
+        name=Text(zh="换手率", en="Turnover"),
+        unit="times a year",
+        unit_title=Text(zh="次/年", en="a year"),
+        verdict=Text(zh="数据太少。", en="Too little."),
+    )
+    known = advice_pb2.IndustryExpertise(industry="Banks", industry_title=Text(zh="银行", en="Banks"))
+    found = pb.ListHabitsResponse(habits=[habit], expertise=[known])
+    answers(exchange, f"{POSITIONS}/ListHabits", pb.ListHabitsRequest, found)
+    done = await command("--lang", language, "habits")
+    assert [word for word in shown if word not in done.output] == []
+    assert ("times" in done.output, "Banks" in done.output) == (False, language == "en")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+async def test_what_was_found_of_a_habit_is_never_cut(
+    exchange: Exchange, command: Command, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr(Session, "console", property(lambda _: _Console(width=width)))
+    verdict = Text(en="Too little to tell: 3 of 20.")
+    habit = advice_pb2.Habit(name=Text(en="Familiar industries"), unit="Herfindahl index", verdict=verdict)
+    found = pb.ListHabitsResponse(habits=[habit])
+    answers(exchange, f"{POSITIONS}/ListHabits", pb.ListHabitsRequest, found)
+    words = (await command("habits")).output.split()
+    assert [word for word in verdict.en.split() if word not in words] == []
+
+
+async def test_a_portfolio_s_industries_are_told_in_the_reader_s_language(
+    exchange: Exchange, command: Command
+) -> None:
+    shares = [Share(name="Banks", value=5, title=Text(zh="银行", en="Banks")), Share(name="Chips", value=4)]
+    found = portfolio_pb2.Portfolio(exposure=portfolio_pb2.Exposure(by_industry=shares))
+    answer = pb.GetPortfolioResponse(portfolio=found)
+    answers(exchange, f"{POSITIONS}/GetPortfolio", pb.GetPortfolioRequest, answer)
+    shown = (await command("--lang", "zh-CN", "portfolio", "show")).output.splitlines()
+    assert [line.split()[0] for line in shown[-2:]] == ["银行", "Chips"]
+    assert "Banks" in (await command("portfolio", "show")).output
 
 
 @pytest.fixture

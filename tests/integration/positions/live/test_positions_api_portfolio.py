@@ -54,6 +54,9 @@ async def test_a_purchase_by_hand(exchange: Exchange) -> None:
     assert portfolio.open_orders.order_count == 1
     assert portfolio.open_orders.sell_value == 1200.0
     assert [share.name for share in portfolio.exposure.by_industry] == ["Banks", "Chips"]
+    # Chips are in no catalogue: they are called as the instrument calls them.
+    assert [share.title.zh for share in portfolio.exposure.by_industry] == ["银行", "Chips"]
+    assert [share.title.en for share in portfolio.exposure.by_industry] == ["Banks", "Chips"]
     assert portfolio.exposure.leverage == pytest.approx(2103300.0 / 3099999.01)
 
 

@@ -217,6 +217,12 @@ async def test_habits_with_few_fills(whole: Whole) -> None:
     assert all(one.percentile == -1 for one in answer.habits)
     assert not any(one.HasField("estimate") for one in answer.habits)
     assert answer.habits[0].verdict.en.startswith("Too little to tell")
+    turnover = next(one for one in answer.habits if one.key == "turnover")
+    assert (turnover.unit, turnover.unit_title.en, turnover.unit_title.zh) == (
+        "times a year",
+        "times a year",
+        "次/年",
+    )
     assert [one.industry for one in answer.expertise] == ["Banks"]
     assert answer.expertise[0].turnover_share == pytest.approx(1.0)
 

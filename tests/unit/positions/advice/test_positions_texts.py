@@ -34,7 +34,11 @@ def test_everything_has_words() -> None:
     keys = [f"alert.{kind.name}.{part}" for kind in ALL for part in ("text", "action")]
     kinds = [*HORIZON_DAYS, *(f"habit_{habit}" for habit in ADVISED)]
     keys += [f"advice.{kind}.{part}" for kind in kinds for part in ("title", "reason", "helped")]
-    keys += [f"habit.{key}.{part}" for key in MINIMUMS for part in ("name", "definition", "harmful", "fine")]
+    keys += [
+        f"habit.{key}.{part}"
+        for key in MINIMUMS
+        for part in ("name", "definition", "unit", "harmful", "fine")
+    ]
     keys += [f"question.{q.key}.{part}" for q in QUESTIONS for part in ("text", *q.choices)]
     keys += [f"sign.{key}" for key in BREAKPOINTS]
     assert [key for key in keys if not texts.has(key)] == []

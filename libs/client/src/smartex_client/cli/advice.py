@@ -145,7 +145,7 @@ def record(context: typer.Context) -> None:
         )
         for each in found
     ]
-    shown = table([session.word(head) for head in heads], rows, right=range(1, 7))
+    shown = table([session.word(head) for head in heads], rows, right=range(1, 7), whole=(7,))
     session.console.print(shown if found else session.word("nothing"))
 
 

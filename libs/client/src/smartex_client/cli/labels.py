@@ -95,6 +95,7 @@ _CHINESE = {
     "figure": "数值",
     "unit": "单位",
     "among others": "同类分位",
+    "finding": "结论",
     "beats it by": "超额收益",
     "share of turnover": "成交占比",
     "limit": "阈值",

@@ -116,9 +116,16 @@ class Listing(Table):
             yield self.caption
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> Table:
-    """A table; columns in `right` hold numbers."""
-    return Listing(heads, [[_cell(each) for each in row] for row in rows], right)
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[int] = (),
+    whole: Sequence[int] = (),
+) -> Table:
+    """A table; columns in `right` hold numbers, those in `whole` sentences, which are never cut."""
+    lines = [[_cell(each, wrap=place in whole) for place, each in enumerate(row)] for row in rows]
+    return Listing(heads, lines, right)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
@@ -131,8 +138,9 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
     return made
 
 
-def _cell(value: Any) -> Text:
-    """A cell on one line, as it is: what people wrote is no markup."""
+def _cell(value: Any, *, wrap: bool) -> Text:
+    """A cell as it is, what people wrote being no markup; on one line unless it may wrap."""
     made = value.copy() if isinstance(value, Text) else Text(str(value))
-    made.no_wrap, made.overflow = True, "ellipsis"
+    if not wrap:
+        made.no_wrap, made.overflow = True, "ellipsis"
     return made

@@ -131,24 +131,24 @@ def habits(context: typer.Context, account_id: Whose = 0) -> None:
     if session.as_json:
         session.say(found)
         return
-    heads = ["habit", "figure", "95 %", "unit", "among others", ""]
+    heads = ["habit", "figure", "95 %", "unit", "among others", "finding"]
     rows = [
         (
             text_of(session, each.name),
             f"{each.estimate.value:.3g}" if each.HasField("estimate") else "—",
             f"{each.estimate.low:.3g} … {each.estimate.high:.3g}" if each.HasField("estimate") else "",
-            each.unit,
+            text_of(session, each.unit_title) or each.unit,
             percent(each.percentile) if each.percentile >= 0 else "",
             Text(text_of(session, each.verdict), style="yellow" if each.harmful else ""),
         )
         for each in found.habits
     ]
-    session.console.print(table([session.word(head) for head in heads], rows, right=(1, 2, 4)))
+    session.console.print(table([session.word(head) for head in heads], rows, right=(1, 2, 4), whole=(5,)))
     if found.expertise:
         heads = ["industry", "beats it by", "95 %", "share of turnover"]
         beaten = [
             (
-                each.industry,
+                text_of(session, each.industry_title) or each.industry,
                 percent(each.excess_return.value),
                 f"{percent(each.excess_return.low)} … {percent(each.excess_return.high)}",
                 percent(each.turnover_share),
@@ -183,7 +183,10 @@ def _parts(session: Session, portfolio: pb.Portfolio, rules: Rules) -> list[Any]
         parts.append(_positions(session, portfolio.positions, rules))
     if portfolio.exposure.by_industry:
         shares = portfolio.exposure.by_industry
-        rows = [(each.name or "—", money(each.value), percent(each.weight)) for each in shares]
+        rows = [
+            (text_of(session, each.title) or each.name or "—", money(each.value), percent(each.weight))
+            for each in shares
+        ]
         heads = [session.word(head) for head in ("industry", "value|held", "weight")]
         parts.append(table(heads, rows, right=(1, 2)))
     return parts

@@ -56,6 +56,7 @@ def _habit(one: Habit) -> advice_pb2.Habit:
         percentile=NO_PEERS if one.percentile is None else one.percentile / 100,
         harmful=bad,
         verdict=words(wording.habit(one, harmful=bad)),
+        unit_title=words(text(f"habit.{one.key}.unit")),
     )
     if one.estimate is not None:
         estimate = one.estimate
@@ -68,7 +69,9 @@ def _habit(one: Habit) -> advice_pb2.Habit:
 
 
 def _expertise(one: IndustryExpertise, industry: str, share: float) -> advice_pb2.IndustryExpertise:
-    message = advice_pb2.IndustryExpertise(industry=industry, turnover_share=share)
+    message = advice_pb2.IndustryExpertise(
+        industry=industry, turnover_share=share, industry_title=words(wording.industry(industry))
+    )
     if one.shrunk is not None:
         estimate = one.shrunk
         message.excess_return.CopyFrom(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,8 @@ from smartex.matching.v1.types_pb2 import Instrument, Money
 from smartex.positions.v1 import portfolio_pb2 as pb
 from smartex.positions.v1 import position_service_pb2, types_pb2
 
+from positions import wording
+from positions.api.told import words
 from positions.domain.figures import CashView, GoneView, MarkSource, MarkView, PortfolioView, PositionView
 from positions.naming import Instruments
 
@@ -193,7 +195,7 @@ def _exposure(view: PortfolioView, instruments: Instruments) -> pb.Exposure:
         by_instrument=_shares(
             ((instruments.symbol(number), number, value) for number, value in valued.items()), equity
         ),
-        by_industry=_shares(((name, 0, value) for name, value in industries.items()), equity),
+        by_industry=_industries(industries, equity),
         by_currency=_shares(((name, 0, value) for name, value in currencies.items()), equity),
         by_direction=_shares(((name, 0, value) for name, value in directions.items()), equity),
     )
@@ -208,6 +210,13 @@ def _shares(parts: Iterable[tuple[str, int, float]], equity: float) -> list[type
         for name, number, value in sorted(parts, key=lambda part: -abs(part[2]))
         if value
     ]
+
+
+def _industries(values: Mapping[str, float], equity: float) -> list[types_pb2.Share]:
+    shares = _shares(((name, 0, value) for name, value in values.items()), equity)
+    for share in shares:
+        share.title.CopyFrom(words(wording.industry(share.name)))
+    return shares
 
 
 def _open_orders(view: PortfolioView) -> pb.OpenOrderExposure:

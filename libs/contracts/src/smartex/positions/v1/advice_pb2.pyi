@@ -187,6 +187,7 @@ class Habit(_message.Message):
     PERCENTILE_FIELD_NUMBER: _builtins.int
     HARMFUL_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
+    UNIT_TITLE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Its key, e.g. `disposition`."""
     unit: _builtins.str
@@ -211,6 +212,10 @@ class Habit(_message.Message):
     def verdict(self) -> _types_pb2.Text:
         """In words, one sentence."""
 
+    @_builtins.property
+    def unit_title(self) -> _types_pb2.Text:
+        """The unit for people."""
+
     def __init__(
         self,
         *,
@@ -222,10 +227,11 @@ class Habit(_message.Message):
         percentile: _builtins.float = ...,
         harmful: _builtins.bool = ...,
         verdict: _types_pb2.Text | None = ...,
+        unit_title: _types_pb2.Text | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "estimate", b"estimate", "name", b"name", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "estimate", b"estimate", "name", b"name", "unit_title", b"unit_title", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "estimate", b"estimate", "harmful", b"harmful", "key", b"key", "name", b"name", "percentile", b"percentile", "unit", b"unit", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "estimate", b"estimate", "harmful", b"harmful", "key", b"key", "name", b"name", "percentile", b"percentile", "unit", b"unit", "unit_title", b"unit_title", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,6 +246,7 @@ class IndustryExpertise(_message.Message):
     INDUSTRY_FIELD_NUMBER: _builtins.int
     EXCESS_RETURN_FIELD_NUMBER: _builtins.int
     TURNOVER_SHARE_FIELD_NUMBER: _builtins.int
+    INDUSTRY_TITLE_FIELD_NUMBER: _builtins.int
     industry: _builtins.str
     """The industry."""
     turnover_share: _builtins.float
@@ -248,16 +255,21 @@ class IndustryExpertise(_message.Message):
     def excess_return(self) -> _types_pb2.Estimate:
         """Excess return of a trade over the industry, shrunk to zero by how little is known."""
 
+    @_builtins.property
+    def industry_title(self) -> _types_pb2.Text:
+        """The industry's name for people."""
+
     def __init__(
         self,
         *,
         industry: _builtins.str = ...,
         excess_return: _types_pb2.Estimate | None = ...,
         turnover_share: _builtins.float = ...,
+        industry_title: _types_pb2.Text | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["excess_return", b"excess_return"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["excess_return", b"excess_return", "industry_title", b"industry_title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excess_return", b"excess_return", "industry", b"industry", "turnover_share", b"turnover_share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excess_return", b"excess_return", "industry", b"industry", "industry_title", b"industry_title", "turnover_share", b"turnover_share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,6 +120,7 @@ class Share(_message.Message):
     INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What it is the part of: a symbol, an industry, a currency code, `long` or `short`, `cash`."""
     instrument_id: _builtins.int
@@ -128,6 +129,10 @@ class Share(_message.Message):
     """Value in the base currency, signed."""
     weight: _builtins.float
     """Value over the equity of the account. 0.25 means 25 %."""
+    @_builtins.property
+    def title(self) -> Global___Text:
+        """The name for people. Only of an industry."""
+
     def __init__(
         self,
         *,
@@ -135,10 +140,11 @@ class Share(_message.Message):
         instrument_id: _builtins.int = ...,
         value: _builtins.float = ...,
         weight: _builtins.float = ...,
+        title: Global___Text | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "name", b"name", "value", b"value", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument_id", b"instrument_id", "name", b"name", "title", b"title", "value", b"value", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
