@@ -179,7 +179,8 @@ class Oversight:
         """Look at what events (with their times) changed, in the transaction that writes it. `closes` are the last
         prices in ticks, by instrument, of each trading day that ended. `behind`: they are past, and nobody is told."""
         for events, piece_ns in pieces:
-            await steps.record_events(connection, events, np.full(len(events), piece_ns))
+            times_ns = np.full(len(events), piece_ns)
+            await steps.record_events(connection, events, times_ns, self.instruments)
             for rolled in events[events["kind"] == DAY_ROLLED]:
                 ended = ended_day(rolled)
                 await self._close_day(connection, ended, piece_ns, closes[ended])

@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from smartex.matching.v1.types_pb2 import Instrument
 from smartex_store import Connection, Database
+
+from positions.naming import Instruments
 
 _MARK = 0x5AD1 << 48
 _MARK_BITS = 0x7FFF << 48
@@ -23,10 +27,9 @@ ACCEPTED, TRADED = 1, 3
 _ORDERS = """
     INSERT INTO positions.steps (trace_id, account_id, kind, subject_id, time_ns, detail)
     SELECT a.trace_id, a.account_id, e.kind, e.client_order_id::text, e.time_ns,
-           CASE o.side WHEN 1 THEN 'buy ' ELSE 'sell ' END || e.lots || ' lots of ' || o.symbol
-           || ' at ' || e.price || ' ticks'
-      FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
-           AS e (account_id, client_order_id, kind, time_ns, lots, price)
+           CASE o.side WHEN 1 THEN 'buy ' ELSE 'sell ' END || o.symbol || ' ' || e.terms
+      FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
+           AS e (account_id, client_order_id, kind, time_ns, terms)
       JOIN positions.advice_orders o USING (account_id, client_order_id)
       JOIN positions.advice a USING (advice_id)
 """
@@ -79,19 +82,21 @@ async def record(connection: Connection, steps: Iterable[Step]) -> None:
 
 
 async def record_events(
-    connection: Connection, events: NDArray[np.void], times_ns: NDArray[np.int64]
+    connection: Connection, events: NDArray[np.void], times_ns: NDArray[np.int64], instruments: Instruments
 ) -> None:
     """Add the orders and fills among the events that belong to advice, and count what was traded of it."""
-    rows = [*_rows(events, times_ns, ""), *_rows(events, times_ns, "counter_")]
+    rows = [*_rows(events, times_ns, instruments, ""), *_rows(events, times_ns, instruments, "counter_")]
     if not rows:
         return
-    accounts, orders, kinds, moments, lots, prices = (list(column) for column in zip(*rows, strict=True))
-    await connection.execute(_ORDERS, accounts, orders, kinds, moments, lots, prices)
+    accounts, orders, kinds, moments, lots, terms = (list(column) for column in zip(*rows, strict=True))
+    await connection.execute(_ORDERS, accounts, orders, kinds, moments, terms)
     await connection.execute(_TAKEN, accounts, orders, kinds, lots)
 
 
-def _rows(events: NDArray[np.void], times_ns: NDArray[np.int64], side: str) -> list[tuple[Any, ...]]:
-    """(account, client order id, kind, time, lots, price) of one side's orders and trades."""
+def _rows(
+    events: NDArray[np.void], times_ns: NDArray[np.int64], instruments: Instruments, side: str
+) -> list[tuple[Any, ...]]:
+    """(account, client order id, kind, time, lots, terms in words) of one side's orders and trades."""
     kinds = (TRADED,) if side else (ACCEPTED, TRADED)
     chosen = np.flatnonzero(
         of_advice(events[f"{side}client_order_id"].astype(np.int64)) & np.isin(events["kind"], kinds)
@@ -103,10 +108,18 @@ def _rows(events: NDArray[np.void], times_ns: NDArray[np.int64], side: str) -> l
             "order" if events["kind"][at] == ACCEPTED else "fill",
             int(times_ns[at]),
             int(events["quantity_lots"][at]),
-            int(events["price_ticks"][at]),
+            _terms(instruments.get(int(events["instrument_id"][at])), events[at]),
         )
         for at in chosen
     ]
+
+
+def _terms(instrument: Instrument | None, event: np.void) -> str:
+    """How much at which price, in people's units; in lots and ticks if the instrument is not known."""
+    lots, ticks = int(event["quantity_lots"]), int(event["price_ticks"])
+    if instrument is None:
+        return f"{lots} lots @ {ticks} ticks"
+    return f"{lots * Decimal(instrument.lot_size):,f} @ {ticks * Decimal(instrument.tick_size):,f}"
 
 
 class Chains:

@@ -205,7 +205,9 @@ async def test_an_export_is_whole_and_safe(house: House, account: int) -> None:
         assert b"<script>alert" not in page.content
         assert b"&lt;script&gt;" in page.content
         text = (await investor.conversations.export(message.thread_id, "text")).content.decode()
-        assert "BUY TALK 100 @ 1000" in text
+        proposed = ["proposal 1, open: Banks are cheap", "buy TALK 100 @ 10.00"]
+        assert "\n".join(f"    {line}" for line in proposed) in text
+        assert all(f"<li>{line}</li>" in page.content.decode() for line in proposed)
         assert "What do you think?" in text
         with pytest.raises(InvalidInput):
             await investor.conversations.export(message.thread_id, "pdf")

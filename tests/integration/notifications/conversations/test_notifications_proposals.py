@@ -19,12 +19,13 @@ from talk_house import House, order, quantities
 
 async def test_a_proposal_shows_what_it_trades(house: House, account: int) -> None:
     disguised = order()
-    disguised.symbol = "GOLD" * 100_000
+    disguised.symbol, disguised.quantity, disguised.price = "GOLD" * 100_000, "1", "0.01"
     message = await house.propose(account, disguised)
     assert [each.symbol for each in message.proposal.orders] == ["TALK"]
     async with house.investor(account) as investor:
         told = [each async for each in investor.conversations.messages(message.thread_id)]
-        assert [each.symbol for each in told[0].proposal.orders] == ["TALK"]
+        (shown,) = told[0].proposal.orders
+        assert (shown.symbol, shown.quantity, shown.price) == ("TALK", "100", "10.00")
 
 
 async def test_an_accepted_proposal_places_its_orders_once(house: House, account: int) -> None:
@@ -40,10 +41,16 @@ async def test_an_accepted_proposal_places_its_orders_once(house: House, account
         assert sorted(await quantities(investor, 2, status="open")) == [100, 200]
         told = [each async for each in investor.conversations.messages(message.thread_id)]
         assert [each.author for each in told] == [pb.PARTY_EXCHANGE, pb.PARTY_INVESTOR, pb.PARTY_TRADER]
+        assert told[0].text.splitlines()[1:] == [
+            "TALK：已提交，成交 0 / TALK: placed, 0 traded",
+            "TALK：被拒绝（数量超过上限） / TALK: refused (the quantity is over the largest)",
+        ]
     steps = await house.database.fetch(
-        "SELECT kind FROM notifications.steps WHERE account_id = $1 ORDER BY number", account
+        "SELECT kind, detail FROM notifications.steps WHERE account_id = $1 ORDER BY number", account
     )
     assert [row["kind"] for row in steps] == ["proposal", "accepted", "order", "order", "refused"]
+    proposed = "buy TALK 100 @ 10.00; buy TALK 200 @ 9.90; buy TALK 10,000,000 @ 10.00, proposed by zhang"
+    assert (steps[0]["detail"], steps[4]["detail"]) == (proposed, "QUANTITY_TOO_LARGE")
     assert house.notices[0].kind == "conversations.proposal"
     assert house.notices[0].card.id == message.proposal.proposal_id
 

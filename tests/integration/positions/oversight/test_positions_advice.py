@@ -75,8 +75,9 @@ async def test_from_the_alert_to_the_fill(desk: Any) -> None:
     chains = Chains(desk.database)
     for id_ in (given["trace_id"], alert["alert_id"], given["advice_id"], str(orders[0]["client_order_id"])):
         assert await chains.find(id_) == [(given["trace_id"], 7)]
-    kinds = [step.kind for step in await chains.steps(given["trace_id"], 7)]
-    assert kinds == ["event", "alert", "advice", "accepted", "order", "fill", "alert"]
+    chain = await chains.steps(given["trace_id"], 7)
+    assert [step.kind for step in chain] == ["event", "alert", "advice", "accepted", "order", "fill", "alert"]
+    assert [step.detail for step in chain[4:6]] == ["sell S1 1,800 @ 9.90", "sell S1 1,800 @ 10.00"]
     order = (await desk.oversight.advice.orders([given["advice_id"]]))[given["advice_id"]][0]
     assert order["traded_lots"] == order["quantity_lots"]
 

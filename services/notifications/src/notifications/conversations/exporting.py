@@ -10,6 +10,8 @@ from google.protobuf.json_format import MessageToDict
 from jinja2 import Environment
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 
+from notifications.conversations import wording
+
 _PAGE = Environment(autoescape=True).from_string(Path(__file__).with_name("thread.html").read_text("utf-8"))
 
 
@@ -18,9 +20,11 @@ def party(number: int) -> str:
     return pb.Party.Name(number).removeprefix("PARTY_").lower()  # type: ignore[arg-type]
 
 
-def side(number: int) -> str:
-    """Side of an order, in words."""
-    return "BUY" if number == 1 else "SELL"
+def proposed(proposal: pb.Proposal) -> list[str]:
+    """A proposal in lines: how it stands and why, and each order."""
+    state = pb.ProposalState.Name(proposal.state).removeprefix("PROPOSAL_STATE_").lower()
+    head = f"proposal {proposal.number}, {state}" + (f": {proposal.reason}" if proposal.reason else "")
+    return [head, *(wording.order(each, "en") for each in proposal.orders)]
 
 
 def as_json(thread: pb.Thread, messages: Sequence[pb.Message]) -> bytes:
@@ -32,7 +36,7 @@ def as_json(thread: pb.Thread, messages: Sequence[pb.Message]) -> bytes:
 
 def as_html(thread: pb.Thread, messages: Sequence[pb.Message]) -> bytes:
     """As a page that needs nothing else."""
-    return _PAGE.render(thread=thread, messages=messages, party=party, side=side).encode()
+    return _PAGE.render(thread=thread, messages=messages, party=party, proposed=proposed).encode()
 
 
 def as_text(thread: pb.Thread, messages: Sequence[pb.Message]) -> bytes:
@@ -40,10 +44,7 @@ def as_text(thread: pb.Thread, messages: Sequence[pb.Message]) -> bytes:
     lines = [f"{thread.title or thread.thread_id} · {thread.account_id} · {thread.trader}", ""]
     for each in messages:
         lines.append(f"{each.create_time.ToJsonString()} {party(each.author)}: {each.text}")
-        lines += [
-            f"    {side(order.side)} {order.symbol} {order.quantity_lots} @ {order.price_ticks}"
-            for order in each.proposal.orders
-        ]
+        lines += [f"    {line}" for line in (proposed(each.proposal) if each.HasField("proposal") else ())]
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -1,4 +1,4 @@
-"""The market as conversations need it: what an instrument is called, and placing what an investor accepted.
+"""The market as conversations need it: its instruments, and placing what an investor accepted.
 
 Each call brings a token of a few seconds' life.
 """
@@ -63,16 +63,14 @@ class Placing:
                 reason="DELEGATION_MISSING",
             )
 
-    async def symbols(self, instruments: AbstractSet[int]) -> dict[int, str]:
-        """Symbols of instruments by number, as the market has them now; those that it does not know are left out."""
+    async def instruments(self, numbers: AbstractSet[int]) -> dict[int, types.Instrument]:
+        """Instruments by number, as the market has them now; those that it does not know are left out."""
         stub = market_rpc.MarketDataServiceStub(self._open())  # type: ignore[no-untyped-call, unused-ignore]
-        request, found = market.ListInstrumentsRequest(page_size=_PAGE), dict[int, str]()
+        request, found = market.ListInstrumentsRequest(page_size=_PAGE), dict[int, types.Instrument]()
         while True:
             page: market.ListInstrumentsResponse = await self._call(stub.ListInstruments, request, None)
-            found |= {
-                one.instrument_id: one.symbol for one in page.instruments if one.instrument_id in instruments
-            }
-            if not page.next_page_token or len(found) == len(instruments):
+            found |= {one.instrument_id: one for one in page.instruments if one.instrument_id in numbers}
+            if not page.next_page_token or len(found) == len(numbers):
                 return found
             request.page_token = page.next_page_token
 

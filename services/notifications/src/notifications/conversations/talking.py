@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
+from smartex.matching.v1.types_pb2 import Instrument
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1 import notice_pb2 as notice_pb
 from smartex.positions.v1.types_pb2 import OrderSuggestion
@@ -37,6 +39,8 @@ _SURELY_OVER = _PLACE_WITHIN + timedelta(seconds=30)
 """From then on they are: an order that was begun within its time is on its way for some seconds more, and the pods'
 clocks differ."""
 _NOTICE_LIFE = timedelta(days=1)
+_MOST_TOLD = 10
+"""Orders of a proposal that its notice lists; the thread shows all."""
 _MARK = 0x7A << 48
 """High bits of the numbers of orders that proposals place, apart from people's and from advice's."""
 
@@ -151,27 +155,18 @@ class Talking:
         return messages.message(row, now)
 
     async def named(self, proposal: pb.Proposal) -> pb.Proposal:
-        """A proposal with the market's own symbols: what the investor reads is what will be traded.
+        """A proposal with the market's own symbols and units: what the investor reads is what will be traded.
 
         InvalidInput names an instrument that the market does not have.
         """
-        symbols = await self._placing.symbols({order.instrument_id for order in proposal.orders})
+        market = await self._placing.instruments({order.instrument_id for order in proposal.orders})
         for at, order in enumerate(proposal.orders):
-            if order.instrument_id not in symbols:
+            if order.instrument_id not in market:
                 raise InvalidInput(
                     f"there is no instrument {order.instrument_id}",
                     field=f"proposal.orders[{at}].instrument_id",
                 )
-        orders = [
-            OrderSuggestion(
-                instrument_id=order.instrument_id,
-                symbol=symbols[order.instrument_id],
-                side=order.side,
-                quantity_lots=order.quantity_lots,
-                price_ticks=order.price_ticks,
-            )
-            for order in proposal.orders
-        ]
+        orders = [_named(order, market[order.instrument_id]) for order in proposal.orders]
         expire = proposal.expire_time if proposal.HasField("expire_time") else None
         return pb.Proposal(reason=proposal.reason, orders=orders, expire_time=expire)
 
@@ -197,7 +192,8 @@ class Talking:
         number = await writing.propose(
             connection, proposal_id, thread, content.SerializeToString(), now, expire, trace_id
         )
-        detail = f"{len(content.orders)} orders proposed by {thread['trader']}"
+        orders = "; ".join(wording.order(each, "en") for each in content.orders)
+        detail = f"{orders}, proposed by {thread['trader']}"
         await writing.record_step(
             connection, trace_id, thread["account_id"], "proposal", proposal_id, now, detail
         )
@@ -332,20 +328,20 @@ class Talking:
     async def _tell_results(
         self, connection: Connection, row: asyncpg.Record, found: list[pb.OrderResult], now: datetime
     ) -> None:
-        content = pb.Proposal.FromString(row["content"])
-        symbols = {order.client_order_id: order.symbol for order in content.orders}
+        orders = pb.Proposal.FromString(row["content"]).orders
         lines = [
             f"{chinese} / {english}"
             for chinese, english in zip(
-                wording.results(symbols, found, "zh-CN"), wording.results(symbols, found, "en"), strict=True
+                wording.results(orders, found, "zh-CN"), wording.results(orders, found, "en"), strict=True
             )
         ]
         said = Said("\n".join(lines), None, None, "api", f"results:{row['proposal_id']}")
         await self._say(connection, row["thread_id"], Party.EXCHANGE, said, None, now)
+        ordered = {order.client_order_id: order for order in orders}
         for each in found:
-            detail = (
-                f"order {each.order_id}, {each.filled_lots} lots at once" if each.accepted else each.reason
-            )
+            order = ordered.get(each.client_order_id, OrderSuggestion())
+            filled = wording.amount(order, each.filled_lots, "en")
+            detail = f"order {each.order_id}, {filled} at once" if each.accepted else each.reason
             await writing.record_step(
                 connection,
                 row["trace_id"],
@@ -388,6 +384,19 @@ def order_number(proposal_id: str, place: int) -> int:
     return _MARK | int.from_bytes(digest, "big")
 
 
+def _named(order: OrderSuggestion, instrument: Instrument) -> OrderSuggestion:
+    """An order as the market calls and counts it."""
+    return OrderSuggestion(
+        instrument_id=order.instrument_id,
+        symbol=instrument.symbol,
+        side=order.side,
+        quantity_lots=order.quantity_lots,
+        price_ticks=order.price_ticks,
+        quantity=f"{order.quantity_lots * Decimal(instrument.lot_size):f}",
+        price=f"{order.price_ticks * Decimal(instrument.tick_size):f}",
+    )
+
+
 def _notice(
     thread: asyncpg.Record, row: Any, said: Said, number: int, now: datetime, trace_id: str
 ) -> notice_pb.Notice:
@@ -408,12 +417,30 @@ def _notice(
     )
     if said.proposal is not None:
         notice.values.append(notice_pb.Value(name="number", text=str(number)))
-        notice.values.append(notice_pb.Value(name="orders", number=str(len(said.proposal.orders))))
+        notice.values.extend(_proposed(said.proposal.orders))
         notice.card.kind, notice.card.id = notice_pb.CARD_KIND_PROPOSAL, row["proposal_id"]
         notice.card.title.CopyFrom(notice_pb.LocalText(zh=f"交易建议 {number}", en=f"Proposal {number}"))
     elif said.card is not None:
         notice.card.CopyFrom(said.card)
     return notice
+
+
+def _proposed(orders: Sequence[OrderSuggestion]) -> list[notice_pb.Value]:
+    """What an investor needs to know of orders before a yes: a line for each, and all of them in a few words."""
+
+    def both(words: Callable[[str], str]) -> notice_pb.LocalText:
+        return notice_pb.LocalText(zh=words("zh-CN"), en=words("en"))
+
+    def lines(language: str) -> str:
+        told = [wording.order(each, language) for each in orders[:_MOST_TOLD]]
+        return "\n".join([*told, "…"] if len(orders) > _MOST_TOLD else told)
+
+    return [
+        notice_pb.Value(name="orders", number=str(len(orders))),
+        notice_pb.Value(name="order_lines", local_text=both(lines)),
+        notice_pb.Value(name="terms", local_text=both(lambda language: wording.terms(orders, language))),
+        notice_pb.Value(name="symbols", text=", ".join(dict.fromkeys(each.symbol for each in orders))),
+    ]
 
 
 def _repeated(told: pb.Message, thread_id: str, said: Said) -> pb.Message:

@@ -162,6 +162,8 @@ class OrderSuggestion(_message.Message):
     QUANTITY_LOTS_FIELD_NUMBER: _builtins.int
     PRICE_TICKS_FIELD_NUMBER: _builtins.int
     CLIENT_ORDER_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.int
     """What to trade."""
     symbol: _builtins.str
@@ -174,6 +176,12 @@ class OrderSuggestion(_message.Message):
     """Limit price in ticks, on the tick and within the day's limits."""
     client_order_id: _builtins.int
     """Number to place it with, so that placing the list twice trades once."""
+    quantity: _builtins.str
+    """The quantity in units (shares, coins), decimal, for people. In a proposal to an investor the venue fills it in;
+    what was sent is not looked at. Empty elsewhere.
+    """
+    price: _builtins.str
+    """The price in the currency, decimal, for people. As `quantity`."""
     def __init__(
         self,
         *,
@@ -183,10 +191,12 @@ class OrderSuggestion(_message.Message):
         quantity_lots: _builtins.int = ...,
         price_ticks: _builtins.int = ...,
         client_order_id: _builtins.int = ...,
+        quantity: _builtins.str = ...,
+        price: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_order_id", b"client_order_id", "instrument_id", b"instrument_id", "price_ticks", b"price_ticks", "quantity_lots", b"quantity_lots", "side", b"side", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_order_id", b"client_order_id", "instrument_id", b"instrument_id", "price", b"price", "price_ticks", b"price_ticks", "quantity", b"quantity", "quantity_lots", b"quantity_lots", "side", b"side", "symbol", b"symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
