@@ -1,6 +1,7 @@
 """Tables at every width, and a reader that has enough."""
 
 import io
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -78,6 +79,30 @@ def test_a_reader_that_has_enough_is_no_failure(speak: str) -> None:
     process.stdout.readline()
     process.stdout.close()
     assert (process.wait(60), process.stderr.read()) == (0, "")
+
+
+AWAY = ("--url", "127.0.0.1:1", "--timeout", "0.2", "--token", "secret", "order", "list")
+
+
+@pytest.mark.parametrize(
+    ("words", "unread", "code"),
+    [
+        (("--version",), "stdout", 0),
+        (("--help",), "stdout", 0),
+        (("token", "issue", "--help"), "stdout", 0),
+        (("order", "bu"), "stderr", 2),
+        (AWAY, "stderr", 6),
+        (("--json", *AWAY), "stderr", 6),
+    ],
+)
+def test_the_exit_code_does_not_depend_on_who_reads(words: tuple[str, ...], unread: str, code: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    streams: dict[str, int] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, unread: writing}
+    program = f"from smartex_client.cli.app import main; main({words!r})"
+    done = subprocess.run([sys.executable, "-c", program], text=True, check=False, timeout=60, **streams)  # type: ignore[call-overload]
+    os.close(writing)
+    assert (done.returncode, done.stdout or "", done.stderr or "") == (code, "", "")
 
 
 def test_no_text_tells_the_terminal_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

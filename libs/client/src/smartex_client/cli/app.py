@@ -28,7 +28,7 @@ from . import (
     trace,
     venue,
 )
-from .session import Colours, Session, language_of
+from .session import Colours, Exit, Session, language_of, mute
 
 EPILOG = (
     "The options above may stand anywhere on the line. Exit codes: 0 done, 1 a bug, 2 wrong usage or input, "
@@ -150,4 +150,12 @@ def hoisted(words: Sequence[str]) -> list[str]:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command and leave with its exit code."""
-    app(args=hoisted(sys.argv[1:] if words is None else words))
+    try:
+        app(args=hoisted(sys.argv[1:] if words is None else words))
+    except SystemExit as left:
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        # A reader (head, less) had enough and Typer left with 1; what was told knows better: usage stays usage.
+        mute(sys.stdout)
+        mute(sys.stderr)
+        raise SystemExit(getattr(left.__context__.__context__, "exit_code", Exit.OK)) from None

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -66,9 +66,13 @@ def cannot_write(path: Path, error: Exception, field: str) -> errors.InvalidInpu
     return errors.InvalidInput(f"cannot write {path}: {why}", field=field)
 
 
+def mute(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere: the reader (head, less) has enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _leave_quietly() -> NoReturn:
-    """The reader (head, less) has enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    mute(sys.stdout)
     raise typer.Exit(Exit.OK)
 
 
@@ -80,8 +84,10 @@ class _Console(Console):
         self.push_render_hook(Harmless())
 
     def on_broken_pipe(self) -> None:
-        """Rich would leave with 1."""
-        _leave_quietly()
+        """Rich would leave with 1. Who does not read an error is told by the exit code all the same."""
+        if not self.stderr:
+            _leave_quietly()
+        mute(sys.stderr)
 
 
 class Colours:
@@ -169,7 +175,10 @@ class Session:
     def tell(self, error: errors.SmartexError, *, about: str = "") -> None:
         """One line on stderr."""
         if self.as_json:
-            sys.stderr.write(json.dumps(_as_json(error), ensure_ascii=False) + "\n")
+            try:
+                sys.stderr.write(json.dumps(_as_json(error), ensure_ascii=False) + "\n")
+            except BrokenPipeError:
+                mute(sys.stderr)
             return
         text = " ".join(f"{about}{error}{self._advice(error)}".split())
         _Console(stderr=True, soft_wrap=True).print(f"{self.word('error')}: {text}", style="red")
