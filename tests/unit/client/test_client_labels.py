@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
 import pytest
+from smartex.matching.v1 import account_pb2 as acc
 from smartex.matching.v1 import market_data_pb2 as md
+from smartex.matching.v1 import order_query_pb2 as query
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1 import venue_pb2 as venue
 from smartex.notifications.v1 import conversation_service_pb2 as talk
-from smartex.positions.v1 import advice_pb2, portfolio_pb2
+from smartex.positions.v1 import advice_pb2, portfolio_pb2, risk_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex.positions.v1.types_pb2 import OrderSuggestion, Share, Text
 from smartex_client.cli.app import app, hoisted
@@ -245,3 +248,76 @@ async def test_advised_orders_are_in_peoples_units(exchange: Exchange, command: 
     assert "buy COIN-USD 0.5000 @ 2,000.00" in (await command("advice", "show", "ad-1")).output
     accepted = (await command("advice", "accept", "ad-1", "--no-place")).output
     assert accepted.splitlines()[-1].split() == ["3", "buy", "COIN-USD", "0.5000"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("instrument", "show", "NOPE"), "没有这个品种：可用 `smartex instrument list` 查看"),
+        (("order", "buy", "COIN-USD", "0.5", "@", "1.005"), "最近的有效价格为 1.00 和 1.01"),
+        (("order", "buy", "COIN-USD", "0.00015", "@", "1"), "最近的有效数量为 0.0001 和 0.0002"),
+        (("advice", "show", "ad-1"), "没有这条建议"),
+    ],
+)
+async def test_what_went_wrong_is_told_in_chinese(
+    exchange: Exchange, fail: Any, info: Any, command: Command, words: tuple[str, ...], said: str
+) -> None:
+    async def unknown(request: Any, context: Any) -> None:
+        await fail(context, grpc.StatusCode.NOT_FOUND, "no such advice, or not yours", info("ADVICE_UNKNOWN"))
+
+    async def instruments(request: Any, context: Any) -> md.ListInstrumentsResponse:
+        wanted = request.symbol in ("", COIN.symbol)
+        return md.ListInstrumentsResponse(instruments=[COIN] if wanted else [])
+
+    exchange.answer(f"{POSITIONS}/GetAdvice", pb.GetAdviceRequest, unknown)
+    exchange.answer("MarketDataService/ListInstruments", md.ListInstrumentsRequest, instruments)
+    line = hoisted(["--lang", "zh-CN", *words, "--url", exchange.url, "--token", "secret"])
+    done = await asyncio.to_thread(CliRunner().invoke, app, line)
+    assert done.exit_code in (2, 4)
+    assert done.output.startswith("错误: ")
+    assert done.output.strip().endswith(said)
+
+
+async def test_codes_have_words_in_chinese(exchange: Exchange, command: Command) -> None:
+    cancelled, rest = types.ORDER_STATUS_CANCELLED, types.REASON_IOC_REST
+    order = types.Order(order_id=5, instrument_id=9, status=cancelled, reason=rest)
+    listed = query.ListOrdersResponse(orders=[order])
+    answers(exchange, "OrderQueryService/ListOrders", query.ListOrdersRequest, listed)
+    entry = acc.LedgerEntry(instrument_id=9, kind=acc.LEDGER_ENTRY_KIND_TAX)
+    moved = acc.ListLedgerEntriesResponse(entries=[entry])
+    answers(exchange, "AccountService/ListLedgerEntries", acc.ListLedgerEntriesRequest, moved)
+    limits = pb.GetLimitsResponse(effective=risk_pb2.Limits(stop_loss=0.1))
+    answers(exchange, f"{POSITIONS}/GetLimits", pb.GetLimitsRequest, limits)
+    chinese = ("--lang", "zh-CN")
+    assert (await command(*chinese, "order", "list")).output.split()[-1] == "剩余未能立即成交"
+    assert "印花税" in (await command(*chinese, "account", "ledger")).output
+    assert "stop_loss 止损" in (await command(*chinese, "risk", "limits")).output
+    assert (await command("order", "list")).output.split()[-1] == "IOC_REST"
+    assert "止损" not in (await command("risk", "limits")).output
+
+
+async def test_what_was_not_stated_has_no_distance(exchange: Exchange, command: Command) -> None:
+    profile = risk_pb2.RiskProfile(revealed_level=3.7)
+    answers(
+        exchange,
+        f"{POSITIONS}/GetRiskProfile",
+        pb.GetRiskProfileRequest,
+        pb.GetRiskProfileResponse(profile=profile),
+    )
+    shown = dict(line.split()[:2] for line in (await command("risk", "profile")).output.splitlines()[:3])
+    assert shown == {"stated": "—", "revealed": "3.7", "distance": "—"}
+
+
+async def test_an_instrument_without_limits_shows_none(exchange: Exchange, command: Command) -> None:
+    shown = (await command("instrument", "show", "COIN-USD")).output.splitlines()
+    assert next(line for line in shown if line.startswith("limits")).split() == ["limits", "—"]
+
+
+async def test_questions_that_nobody_answers(exchange: Exchange) -> None:
+    question = risk_pb2.Question(key="age", choices=[risk_pb2.Choice(key="young")])
+    asked = pb.GetQuestionnaireResponse(questionnaire=risk_pb2.Questionnaire(questions=[question]))
+    answers(exchange, f"{POSITIONS}/GetQuestionnaire", pb.GetQuestionnaireRequest, asked)
+    line = hoisted(["risk", "questionnaire", "--url", exchange.url, "--token", "secret"])
+    done = await asyncio.to_thread(lambda: CliRunner().invoke(app, line, input=""))
+    assert done.exit_code == 2
+    assert "--answer question=choice" in done.output

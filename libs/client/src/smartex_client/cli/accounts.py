@@ -85,7 +85,7 @@ def ledger(
         (
             each.sequence,
             clock(each.time),
-            each.kind,
+            session.word(f"{each.kind}|ledger"),
             number(each.quantity if each.symbol and not each.amount else each.amount),
             each.symbol if each.symbol and not each.amount else each.currency,
             each.order_id or "",

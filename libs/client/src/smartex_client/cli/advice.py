@@ -134,7 +134,7 @@ def record(context: typer.Context) -> None:
     heads = ["kind", "given", "taken", "dismissed", "settled", "helped", "95 %", "what helped means"]
     rows = [
         (
-            each.kind,
+            session.word(each.kind),
             each.given,
             each.taken,
             each.dismissed,
@@ -233,7 +233,7 @@ def _placed(session: Session, placed: list[tuple[Any, Any]], rules: Rules) -> An
     rows = []
     for each, done in placed:
         refused = isinstance(done, model.Report)
-        status = "" if done is None else done.reason if refused else session.word(done.status)
+        status = "" if done is None else session.word(done.reason) if refused else session.word(done.status)
         filled = number(done.filled_quantity) if isinstance(done, model.Order) else ""
         side = session.word("buy" if each.side == 1 else "sell")
         order_id = getattr(done, "order_id", "") or each.client_order_id

@@ -244,7 +244,7 @@ def _print_answer(session: Session, found: pb.Proposal, rules: Rules) -> None:
             each.order_id or each.client_order_id,
             session.word("accepted" if each.accepted else "rejected"),
             quantity(session, rules, instruments.get(each.client_order_id, 0), each.filled_lots),
-            each.reason,
+            session.word(each.reason),
         )
         for each in found.results
     ]
@@ -303,6 +303,8 @@ def _attached(session: Session, message: pb.Message, rules: Rules) -> list[str]:
     if message.HasField("proposal"):
         proposal = message.proposal
         state = session.word(_PROPOSAL.get(proposal.state) or word(pb.ProposalState, proposal.state))
-        lines.append(f"▸ {proposal.proposal_id} · {state} · {proposal.reason}")
+        lines.append(
+            f"▸ {' · '.join(each for each in (proposal.proposal_id, state, proposal.reason) if each)}"
+        )
         lines += [f"  {suggested(session, rules, each)}" for each in proposal.orders]
     return lines

@@ -45,7 +45,7 @@ def list_inbox(
             "" if each.HasField("read_time") else "●",
             clock(time_of(each.create_time)),
             Text(each.title, style="dim" if each.superseded else _STYLES.get(each.urgency, "")),
-            _opens(each.card),
+            _opens(session, each.card),
         )
         for each in found
     ]
@@ -122,8 +122,8 @@ def _print(session: Session, entry: pb.InboxEntry) -> None:
         console.print(Text(entry.body))
     for line in entry.card.lines:
         console.print(Text(f"  {text_of(session, line.name)}: {text_of(session, line.value)}", style="dim"))
-    console.print(Text(f"  {entry.notice_id}  {_opens(entry.card)}", style="dim"))
+    console.print(Text(f"  {entry.notice_id}  {_opens(session, entry.card)}", style="dim"))
 
 
-def _opens(card: Any) -> str:
-    return f"{word(notice_pb.CardKind, card.kind)} {card.id}" if card.id else ""
+def _opens(session: Session, card: Any) -> str:
+    return f"{session.word(word(notice_pb.CardKind, card.kind))} {card.id}" if card.id else ""

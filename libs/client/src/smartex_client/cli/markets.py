@@ -152,7 +152,7 @@ def list_instruments(context: typer.Context) -> None:
             each.tick_size,
             each.lot_size,
             number(from_lots(each, each.board_lot)),
-            f"±{Decimal(each.price_limit_ppm) / 10_000:f} %" if each.price_limit_ppm else "—",
+            _limit(each),
             _state(session, each),
         )
         for each in found
@@ -181,12 +181,12 @@ def show_instrument(context: typer.Context, symbol: Symbol) -> None:
         (session.word("lot"), found.lot_size),
         (session.word("board lot"), number(from_lots(found, found.board_lot))),
         (session.word("state|trading"), _state(session, found)),
-        ("reference price", number(from_ticks(found, found.reference_price_ticks))),
-        (session.word("limits"), f"±{Decimal(found.price_limit_ppm) / 10_000:f} %"),
-        ("largest order", number(from_lots(found, found.max_order_lots))),
-        ("settlement", word(types.Settlement, found.settlement).upper()),
-        ("fees (maker, taker, duty)", _rates(found)),
-        ("number", found.instrument_id),
+        (session.word("reference price"), number(from_ticks(found, found.reference_price_ticks))),
+        (session.word("limits"), _limit(found)),
+        (session.word("largest order"), number(from_lots(found, found.max_order_lots))),
+        (session.word("settlement"), word(types.Settlement, found.settlement).upper()),
+        (session.word("fees (maker, taker, duty)"), _rates(found)),
+        (session.word("number"), found.instrument_id),
     ]
     session.console.print(facts(pairs))
 
@@ -301,6 +301,10 @@ def _state(session: Session, instrument: Instrument) -> str:
 def _name(session: Session, instrument: Instrument) -> str:
     chinese = session.language.startswith("zh") and instrument.name_zh
     return instrument.name_zh if chinese else instrument.name
+
+
+def _limit(instrument: Instrument) -> str:
+    return f"±{Decimal(instrument.price_limit_ppm) / 10_000:f} %" if instrument.price_limit_ppm else "—"
 
 
 def _rates(instrument: Instrument) -> str:

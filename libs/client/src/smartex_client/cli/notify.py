@@ -97,7 +97,7 @@ def deliveries(
             (
                 each.delivery_id,
                 clock(time_of(each.create_time)),
-                word(pb.Channel, each.channel),
+                session.word(word(pb.Channel, each.channel)),
                 each.kind,
                 Text(session.word(name), style=_STATE_STYLES.get(name, "")),
                 len(each.attempts),
@@ -120,7 +120,9 @@ def replay(
         return await market.notifications.replay(delivery_id)
 
     found = session.run(work)
-    session.say(found) if session.as_json else session.console.print(word(pb.DeliveryState, found.state))
+    session.say(found) if session.as_json else session.console.print(
+        session.word(word(pb.DeliveryState, found.state))
+    )
 
 
 @app.command()
@@ -138,7 +140,7 @@ def channels(context: typer.Context) -> None:
     heads = ["channel", "configured", "breaker", "waiting", "sent, last hour", "failed, last hour"]
     rows = [
         (
-            word(pb.Channel, each.channel),
+            session.word(word(pb.Channel, each.channel)),
             "✓" if each.configured else "—",
             each.breaker,
             each.waiting,
@@ -232,7 +234,7 @@ def list_addresses(context: typer.Context) -> None:
     rows = [
         (
             each.address_id,
-            word(pb.Channel, each.channel),
+            session.word(word(pb.Channel, each.channel)),
             each.masked,
             session.word(word(pb.AddressState, each.state)),
             each.label,

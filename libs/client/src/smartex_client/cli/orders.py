@@ -287,17 +287,20 @@ def show(session: Session, order: model.Order) -> None:
     if session.as_json:
         session.say(order)
         return
-    state = session.word(order.status) + (f" ({order.reason})" if order.reason else "")
+    state = session.word(order.status) + (f" ({session.word(order.reason)})" if order.reason else "")
     session.console.print(
         facts(
             [
                 (session.word("order"), order.order_id),
-                ("client id", order.client_order_id),
+                (session.word("client id"), order.client_order_id),
                 (session.word("side"), side_text(session, order.side) + f" {order.symbol}"),
                 (session.word("quantity"), f"{number(order.quantity)} @ {number(order.price)}"),
                 (session.word("filled"), number(order.filled_quantity)),
                 (session.word("open"), number(order.open_quantity)),
-                (session.word("status"), state + (" (repeated)" if order.repeated else "")),
+                (
+                    session.word("status"),
+                    state + (f" ({session.word('repeated')})" if order.repeated else ""),
+                ),
             ]
         )
     )
@@ -325,7 +328,7 @@ def orders_table(session: Session, orders: list[model.Order]) -> Any:
             number(each.open_quantity),
             each.tif,
             session.word(each.status),
-            each.reason,
+            session.word(each.reason),
         )
         for each in orders
     ]
@@ -343,7 +346,7 @@ def fills_table(session: Session, fills: list[model.Fill]) -> Any:
             number(each.price),
             number(each.quantity),
             number(each.fee + each.tax),
-            each.liquidity,
+            session.word(each.liquidity),
         )
         for each in fills
     ]

@@ -113,7 +113,9 @@ def limits(
         session.say({"own": found.own, "effective": found.effective})
         return
     heads = [session.word(head) for head in ("limit", "own", "in force")]
-    rows = [(name, _value(found.own, name), _value(found.effective, name)) for name in _LIMITS]
+    rows = [
+        (_named(session, name), _value(found.own, name), _value(found.effective, name)) for name in _LIMITS
+    ]
     session.console.print(table(heads, rows, right=(1, 2)))
 
 
@@ -172,7 +174,12 @@ def _asked(session: Session, questions: pb.Questionnaire) -> dict[str, str]:
         for number, choice in enumerate(question.choices, 1):
             session.console.print(f"  {number}  {text_of(session, choice.text)}")
         known = [str(number) for number in range(1, len(question.choices) + 1)]
-        picked = int(Prompt.ask("", choices=known, show_choices=False, console=session.console))
+        try:
+            picked = int(Prompt.ask("", choices=known, show_choices=False, console=session.console))
+        except EOFError:
+            session.fail(
+                InvalidInput("nobody answers: give --answer question=choice for each", field="answer")
+            )
         answers[question.key] = question.choices[picked - 1].key
     return answers
 
@@ -182,7 +189,7 @@ def _report(session: Session, report: pb.RiskReport) -> list[Any]:
     pairs = [
         (say("equity"), f"{money(report.equity)} {report.base_currency_code}"),
         (say("volatility"), percent(report.volatility)),
-        ("beta", f"{report.beta.value:.2f} ({report.beta.low:.2f} … {report.beta.high:.2f})"),
+        (say("beta"), f"{report.beta.value:.2f} ({report.beta.low:.2f} … {report.beta.high:.2f})"),
         (say("drawdown"), f"{percent(report.drawdown_now)} ({percent(report.drawdown_worst)})"),
     ]
     tails = [
@@ -217,15 +224,22 @@ def _print_profile(session: Session, profile: pb.RiskProfile) -> None:
         session.say(profile)
         return
     stated = f"C{profile.stated_level}" if profile.stated_level else "—"
+    known = profile.stated_level and profile.revealed_level
     pairs = [
         (session.word("stated"), stated),
         (session.word("revealed"), f"{profile.revealed_level:.1f}" if profile.revealed_level else "—"),
-        (session.word("distance"), f"{profile.distance:+.1f}" if profile.revealed_level else "—"),
+        (session.word("distance"), f"{profile.distance:+.1f}" if known else "—"),
         *((session.word(each.key), f"{each.value:.3g} → {each.level:.1f}") for each in profile.signs),
         (session.word("unsuitable"), ", ".join(each.name for each in profile.unsuitable) or "—"),
         ("", text_of(session, profile.verdict)),
     ]
     session.console.print(facts(pairs))
+
+
+def _named(session: Session, name: str) -> str:
+    """A limit as --set takes it, and what it is called."""
+    called = session.word(name)
+    return name if called == name else f"{name} {called}"
 
 
 def _value(limits: pb.Limits, name: str) -> str:

@@ -20,6 +20,7 @@ from smartex_client.connection import RetryPolicy, Tls
 from smartex_client.market import Market, connect
 from smartex_client.messages import CHINESE, ENGLISH
 
+from .failures import in_words
 from .labels import label
 from .output import Harmless, plain
 
@@ -180,7 +181,8 @@ class Session:
             except BrokenPipeError:
                 mute(sys.stderr)
             return
-        text = " ".join(f"{about}{error}{self._advice(error)}".split())
+        said = in_words(error, self.language)
+        text = " ".join(f"{about}{said}{self._advice(error)}".split())
         _Console(stderr=True, soft_wrap=True).print(f"{self.word('error')}: {text}", style="red")
 
     def _advice(self, error: errors.SmartexError) -> str:
