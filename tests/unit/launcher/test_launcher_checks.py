@@ -9,9 +9,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from smartex_bus import BusUnavailable
 from smartex_chassis import StartupError
 from smartex_launcher import services
-from smartex_launcher.checks import check_folder, check_python, note_place
+from smartex_launcher.checks import check_folder, check_place, check_python, placed
 from smartex_launcher.main import main
 from smartex_store.folder import FORMAT_VERSION, DataFolder
 
@@ -120,13 +121,59 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
 def test_a_market_that_was_begun_elsewhere(
     tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    note_place(tmp_path, "the embedded PostgreSQL")
+    with placed(tmp_path, "the embedded PostgreSQL"):
+        pass
     words = ("--data", tmp_path, "--port", str(taken), "--metrics-port", "0", *FREE)
     assert refusal(capsys, *words, "--kafka") == (
         f"the market in {tmp_path} runs on the embedded PostgreSQL, not on the embedded PostgreSQL with the "
         "local Kafka: start it as before, or choose another folder"
     )
     assert "is taken" in refusal(capsys, *words)
+
+
+def test_a_market_that_was_never_begun_may_begin_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(BusUnavailable), placed(tmp_path, "the embedded PostgreSQL with a Kafka of yours"):
+        raise BusUnavailable("away")
+    check_place(tmp_path, "the embedded PostgreSQL")
+    with placed(tmp_path, "the embedded PostgreSQL"):
+        pass
+    with pytest.raises(BusUnavailable), placed(tmp_path, "the embedded PostgreSQL"):
+        raise BusUnavailable("away")
+    with pytest.raises(StartupError, match="start it as before"):
+        check_place(tmp_path, "the embedded PostgreSQL with a Kafka of yours")
+
+
+def test_an_address_that_is_not_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMARTEX_HOST", "192.0.2.1")
+    said = refusal(capsys, "--data", tmp_path, "--port", "17999", "--metrics-port", "0", *FREE)
+    assert said == "cannot listen on 192.0.2.1:17999: Cannot assign requested address; set SMARTEX_HOST"
+
+
+def test_a_folder_that_cannot_be_made(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "--data", "/proc/smartex", "--port", "0", "--metrics-port", "0", *FREE)
+    assert said.startswith("data folder /proc/smartex cannot be written (")
+
+
+def test_no_folder_is_not_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = "SMARTEX_DATA=: names no folder: leave it out for ./data"
+    assert refusal(capsys, "--data", "", "--check") == said
+    monkeypatch.setenv("SMARTEX_DATA", "")
+    assert refusal(capsys, "--check") == said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_enough_is_no_failure() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = "from smartex_launcher.main import main; raise SystemExit(main(['--print-settings']))"
+    done = subprocess.run([sys.executable, "-c", words], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.fixture

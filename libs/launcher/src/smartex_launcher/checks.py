@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from smartex_chassis import BindFailed, ChassisSettings, PortInUse, StartupError
+from smartex_bus import BusUnavailable
+from smartex_chassis import BindFailed, ChassisSettings, StartupError
+from smartex_chassis.ports import refusal
+from smartex_store import DatabaseRefused, DatabaseUnavailable
 from smartex_store.folder import DataFolder
 
 from .settings import LauncherSettings
@@ -50,9 +55,21 @@ def check_place(data: Path, place: str) -> None:
         )
 
 
-def note_place(data: Path, place: str) -> None:
-    """Write down what the market of this folder runs on; not before it does."""
-    (data / _PLACE).write_text(f"{place}\n", "utf-8")
+@contextmanager
+def placed(data: Path, place: str) -> Iterator[None]:
+    """Write down what the market of this folder runs on while it is started there.
+
+    Where a first start reaches none, no market was begun, and the next start may name another place.
+    """
+    file = data / _PLACE
+    first = not file.exists()
+    file.write_text(f"{place}\n", "utf-8")
+    try:
+        yield
+    except (BusUnavailable, DatabaseRefused, DatabaseUnavailable):
+        if first:
+            file.unlink()
+        raise
 
 
 def check_clear(chassis: ChassisSettings) -> None:
@@ -94,6 +111,4 @@ def _check_port(host: str, port: int, remedy: str) -> None:
             probe.bind(address)
             probe.listen(1)
         except OSError as error:
-            if isinstance(error, PermissionError):
-                raise BindFailed(f"{host}:{port}", "this port needs more rights", remedy) from error
-            raise PortInUse(port, remedy) from error
+            raise refusal(host, port, error, port_variable=remedy) from error

@@ -21,7 +21,7 @@ from smartex_client import SmartexError
 from smartex_store import EmbeddedPostgres, StoreError
 
 from . import demo, demo_people, services
-from .checks import free_port, note_place
+from .checks import free_port, placed
 from .child import Child, agents_command
 from .compiling import warm_up
 from .logs import roll
@@ -130,8 +130,8 @@ class Exchange:
                 providers_file=providers,
                 callback_port=callback_port,
             )
-            note_place(data, self._launcher.place)
-            server = await self._start_services(found, context, issuer, port)
+            with placed(data, self._launcher.place):
+                server = await self._start_services(found, context, issuer, port)
             note.text = f"services serve at {self._address(server.port)}"
         self._spawn(self._renew_daily(issuer, self._address(server.port), found), "renew-tokens")
         if self._opens_demo:

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TextIO, cast
 
 import structlog
-from smartex_bus import BusError
+from smartex_bus import BusError, BusUnavailable
 from smartex_chassis import (
     ChassisSettings,
     Settings,
@@ -26,7 +26,7 @@ from . import services
 from .checks import check_clear, check_folder, check_place, check_ports, check_python
 from .exchange import Exchange, Plan
 from .logs import RollingFile, Tee
-from .screen import Screen
+from .screen import Screen, mute
 from .settings import LauncherSettings, chassis_overrides, launcher_overrides, parse
 
 _BUG = 70
@@ -43,10 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except StartupError as error:
         return _complain(error.message, error.exit_code)
+    except BusUnavailable as error:
+        why = services.one_line(error)
+        return _complain(
+            f"the bus cannot be reached ({why}): check that it runs, and --bus or SMARTEX_BUS_URL", 2
+        )
     except (StoreError, BusError) as error:
         return _complain(services.one_line(error), 2)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who reads what is printed (head, less) has enough.
+        mute(sys.stdout)
+        return 0
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -96,7 +105,7 @@ async def _host(plan: Plan, *, json_logs: bool) -> int:
 def _print_settings() -> int:
     found = [each.settings for each in services.find() if each.settings is not None]
     classes: dict[type[Settings], None] = dict.fromkeys([LauncherSettings, ChassisSettings, *found])
-    print("\n\n".join(describe_settings(cls) for cls in classes))
+    print("\n\n".join(describe_settings(cls) for cls in classes), flush=True)
     return 0
 
 

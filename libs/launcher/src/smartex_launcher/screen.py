@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console
 from rich.panel import Panel
@@ -17,11 +20,25 @@ _TICK_SECONDS = 0.2
 _PLAIN_EVERY_SECONDS = 10.0
 
 
+def mute(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Console(Console):
+    """An exchange goes on when nobody reads its screen any more (`make up | head`); Rich would leave."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by Rich."""
+        self.quiet = True
+        mute(sys.stdout)
+
+
 class Screen:
     """The terminal of `make up`. Quiet shows nothing (`--json-logs`)."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
-        self.console = console or Console(quiet=quiet, highlight=False)
+        self.console = console or _Console(quiet=quiet, highlight=False)
         self.compiled = CompileCounter()
 
     @contextmanager

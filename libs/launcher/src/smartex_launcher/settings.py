@@ -54,6 +54,13 @@ class LauncherSettings(Settings):
         default=30, gt=0, description="days that the tokens in data/profiles are good for; renewed daily"
     )
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _some_folder(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("names no folder: leave it out for ./data")
+        return value
+
     @field_validator("demo_roll_zone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
@@ -127,7 +134,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Start the whole exchange on this machine and run it until Ctrl-C.",
         epilog="Every option is also a setting of the environment: --print-settings lists all of them.",
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default ./data)")
+    parser.add_argument("--data", metavar="DIR", help="data folder (default ./data)")
     parser.add_argument("--port", type=int, help="gRPC port (default 7400; 0 takes any free one)")
     parser.add_argument("--metrics-port", type=int, help="port of /metrics (default 7401; 0 takes any)")
     parser.add_argument(

@@ -28,7 +28,6 @@ from .errors import (
 )
 
 FORMAT_VERSION = 1
-_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class DataFolder:
@@ -90,13 +89,11 @@ class DataFolder:
         try:
             yield
         except OSError as error:
-            if error.errno in _NOT_WRITABLE:
-                raise DataFolderReadOnly(self.root, error.strerror or "refused") from error
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DataFolderFull(self.root) from error
             if isinstance(error, FileExistsError | NotADirectoryError):
                 raise DataFolderReadOnly(self.root, "it is not a folder") from error
-            raise
+            raise DataFolderReadOnly(self.root, error.strerror or "refused") from error
 
     def _take_lock(self) -> None:
         fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
