@@ -1,10 +1,10 @@
-"""Risk reports on request: made in a thread, and kept while neither the account nor the closes have changed."""
+"""Risk reports on request: made in a thread, and kept while account, marks and closes are what they were."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from positions.accounts import Accounts
@@ -35,15 +35,17 @@ class Reporting:
         self._markets = markets
         self._curve = curve
         self._clock = clock
-        self._kept: OrderedDict[tuple[int, int, int], asyncio.Task[RiskReport]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, asyncio.Task[RiskReport]] = OrderedDict()
 
     async def report(self, account_id: int) -> RiskReport | None:
-        """The report as of the account's last change; None if the market has not named the account."""
+        """The report as of now; None if the market has not named the account."""
         curve = await self._curve(account_id)
         portfolio = self._accounts.portfolio(account_id, self._clock(), curve.growth, curve.times_ns)
         if portfolio is None:
             return None
-        key = (account_id, portfolio.sequence, self._markets.version)
+        # By values too: in a quiet market marks change all the same, from an old trade's to the middle of the book.
+        values = tuple(portfolio.values.items())
+        key = (account_id, portfolio.sequence, portfolio.equity, values, self._markets.version)
         task = self._kept.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._kept[key] = asyncio.create_task(self._make(portfolio))
