@@ -12,6 +12,17 @@ from pathlib import Path
 from . import watchdog
 from .binaries import RunAs
 
+_KEPT_BYTES = 32 << 20
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LC_ALL": "C",
+    "TZ": "UTC",
+    # A session that takes frames of a megabyte would give its memory back to the kernel after each, and get it again
+    # page by page: 25 faults for a thousand orders, a third of the time that it spends in the kernel.
+    "MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES),
+    "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES),
+}
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -33,7 +44,7 @@ def launch(spec: Spec, run_as: RunAs, lock: int) -> subprocess.Popen[bytes]:
     spec.log.chmod(0o600)
     order = {
         "argv": spec.argv,
-        "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+        "env": _ENVIRONMENT,
         "cwd": str(spec.cwd),
         "log": str(spec.log),
         "signal": int(spec.signal),
