@@ -10,8 +10,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from notifications import contract, templates
 from notifications.channels.wechat.fields import FIELD_LIMITS, first_misfit
-from notifications.conversations import exporting, wording
-from notifications.conversations.talking import Said, _named, _notice
+from notifications.conversations import exporting, notices, wording
+from notifications.conversations.talking import _named
 from notifications.domain.sending import ChannelKind, Limits
 from notifications.domain.templates import Rendered, render
 from notifications.templatebook import every_kind
@@ -35,9 +35,10 @@ def order(instrument: Instrument, lots: int, ticks: int, side: int = 2, number: 
 def told(
     orders: list[OrderSuggestion], language: str, channel: ChannelKind | None, text: str = ""
 ) -> Rendered:
-    said = Said("", None, pb.Proposal(orders=orders, reason=text), "api", "k")
+    thread: Any = {"trader": "zhang", "account_id": 1001}
     row: dict[str, Any] = {"position": 7, "expire_time": NOW, "proposal_id": "p1"}
-    message = _notice({"trader": "zhang", "account_id": 1001}, row, said, 3, NOW, "a" * 32)  # type: ignore[arg-type]
+    proposal = pb.Proposal(orders=orders, reason=text)
+    message = notices.of_message(thread, row, "", None, proposal, 3, NOW, "a" * 32)
     notice = contract.notice(message)
     house = {(one.kind, one.language, one.channel): one for one in templates.house()}
     general = house[notice.kind, language, None]
@@ -67,21 +68,25 @@ def test_wechat_says_how_many_orders_a_yes_would_place() -> None:
 
 def test_other_channels_list_the_orders() -> None:
     orders = [order(SHARE, 1100, 8557), order(COIN, 15_000, 200_000, side=1)]
-    assert told(orders, "en", None, "Spread the risk").body.splitlines()[:3] == [
-        "Spread the risk",
-        "sell 687018.SH 1,100 @ 85.57",
-        "buy AURX-USD 1.5000 @ 2,000.00",
-    ]
+    body = told(orders, "en", None, "Spread the risk").body.splitlines()
+    assert body[:2] == ["sell 687018.SH 1,100 @ 85.57", "buy AURX-USD 1.5000 @ 2,000.00"]
+    assert body[3:] == ["Spread the risk"]
     assert told(orders, "zh-CN", None).body.splitlines()[:2] == [
         "卖出 687018.SH 1,100 @ 85.57",
         "买入 AURX-USD 1.5000 @ 2,000.00",
     ]
 
 
-def test_a_long_list_leaves_room_for_how_to_answer() -> None:
-    body = told([order(SHARE, 1100, 8557)] * 50, "en", None).body.splitlines()
-    assert (len(body), body[10]) == (12, "…")
-    assert body[11].startswith("Orders: 50, open until")
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_neither_many_orders_nor_many_words_cut_what_a_yes_trades_and_how_to_say_it(language: str) -> None:
+    long = told([order(SHARE, 1100, 8557)] * 50, language, None, "word " * 150).body
+    lines = long[:240].splitlines()
+    assert (lines[0], lines[3]) == (
+        told([order(SHARE, 1100, 8557)], language, None).body.splitlines()[0],
+        "…",
+    )
+    assert "50" in lines[4]
+    assert "同意3" in lines[4]
 
 
 def test_what_became_of_orders_is_counted_in_units() -> None:

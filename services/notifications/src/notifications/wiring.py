@@ -35,9 +35,10 @@ from notifications.consumer import NoticeConsumer
 from notifications.conversations.hub import TalkHub
 from notifications.conversations.placing import Placing
 from notifications.conversations.replies import TalkReplies
+from notifications.conversations.settler import Settler
 from notifications.conversations.store import SIGNAL as CONVERSATIONS
 from notifications.conversations.store import TalkStore
-from notifications.conversations.talking import Settler, Talking
+from notifications.conversations.talking import Talking
 from notifications.engine.engine import Engine, EngineSettings
 from notifications.engine.preparing import Links, Preparer
 from notifications.forgetting import Forgetter

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,11 +16,10 @@ from smartex.matching.v1.types_pb2 import Instrument
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1 import notice_pb2 as notice_pb
 from smartex.positions.v1.types_pb2 import OrderSuggestion
-from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, counter, start_task, stop_tasks
+from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, counter
 from smartex_store import Connection
 
-from notifications.conversations import messages, wording, writing
-from notifications.conversations.messages import stamp
+from notifications.conversations import messages, notices, wording, writing
 from notifications.conversations.placing import Placing, market_away
 from notifications.conversations.store import TalkStore
 from notifications.domain.talk import DEFAULT_LIFE, Caller, Party, ProposalState, grams
@@ -38,9 +36,6 @@ _PLACE_WITHIN = timedelta(seconds=60)
 _SURELY_OVER = _PLACE_WITHIN + timedelta(seconds=30)
 """From then on they are: an order that was begun within its time is on its way for some seconds more, and the pods'
 clocks differ."""
-_NOTICE_LIFE = timedelta(days=1)
-_MOST_TOLD = 10
-"""Orders of a proposal that its notice lists; the thread shows all."""
 _MARK = 0x7A << 48
 """High bits of the numbers of orders that proposals place, apart from people's and from advice's."""
 
@@ -149,7 +144,9 @@ class Talking:
                 number = await self._propose(connection, thread, proposal_id, said.proposal, now, trace_id)
             row = await self._say(connection, thread["thread_id"], party, said, proposal_id, now)
             if party is Party.TRADER:
-                notice = _notice(thread, row, said, number, now, trace_id)
+                notice = notices.of_message(
+                    thread, row, said.text, said.card, said.proposal, number, now, trace_id
+                )
                 await self._enqueue(connection, notice)
         _said.labels(party.name).inc()
         return messages.message(row, now)
@@ -353,31 +350,6 @@ class Talking:
             )
 
 
-class Settler:
-    """Finishes, at a start and now and then, what a crash or an absent market left unsettled."""
-
-    def __init__(self, talking: Talking, every_seconds: float = 5.0) -> None:
-        self._talking = talking
-        self._every = every_seconds
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin."""
-        self._task = start_task(self._run(), "notifications-settler")
-
-    async def stop(self) -> None:
-        """Stop."""
-        await stop_tasks(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self._talking.settle_left()
-            except Exception as error:
-                _log.warning("proposals_wait", why=str(error))
-
-
 def order_number(proposal_id: str, place: int) -> int:
     """The number of an order of a proposal: the same however often it is accepted."""
     digest = hashlib.blake2b(f"{proposal_id}/{place}".encode(), digest_size=6).digest()
@@ -395,52 +367,6 @@ def _named(order: OrderSuggestion, instrument: Instrument) -> OrderSuggestion:
         quantity=f"{order.quantity_lots * Decimal(instrument.lot_size):f}",
         price=f"{order.price_ticks * Decimal(instrument.tick_size):f}",
     )
-
-
-def _notice(
-    thread: asyncpg.Record, row: Any, said: Said, number: int, now: datetime, trace_id: str
-) -> notice_pb.Notice:
-    proposing = said.proposal is not None
-    values = {
-        "author": thread["trader"],
-        "text": said.text or (said.proposal.reason if said.proposal else ""),
-    }
-    notice = notice_pb.Notice(
-        notice_id=f"message:{row['position']}",
-        account_id=thread["account_id"],
-        kind="conversations.proposal" if proposing else "conversations.message",
-        urgency=notice_pb.URGENCY_HIGH if proposing else notice_pb.URGENCY_NORMAL,
-        cause_time=stamp(now),
-        expire_time=stamp(row["expire_time"] if proposing else now + _NOTICE_LIFE),
-        values=[notice_pb.Value(name=name, text=text) for name, text in values.items()],
-        trace_id=trace_id,
-    )
-    if said.proposal is not None:
-        notice.values.append(notice_pb.Value(name="number", text=str(number)))
-        notice.values.extend(_proposed(said.proposal.orders))
-        notice.card.kind, notice.card.id = notice_pb.CARD_KIND_PROPOSAL, row["proposal_id"]
-        notice.card.title.CopyFrom(notice_pb.LocalText(zh=f"交易建议 {number}", en=f"Proposal {number}"))
-    elif said.card is not None:
-        notice.card.CopyFrom(said.card)
-    return notice
-
-
-def _proposed(orders: Sequence[OrderSuggestion]) -> list[notice_pb.Value]:
-    """What an investor needs to know of orders before a yes: a line for each, and all of them in a few words."""
-
-    def both(words: Callable[[str], str]) -> notice_pb.LocalText:
-        return notice_pb.LocalText(zh=words("zh-CN"), en=words("en"))
-
-    def lines(language: str) -> str:
-        told = [wording.order(each, language) for each in orders[:_MOST_TOLD]]
-        return "\n".join([*told, "…"] if len(orders) > _MOST_TOLD else told)
-
-    return [
-        notice_pb.Value(name="orders", number=str(len(orders))),
-        notice_pb.Value(name="order_lines", local_text=both(lines)),
-        notice_pb.Value(name="terms", local_text=both(lambda language: wording.terms(orders, language))),
-        notice_pb.Value(name="symbols", text=", ".join(dict.fromkeys(each.symbol for each in orders))),
-    ]
 
 
 def _repeated(told: pb.Message, thread_id: str, said: Said) -> pb.Message:
