@@ -49,7 +49,7 @@ class Pod:
             "SMARTEX_IDEMPOTENCY_WINDOW": "100000",
             "SMARTEX_MAX_ORDERS": "200000",
             "SMARTEX_MAX_ACCOUNTS": "1000",
-            "SMARTEX_SNAPSHOT_EVENTS": "1000",
+            "SMARTEX_SNAPSHOT_EVENTS": "200",
             "SMARTEX_CHECKPOINT_SECONDS": "2",
             "SMARTEX_LEASE_SECONDS": "1",
             "SMARTEX_LOG_FORMAT": "json",

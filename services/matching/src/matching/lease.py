@@ -48,9 +48,14 @@ class Lease:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def resigned(self) -> bool:
+        """Whether this pod never claims it again."""
+        return self._resigned.is_set()
+
+    @property
     def held(self) -> bool:
         """Whether this pod holds it now, by a clock that does not jump."""
-        if self._resigned.is_set():
+        if self.resigned:
             return False
         return self._database is None or time.monotonic() < self._until
 
@@ -80,7 +85,7 @@ class Lease:
 
     async def _run(self, database: Database) -> None:
         epoch = 0
-        while not self._resigned.is_set():
+        while not self.resigned:
             asked = time.monotonic()
             try:
                 async with asyncio.timeout(self._seconds / 2):

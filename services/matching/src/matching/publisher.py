@@ -141,10 +141,10 @@ class Publisher:
         self._lease.resign()
 
     async def flush(self, within: float = 5.0) -> None:
-        """Publish what is left, if this pod leads."""
+        """Wait until what is left is published, by this pod or by the one that leads; a halted pod does not wait."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self._kept and self.leading:
+                while self._kept and not self._lease.resigned:
                     await asyncio.sleep(0.01)
 
     async def stop(self) -> None:

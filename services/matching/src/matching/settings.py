@@ -107,7 +107,7 @@ class MatchingSettings(Settings):
     )
     snapshot_events: int = Field(
         default=5_000_000,
-        ge=1000,
+        ge=100,
         description="events between two snapshots at least (made beside the running pod)",
     )
     snapshots_kept: int = Field(default=3, ge=1, le=100, description="snapshots kept")

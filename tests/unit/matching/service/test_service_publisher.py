@@ -151,7 +151,7 @@ async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
     async def start(
         frames: int, each: int, *, log: SlowLog | None = None, leads: bool = True
     ) -> tuple[Publisher, SlowLog, SimpleNamespace]:
-        log, lease = log or SlowLog(), SimpleNamespace(held=leads)
+        log, lease = log or SlowLog(), SimpleNamespace(held=leads, resigned=False)
         publishing = Publisher(log, lease, 0)  # type: ignore[arg-type]
         publishing.begin(0)
         keep(publishing, frames, each)
@@ -197,6 +197,27 @@ async def test_who_loses_the_lease_says_nothing_more(started: Started) -> None:
     await until(lambda: publishing.published == 6)
     await asyncio.sleep(0.05)
     assert not log.asked
+
+
+async def test_who_stops_before_it_leads_waits_for_what_is_left(started: Started) -> None:
+    """Or a pod that is stopped while another one leads, or before its first claim is granted, saves no state."""
+    publishing, log, lease = await started(2, 3, leads=False)
+    flushing = asyncio.ensure_future(publishing.flush())
+    await asyncio.sleep(0.05)
+    assert not flushing.done()
+    lease.held = True
+    await until(lambda: bool(log.asked))
+    assert not flushing.done()
+    log.next()
+    await flushing
+    assert publishing.published == 6
+
+
+async def test_who_has_resigned_does_not_wait_for_what_is_left(started: Started) -> None:
+    publishing, _, lease = await started(2, 3, leads=False)
+    lease.resigned = True
+    await asyncio.wait_for(publishing.flush(within=60), 5)
+    assert publishing.backlog == 6
 
 
 async def test_a_frame_that_is_too_large_for_one_append_goes_in_several(
