@@ -132,5 +132,11 @@ def _request(name: str, kind: type[Message]) -> Message:
         },
         "SetReferencePrice": {"instrument_id": INSTRUMENT, "price_ticks": 1000, "request_id": fresh_id()},
         "RollTradingDay": {"trading_day": 1, "request_id": fresh_id()},
+        "CancelOrders": {"account_id": 1, "instrument_id": INSTRUMENT, "request_id": fresh_id()},
+        "SetAccountState": {
+            "account_id": 1,
+            "trading_state": types_pb2.TRADING_STATE_OPEN,
+            "request_id": fresh_id(),
+        },
     }
     return kind(**(fields.get(name) or people_fields(name, fresh_id())))

@@ -85,6 +85,23 @@ def test_a_tour(command: Any) -> None:
     assert "deposit" in command("account", "ledger", str(command.alice), "--as", "operator")
 
 
+def test_an_operator_stops_an_account(command: Any) -> None:
+    symbol, alice = command.symbol, str(command.alice)
+    command("order", "buy", symbol, "100", "@", "10.50")
+    assert "halted" in command("venue", "halt-account", alice, "--as", "operator")
+    assert "halted by the exchange" in command("order", "buy", symbol, "1", "@", "10.50", code=3)
+    assert command("account", "show", "--json")["state"] == "halted"
+    assert "账户已暂停交易" in command("--lang", "zh-CN", "account", "show")
+    assert command("venue", "cancel", "--account", alice, "--as", "operator", "--json")["count"] == 1
+    assert "say whose" in command("venue", "cancel", "--as", "operator", code=2)
+    assert command("venue", "resume-account", alice, "--as", "operator", "--json")["state"] == "open"
+    command("order", "buy", symbol, "100", "@", "10.50")
+    assert (
+        command("venue", "cancel", "--symbol", symbol, "--side", "buy", "--as", "operator", "--json")["count"]
+        == 1
+    )
+
+
 def test_errors_are_one_line_with_an_exit_code(command: Any, tmp_path: Path) -> None:
     symbol = command.symbol
     cases = [

@@ -2,7 +2,7 @@
 
 from reference.memory import amend_key, check_time, remember, repeat
 from reference.money import available_lots, book_reserve, check_reserve
-from reference.orders import check_trading_state
+from reference.orders import check_account, check_trading_state
 from reference.prices import check_lots, check_price, post_only_price
 from reference.records import Command, Event
 from reference.state import Market, Order, RefusedError
@@ -86,6 +86,7 @@ def check_amend(market: Market, command: Command, order: Order) -> tuple[int, in
     """All checks of a change; returns the new price, total quantity and leaves."""
     instrument = market.instruments[order.instrument_id]
     check_trading_state(instrument)
+    check_account(market, order.account_id)
     if command.price_ticks < 0:
         raise RefusedError(Reason.INVALID_PRICE, instrument.rules.max_price_ticks)
     if command.quantity_lots < 0:

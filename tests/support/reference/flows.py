@@ -44,6 +44,8 @@ KINDS = {
     Kind.DEPOSIT_SHARES: 18,
     Kind.WITHDRAW_SHARES: 8,
     Kind.CHECKPOINT: 3,
+    Kind.CANCEL_ORDERS: 3,
+    Kind.SET_ACCOUNT_STATE: 3,
 }
 
 
@@ -143,6 +145,9 @@ class Flow:
         if closed and self.random.random() < 0.03:
             number = self.random.choice(closed)
             return Command(kind=Kind.SET_TRADING_STATE, instrument_id=number, trading_state=State.OPEN)
+        if self.market.halted_accounts and self.random.random() < 0.03:
+            halted = self.random.choice(sorted(self.market.halted_accounts))
+            return Command(kind=Kind.SET_ACCOUNT_STATE, account_id=halted, trading_state=State.OPEN)
         kind = self.random.choices(list(KINDS), self.weights)[0]
         match kind:
             case Kind.PLACE:
@@ -345,11 +350,17 @@ class Flow:
         number = random.choice((0, *self.market.instruments, 77))
         request_id = random.choice((0, self.next_number))
         match kind:
-            case Kind.MASS_CANCEL:
+            case Kind.MASS_CANCEL | Kind.CANCEL_ORDERS:
                 side = random.choice((0, Side.BUY, Side.SELL))
+                if kind == Kind.CANCEL_ORDERS:
+                    account = random.choice((0, account))
                 return Command(
                     kind=kind, account_id=account, instrument_id=number, side=side, request_id=request_id
                 )
+            case Kind.SET_ACCOUNT_STATE:
+                state = random.choice((State.OPEN, State.HALTED, State.HALTED, State.CLOSED))
+                account = random.choice((account, account, account, 0, 77))
+                return Command(kind=kind, account_id=account, trading_state=state, request_id=request_id)
             case Kind.SESSION_OPEN | Kind.SESSION_BEAT:
                 grace = random.choice((10**8 - 1, 10**8, 2 * 10**8, 10**9, 2**63 - 1))
                 session = random.randint(1, self.profile.settings.max_sessions + 2)

@@ -80,6 +80,10 @@ def apply_command(market: Market, command: Command) -> None:
             venue.move_balance(market, command)
         case Kind.CHECKPOINT:
             pass
+        case Kind.CANCEL_ORDERS:
+            venue.cancel_orders(market, command)
+        case Kind.SET_ACCOUNT_STATE:
+            venue.set_account_state(market, command)
         case _:
             venue.refuse_command(market, command, RefusedError(Reason.INVALID_COMMAND))
 

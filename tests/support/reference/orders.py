@@ -65,6 +65,7 @@ def check_place(market: Market, command: Command) -> int:
     if instrument is None:
         raise RefusedError(Reason.UNKNOWN_INSTRUMENT)
     check_trading_state(instrument)
+    check_account(market, command.account_id)
     check_session(market, command)
     if command.quantity_lots < 1:
         raise RefusedError(Reason.INVALID_QUANTITY)
@@ -118,6 +119,11 @@ def check_trading_state(instrument: Instrument) -> None:
         raise RefusedError(Reason.INSTRUMENT_HALTED)
     if instrument.trading_state == State.CLOSED:
         raise RefusedError(Reason.INSTRUMENT_CLOSED)
+
+
+def check_account(market: Market, account_id: int) -> None:
+    if account_id in market.halted_accounts:
+        raise RefusedError(Reason.ACCOUNT_HALTED)
 
 
 def check_session(market: Market, command: Command) -> None:

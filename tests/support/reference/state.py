@@ -123,6 +123,7 @@ class Market:
     orders: dict[int, Order] = field(default_factory=dict)
     orders_by_client_id: dict[tuple[int, int], Order] = field(default_factory=dict)
     accounts: set[int] = field(default_factory=set)
+    halted_accounts: set[int] = field(default_factory=set)
     cash: dict[tuple[int, int], Cash] = field(default_factory=dict)
     holdings: dict[tuple[int, int], Holding] = field(default_factory=dict)
     sessions: dict[int, Session] = field(default_factory=dict)

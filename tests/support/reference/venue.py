@@ -8,7 +8,7 @@ from reference.prices import day_limits
 from reference.records import Command, Definition, Event
 from reference.state import Instrument, Market, Order, RefusedError, Session
 from reference.trading import cancel_resting
-from reference.words import EventKind, Kind, OddLots, Reason, Settlement, State, TimeInForce
+from reference.words import EventKind, Kind, OddLots, Reason, Settlement, Side, State, TimeInForce
 
 LARGEST_SUM = 4 * 10**18
 LARGEST_ORDER_VALUE = 10**18
@@ -152,6 +152,62 @@ def cancel_beyond_limits(market: Market, instrument: Instrument) -> None:
     asks = [order for order in instrument.asks if order.price < down]
     for order in bids + asks:
         cancel_resting(market, order, Reason.LIMITS_MOVED)
+
+
+def cancel_orders(market: Market, command: Command) -> None:
+    """CANCEL_ORDERS."""
+    if command.side not in [0, *Side]:
+        refuse_command(market, command, RefusedError(Reason.INVALID_SIDE))
+        return
+    if not command.account_id and not command.instrument_id:
+        refuse_command(market, command, RefusedError(Reason.INVALID_COMMAND))
+        return
+    if command.account_id:
+        found = [
+            order for _, order in sorted(market.orders.items()) if order.account_id == command.account_id
+        ]
+    else:
+        instrument = market.instruments.get(command.instrument_id)
+        found = instrument.bids + instrument.asks if instrument else []
+    meant = [
+        order
+        for order in found
+        if command.instrument_id in (0, order.instrument_id) and command.side in (0, order.side)
+    ]
+    for order in meant:
+        cancel_resting(market, order, Reason.CANCELLED_BY_OPERATOR, command.request_id)
+    market.say(
+        Event(
+            kind=EventKind.ORDERS_CANCELLED,
+            account_id=command.account_id,
+            instrument_id=command.instrument_id,
+            side=command.side,
+            quantity_lots=len(meant),
+            request_id=command.request_id,
+        )
+    )
+
+
+def set_account_state(market: Market, command: Command) -> None:
+    """SET_ACCOUNT_STATE."""
+    if command.trading_state not in (State.OPEN, State.HALTED):
+        refuse_command(market, command, RefusedError(Reason.INVALID_COMMAND))
+        return
+    if command.account_id not in market.accounts:
+        refuse_command(market, command, RefusedError(Reason.UNKNOWN_ACCOUNT))
+        return
+    if command.trading_state == State.HALTED:
+        market.halted_accounts.add(command.account_id)
+    else:
+        market.halted_accounts.discard(command.account_id)
+    market.say(
+        Event(
+            kind=EventKind.ACCOUNT_STATE_CHANGED,
+            account_id=command.account_id,
+            trading_state=command.trading_state,
+            request_id=command.request_id,
+        )
+    )
 
 
 def move_balance(market: Market, command: Command) -> None:

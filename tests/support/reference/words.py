@@ -22,6 +22,8 @@ class Kind(IntEnum):
     DEPOSIT_SHARES = 24
     WITHDRAW_SHARES = 25
     CHECKPOINT = 26
+    CANCEL_ORDERS = 27
+    SET_ACCOUNT_STATE = 28
 
 
 class EventKind(IntEnum):
@@ -48,6 +50,8 @@ class EventKind(IntEnum):
     COMMAND_REJECTED = 24
     SESSION_OPENED = 25
     SESSION_ENDED = 26
+    ORDERS_CANCELLED = 27
+    ACCOUNT_STATE_CHANGED = 28
 
 
 class Reason(IntEnum):
@@ -85,6 +89,8 @@ class Reason(IntEnum):
     UNKNOWN_CURRENCY = 30
     INVALID_INSTRUMENT = 31
     LIMIT_REACHED = 32
+    ACCOUNT_HALTED = 33
+    UNKNOWN_ACCOUNT = 34
     CANCELLED_BY_OWNER = 64
     IOC_REST = 65
     FOK_NOT_FILLABLE = 66
@@ -95,6 +101,7 @@ class Reason(IntEnum):
     DAY_ENDED = 71
     DISCONNECTED = 72
     LIMITS_MOVED = 73
+    CANCELLED_BY_OPERATOR = 74
 
 
 class Side(IntEnum):

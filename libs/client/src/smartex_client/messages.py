@@ -89,6 +89,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "the instrument's rules contradict each other or what rests under the old ones",
         "品种规则自相矛盾，或与现有挂单冲突",
     ),
+    "ACCOUNT_HALTED": (
+        "the account is halted by the exchange: only cancels work",
+        "账户已被交易所暂停交易：只能撤单",
+    ),
+    "UNKNOWN_ACCOUNT": (
+        "no such account: it begins with its first deposit",
+        "没有这个账户：首次入金后才会开立",
+    ),
     "LIMIT_REACHED": ("the venue has no room for another one", "交易所容量已满"),
     "CANCELLED_BY_OWNER": ("cancelled by its owner", "已由本人撤销"),
     "IOC_REST": ("the rest could not trade at once", "剩余部分未能立即成交，已撤销"),
@@ -99,6 +107,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "EXPIRED": ("its time came", "已到期"),
     "DAY_ENDED": ("the trading day ended", "交易日结束"),
     "DISCONNECTED": ("its session was silent for too long", "会话断开超时，已撤销"),
+    "CANCELLED_BY_OPERATOR": ("cancelled by the exchange", "已被交易所撤销"),
     "LIMITS_MOVED": ("the day's limits moved away from its price", "涨跌停价调整，原价格已超出限制，已撤销"),
 }
 

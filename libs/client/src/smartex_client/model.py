@@ -191,6 +191,8 @@ class Account:
     holdings: tuple[Holding, ...]
     open_orders: int
     sequence: int
+    state: str = ""
+    """"open" or "halted"; "" if there is no such account yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from smartex.matching.v1.types_pb2 import Instrument
 from . import model
 from .base import Face
 from .convert import Number, from_ns, in_range, to_lots, to_money, to_ticks
+from .errors import InvalidInput
 from .ids import checked_id
 from .words import value
 
@@ -116,6 +117,44 @@ class Venue(Face):
             "VenueService/RollTradingDay", request, pb.RollTradingDayResponse
         )
         return answer.trading_day
+
+    async def cancel_orders(
+        self,
+        account_id: int | None = None,
+        *,
+        instrument: str | int | None = None,
+        side: str | None = None,
+    ) -> model.MassCancelled:
+        """Take off the open orders of an account, or of an instrument whose they are, or both, in one step."""
+        if account_id is None and instrument is None:
+            raise InvalidInput("say whose orders, or of which instrument", field="account")
+        request = pb.CancelOrdersRequest(
+            account_id=0 if account_id is None else _account(account_id),
+            instrument_id=await self._number(instrument),
+            side=value(types.Side, side, "side"),  # type: ignore[arg-type]
+            request_id=self._ids.next(),
+        )
+        answer = await self._connection.write("VenueService/CancelOrders", request, pb.CancelOrdersResponse)
+        return model.MassCancelled(answer.cancelled_order_count, answer.sequence)
+
+    async def halt_account(self, account_id: int) -> int:
+        """Let an account place and change no orders: only cancels work. What rests stays; the sequence of it."""
+        return await self._set_account_state(account_id, "halted")
+
+    async def open_account(self, account_id: int) -> int:
+        """Let an account that was halted trade again; the sequence of it."""
+        return await self._set_account_state(account_id, "open")
+
+    async def _set_account_state(self, account_id: int, state: str) -> int:
+        request = pb.SetAccountStateRequest(
+            account_id=_account(account_id),
+            trading_state=value(types.TradingState, state, "state"),  # type: ignore[arg-type]
+            request_id=self._ids.next(),
+        )
+        answer = await self._connection.write(
+            "VenueService/SetAccountState", request, pb.SetAccountStateResponse
+        )
+        return answer.sequence
 
     async def deposit(
         self, account_id: int, amount: Number, currency: str, *, request_id: int | None = None

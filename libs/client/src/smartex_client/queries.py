@@ -89,6 +89,7 @@ class Queries(Face):
             holdings=tuple([await self._holding(each) for each in answer.holdings]),
             open_orders=answer.open_order_count,
             sequence=answer.sequence,
+            state=word(types.TradingState, answer.trading_state),
         )
 
     async def ledger(

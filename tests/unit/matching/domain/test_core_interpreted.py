@@ -14,6 +14,7 @@ FILES = (
     "test_core_change.py",
     "test_core_time.py",
     "test_core_ids.py",
+    "test_core_operating.py",
     "test_core_snapshot.py",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from smartex_client import model
 from smartex_client.errors import NotFound
@@ -38,9 +39,13 @@ def show(context: typer.Context, account_id: AccountId = 0) -> None:
         session.say(found)
         return
     word = session.word
-    session.console.print(
-        facts([(word("account"), found.account_id), (word("open orders"), number(found.open_orders))])
-    )
+    pairs: list[tuple[str, Any]] = [
+        (word("account"), found.account_id),
+        (word("open orders"), number(found.open_orders)),
+    ]
+    if found.state == "halted":
+        pairs.append((word("state"), Text(word("account halted"), style="red")))
+    session.console.print(facts(pairs))
     if found.cash:
         heads = [word(head) for head in ("currency", "total", "held", "free")]
         rows: list[Any] = [

@@ -18,6 +18,8 @@ app = typer.Typer(no_args_is_help=True, help="Run the market (operators).")
 
 Which = Annotated[str | None, typer.Argument(metavar="[SYMBOL]", help="one instrument; left out: all")]
 
+Account = Annotated[int, typer.Argument(metavar="ACCOUNT", min=1, help="number of the account")]
+
 
 @app.command("status")
 def venue_status(context: typer.Context) -> None:
@@ -116,6 +118,52 @@ def roll(
         session.say({"trading_day": began})
     else:
         session.console.print(f"{session.word('trading day')} {began}")
+
+
+@app.command()
+def cancel(
+    context: typer.Context,
+    account_id: Annotated[int | None, typer.Option("--account", min=1, help="whose orders")] = None,
+    symbol: Annotated[str | None, typer.Option(help="only of this instrument")] = None,
+    side: Annotated[str | None, typer.Option(help="only buy or sell")] = None,
+) -> None:
+    """Take off the orders of an account, of an instrument, or both."""
+    session = session_of(context)
+
+    async def work(market: Market) -> model.MassCancelled:
+        return await market.venue.cancel_orders(account_id, instrument=symbol, side=side)
+
+    done = session.run(work)
+    if session.as_json:
+        session.say(done)
+    else:
+        session.console.print(f"{number(done.count)} {session.word('orders cancelled')}")
+
+
+@app.command("halt-account")
+def halt_account(context: typer.Context, account_id: Account) -> None:
+    """Let an account place and change no orders; `venue cancel` takes off what rests."""
+    _set_account(context, account_id, "halted")
+
+
+@app.command("resume-account")
+def resume_account(context: typer.Context, account_id: Account) -> None:
+    """Let an account trade again after a halt."""
+    _set_account(context, account_id, "open")
+
+
+def _set_account(context: typer.Context, account_id: int, state: str) -> None:
+    session = session_of(context)
+
+    async def work(market: Market) -> int:
+        change = market.venue.halt_account if state == "halted" else market.venue.open_account
+        return await change(account_id)
+
+    sequence = session.run(work)
+    if session.as_json:
+        session.say({"sequence": sequence, "state": state, "account_id": account_id})
+    else:
+        session.console.print(f"{session.word('account')} {account_id}: {session.word(f'account {state}')}")
 
 
 def _set(context: typer.Context, state: str, symbol: str | None) -> None:

@@ -68,6 +68,7 @@ class AccountApi:
             account_id=account_id,
             sequence=core.sequence,
             open_order_count=len(core.account_orders(account_id)),
+            trading_state=core.account_state(account_id),  # type: ignore[arg-type]
         )
         for currency_id, total, held in core.cash(account_id):
             code = catalogue.currency_code(int(currency_id))

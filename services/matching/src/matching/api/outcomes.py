@@ -7,7 +7,7 @@ from typing import Any
 from smartex.matching.v1.types_pb2 import Reason
 from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, SmartexError
 
-_NOT_FOUND = (Reason.REASON_UNKNOWN_INSTRUMENT,)
+_NOT_FOUND = (Reason.REASON_UNKNOWN_INSTRUMENT, Reason.REASON_UNKNOWN_ACCOUNT)
 _INVALID = (
     Reason.REASON_INVALID_ID,
     Reason.REASON_INVALID_AMOUNT,
@@ -21,6 +21,7 @@ _WORDS = {
     Reason.REASON_REQUEST_FROM_FUTURE: "create_time lies in the future: set the clock",
     Reason.REASON_INVALID_INSTRUMENT: "the rules contradict each other, or what stands under the old ones",
     Reason.REASON_UNKNOWN_INSTRUMENT: "there is no such instrument",
+    Reason.REASON_UNKNOWN_ACCOUNT: "there is no such account: it begins with its first deposit",
     # No overload that passes: the refusal is remembered, so the same request would meet it again for ever.
     Reason.REASON_LIMIT_REACHED: "the venue has no room for another one: raise its limit, then make a new request",
     Reason.REASON_INVALID_AMOUNT: "the amount is not positive, or the total would be too large",

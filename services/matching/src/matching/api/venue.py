@@ -11,7 +11,9 @@ import grpc
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1 import venue_pb2 as pb
 from smartex.matching.v1.log_pb2 import (
+    COMMAND_KIND_CANCEL_ORDERS,
     COMMAND_KIND_ROLL_DAY,
+    COMMAND_KIND_SET_ACCOUNT_STATE,
     COMMAND_KIND_SET_REFERENCE_PRICE,
     COMMAND_KIND_SET_TRADING_STATE,
     EVENT_KIND_COMMAND_REJECTED,
@@ -36,12 +38,15 @@ _OPERATE = (
     "SetTradingState",
     "SetReferencePrice",
     "RollTradingDay",
+    "CancelOrders",
+    "SetAccountState",
     "ListSessions",
 )
 SCOPES: Final = {f"/{SERVICE}/{name}": "operate" for name in _OPERATE} | {
     f"/{SERVICE}/GetVenueStatus": "read"
 }
 _STATES = (types.TRADING_STATE_OPEN, types.TRADING_STATE_HALTED, types.TRADING_STATE_CLOSED)
+_ACCOUNT_STATES = (types.TRADING_STATE_OPEN, types.TRADING_STATE_HALTED)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class VenueApi:
             "SetTradingState": unary(self.set_trading_state, pb.SetTradingStateRequest),
             "SetReferencePrice": unary(self.set_reference_price, pb.SetReferencePriceRequest),
             "RollTradingDay": unary(self.roll_trading_day, pb.RollTradingDayRequest),
+            "CancelOrders": unary(self.cancel_orders, pb.CancelOrdersRequest),
+            "SetAccountState": unary(self.set_account_state, pb.SetAccountStateRequest),
             "ListSessions": unary(self.list_sessions, pb.ListSessionsRequest),
         }
         register(server, SERVICE, handlers)
@@ -203,6 +210,51 @@ class VenueApi:
             cancelled_order_count=int(outcome["quantity_lots"]),
             sequence=applied.first_sequence + len(applied.events) - 1,
         )
+
+    async def cancel_orders(self, request: pb.CancelOrdersRequest, context: Any) -> pb.CancelOrdersResponse:
+        """See the contract."""
+        positive(request, "request_id")
+        one_of(request, "side", range(3))
+        if not request.account_id and not request.instrument_id:
+            raise refuse("account_id", "say whose orders, or of which instrument_id")
+        if request.instrument_id:
+            self._known(request.instrument_id)
+        applied = await self._sequencer.submit(
+            one_command(
+                kind=COMMAND_KIND_CANCEL_ORDERS,
+                account_id=request.account_id,
+                instrument_id=request.instrument_id,
+                side=int(request.side),
+                request_id=request.request_id,
+            )
+        )
+        return pb.CancelOrdersResponse(
+            cancelled_order_count=int(applied.events[-1]["quantity_lots"]),
+            sequence=applied.first_sequence + len(applied.events) - 1,
+        )
+
+    async def set_account_state(
+        self, request: pb.SetAccountStateRequest, context: Any
+    ) -> pb.SetAccountStateResponse:
+        """See the contract."""
+        positive(request, "account_id", "request_id")
+        one_of(request, "trading_state", _ACCOUNT_STATES)
+        if not self._sequencer.replica.core.account_state(request.account_id):
+            # Said early, so that nothing is logged.
+            raise NotFound(
+                f"there is no account {request.account_id}: it begins with its first deposit",
+                reason="UNKNOWN_ACCOUNT",
+            )
+        applied = await self._sequencer.submit(
+            one_command(
+                kind=COMMAND_KIND_SET_ACCOUNT_STATE,
+                account_id=request.account_id,
+                trading_state=int(request.trading_state),
+                request_id=request.request_id,
+            )
+        )
+        _accepted(applied)
+        return pb.SetAccountStateResponse(sequence=applied.first_sequence)
 
     def _known(self, instrument_id: int) -> types.Instrument:
         """An instrument by number. NotFound if there is none: said early, so that nothing is logged."""

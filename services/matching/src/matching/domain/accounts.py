@@ -16,7 +16,7 @@ from .state import (
     rules_at,
 )
 from .tree import find_in_tree, insert_into_tree
-from .words import BUY, CURRENCIES, MILLION, NONE, T1
+from .words import ACCOUNT_HALTED, BUY, CURRENCIES, MILLION, NONE, OK, T1
 
 _CELLS = 2 * LARGEST_ACCOUNTS - 1
 
@@ -67,6 +67,14 @@ def open_account(b: int, account_id: int) -> int:
     account.first_order = NONE
     account.last_order = NONE
     return I64(index)
+
+
+@hot
+def check_account(b: int, account: int) -> int:
+    """Whether an account (or NONE, which has nothing to trade with) may place and change orders: OK or the reason."""
+    if account != NONE and account_at(b, account).halted != 0:
+        return I64(ACCOUNT_HALTED)
+    return I64(OK)
 
 
 @hot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .accounts import available_lots, find_account, free_for, needed_reserve
+from .accounts import available_lots, check_account, find_account, free_for, needed_reserve
 from .book import take_out
 from .compiled import I64, hot, inner
 from .events import last_event, refuse_command, said, say
@@ -170,12 +170,14 @@ def _check_change(b: int, command: Any, slot: int) -> tuple[int, int, int, int, 
 
 @hot
 def _check_new_quantity(b: int, command: Any, slot: int) -> tuple[int, int, int, int]:
-    """Trading state, signs, quantity and lots: (reason, required, available, new leaves)."""
+    """Trading state, account, signs, quantity and lots: (reason, required, available, new leaves)."""
     order = order_at(b, slot)
     instrument = I64(order.instrument)
     side = I64(order.side)
     zero = I64(0)
     reason = I64(check_trading_state(b, instrument))
+    if reason == OK:
+        reason = I64(check_account(b, I64(order.account)))
     if reason != OK:
         return reason, zero, zero, zero
     if command.price_ticks < 0:
@@ -247,6 +249,18 @@ def mass_cancel(b: int, command: Any) -> None:
     if command.side > SELL:
         refuse_command(b, command, INVALID_SIDE, 0, 0)
         return
+    cancelled = cancel_of_account(b, command, BY_MASS_CANCEL)
+    event = say(b, MASS_CANCELLED)
+    event.account_id = command.account_id
+    event.instrument_id = command.instrument_id
+    event.side = command.side
+    event.quantity_lots = cancelled
+    event.request_id = command.request_id
+
+
+@inner
+def cancel_of_account(b: int, command: Any, reason: int) -> int:
+    """Cancel the account's orders of the instrument and side that a command names, 0 for all; how many they were."""
     cancelled = I64(0)
     account = find_account(b, I64(command.account_id))
     slot = I64(NONE) if account == NONE else I64(account_at(b, account).first_order)
@@ -255,12 +269,7 @@ def mass_cancel(b: int, command: Any) -> None:
         following = I64(order.account_next)
         meant = command.instrument_id == 0 or command.instrument_id == order.instrument
         if meant and (command.side == 0 or command.side == order.side):
-            cancel_resting(b, slot, BY_MASS_CANCEL, I64(command.request_id))
+            cancel_resting(b, slot, reason, I64(command.request_id))
             cancelled += 1
         slot = following
-    event = say(b, MASS_CANCELLED)
-    event.account_id = command.account_id
-    event.instrument_id = command.instrument_id
-    event.side = command.side
-    event.quantity_lots = cancelled
-    event.request_id = command.request_id
+    return cancelled

@@ -28,7 +28,7 @@ from .state import (
     Memory,
     Pages,
 )
-from .words import BUY, CURRENCIES, DEPOSIT_CASH, NONE, SELL, SET_TRADING_STATE
+from .words import BUY, CURRENCIES, DEPOSIT_CASH, HALTED, NONE, OPEN, SELL, SET_TRADING_STATE
 
 Cuts = np.ndarray[Any, np.dtype[np.int64]]
 _HEAD_WORDS = {name: place for place, name in enumerate(HEAD.names or ())}
@@ -214,7 +214,15 @@ class Core:
         ids: np.ndarray[Any, np.dtype[np.int64]] = self._memory.table(
             "accounts", ACCOUNT, self.account_count
         )["account_id"]
-        return ids.copy()
+        return ids.astype(np.int64)
+
+    def account_state(self, account_id: int) -> int:
+        """OPEN, or HALTED: the account may place and change no orders; 0 if there is no such account."""
+        account = self._find_account(account_id)
+        if account == NONE:
+            return 0
+        halted = self._memory.table("accounts", ACCOUNT, account + 1)[account]["halted"]
+        return HALTED if halted else OPEN
 
     def cash(self, account_id: int) -> list[tuple[int, int, int]]:
         """(currency id, total, held) in micros of each currency that an account has; empty if there is no such

@@ -22,6 +22,7 @@ from .idempotency import (
     tag_of,
 )
 from .instruments import define, set_reference_price, set_trading_state
+from .operating import cancel_orders, set_account_state
 from .placing import place
 from .sessions import beat, open_session
 from .state import (
@@ -40,6 +41,7 @@ from .state import (
 from .words import (
     AMEND,
     CANCEL,
+    CANCEL_ORDERS,
     CHECKPOINT,
     CLOCK,
     DEPOSIT_CASH,
@@ -50,6 +52,7 @@ from .words import (
     ROLL_DAY,
     SESSION_BEAT,
     SESSION_OPEN,
+    SET_ACCOUNT_STATE,
     SET_REFERENCE_PRICE,
     SET_TRADING_STATE,
     SLOT_MASK,
@@ -160,6 +163,10 @@ def _apply(b: int, commands: int, index: int) -> None:
         roll_day(b, command)
     elif DEPOSIT_CASH <= kind <= WITHDRAW_SHARES:
         move_balance(b, command)
+    elif kind == CANCEL_ORDERS:
+        cancel_orders(b, command)
+    elif kind == SET_ACCOUNT_STATE:
+        set_account_state(b, command)
     elif kind != CHECKPOINT:
         refuse_command(b, command, INVALID_COMMAND, 0, 0)
 

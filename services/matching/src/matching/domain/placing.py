@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .accounts import available_lots, find_account, free_for, needed_reserve, room_for_holding
+from .accounts import (
+    available_lots,
+    check_account,
+    find_account,
+    free_for,
+    needed_reserve,
+    room_for_holding,
+)
 from .book import best_price, opposite
 from .compiled import I64, hot, inner
 from .events import last_event, said, say
@@ -145,7 +152,7 @@ def _check_words(b: int, command: Any) -> int:
 
 @hot
 def _check_form(b: int, command: Any, account: int) -> tuple[int, int, int]:
-    """Words, instrument, session and lots."""
+    """Words, instrument, account, session and lots."""
     reason = I64(_check_words(b, command))
     if reason != OK:
         return reason, I64(0), I64(0)
@@ -153,6 +160,8 @@ def _check_form(b: int, command: Any, account: int) -> tuple[int, int, int]:
     if not is_instrument(b, instrument):
         return I64(UNKNOWN_INSTRUMENT), I64(0), I64(0)
     reason = I64(check_trading_state(b, instrument))
+    if reason == OK:
+        reason = I64(check_account(b, account))
     if reason != OK:
         return reason, I64(0), I64(0)
     if command.session_id != 0 and not has_session(b, I64(command.session_id), I64(command.account_id)):

@@ -22,7 +22,7 @@ from .blocks import (
     rows_by_instrument,
     used_rows,
 )
-from .compiled import entry
+from .compiled import I64, entry
 from .errors import SnapshotError
 from .idempotency import rebuild_entries
 from .state import CoreSettings, Memory, account_at, account_cell_at
@@ -153,7 +153,7 @@ def _check_counts(counts: dict[str, int]) -> None:
 def rebuild(b: int) -> None:
     """Make what is not saved, since it follows from the rest: the tables that find accounts and ids."""
     for index in range(head_of(b).accounts):
-        cell = first_cell(account_at(b, index).account_id)
+        cell = first_cell(I64(account_at(b, index).account_id))
         while account_cell_at(b, cell).account_id != 0:
             cell = next_cell(cell)
         entry_row = account_cell_at(b, cell)

@@ -194,7 +194,8 @@ RULES = struct(
 BAND = struct(("from_price", "i8"), ("step", "i8"))
 CURRENCY = struct(("deposited", "i8"), ("fees", "i8"), ("duties", "i8"))
 ACCOUNT = struct(
-    ("account_id", "i8"),
+    ("account_id", "u4"),
+    ("halted", "u4"),
     ("first_order", "i4"),
     ("last_order", "i4"),
     ("holdings_root", "i4"),
@@ -202,6 +203,7 @@ ACCOUNT = struct(
     ("recent_instrument", "i4"),
     ("recent_holding", "i4"),
 )
+"""An account. `halted`: 1 if it may place and change no orders."""
 ACCOUNT_CELL = struct(("account_id", "u4"), ("index", "i4"))
 CASH = struct(("total", "i8"), ("held", "i8"))
 HOLDING = struct(

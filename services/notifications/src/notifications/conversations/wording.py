@@ -52,6 +52,7 @@ _REASONS = {
     "PRICE_LIMIT": ("价格超出涨跌停价", "the price is outside the day's limits"),
     "INSTRUMENT_HALTED": ("品种暂停交易", "trading is halted"),
     "INSTRUMENT_CLOSED": ("品种已闭市", "the market is closed"),
+    "ACCOUNT_HALTED": ("账户已被交易所暂停交易", "the account is halted by the exchange"),
     "QUANTITY_TOO_LARGE": ("数量超过上限", "the quantity is over the largest"),
     "OFF_LOT": ("数量不是整手", "the quantity is off the lot"),
     "OFF_TICK": ("价格不合最小变动价位", "the price is off the tick"),

@@ -26,39 +26,39 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from smartex.matching.v1 import types_pb2 as smartex_dot_matching_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!smartex/matching/v1/account.proto\x12\x13smartex.matching.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsmartex/matching/v1/types.proto\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\"\xb4\x01\n\x12GetAccountResponse\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12.\n\x04\x63\x61sh\x18\x02 \x03(\x0b\x32 .smartex.matching.v1.CashBalance\x12.\n\x08holdings\x18\x03 \x03(\x0b\x32\x1c.smartex.matching.v1.Holding\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x18\n\x10open_order_count\x18\x05 \x01(\x03\"\x8c\x01\n\x0b\x43\x61shBalance\x12)\n\x05total\x18\x01 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\x12(\n\x04held\x18\x02 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\x12(\n\x04\x66ree\x18\x03 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\"z\n\x07Holding\x12\x15\n\rinstrument_id\x18\x01 \x01(\r\x12\x12\n\ntotal_lots\x18\x02 \x01(\x03\x12\x11\n\theld_lots\x18\x03 \x01(\x03\x12\x19\n\x11\x62ought_today_lots\x18\x04 \x01(\x03\x12\x16\n\x0e\x61vailable_lots\x18\x05 \x01(\x03\"\x99\x01\n\x18ListLedgerEntriesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12\x15\n\rinstrument_id\x18\x03 \x01(\r\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_sequence\x18\x06 \x01(\x03\"g\n\x19ListLedgerEntriesResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32 .smartex.matching.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x02\n\x0bLedgerEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32$.smartex.matching.v1.LedgerEntryKind\x12(\n\x04\x63\x61sh\x18\x03 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\x12\x15\n\rinstrument_id\x18\x04 \x01(\r\x12\x15\n\rquantity_lots\x18\x05 \x01(\x03\x12\x10\n\x08order_id\x18\x06 \x01(\x03\x12\x12\n\nrequest_id\x18\x07 \x01(\x03\x12.\n\nentry_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd2\x01\n\x0e\x44\x65positRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12*\n\x04\x63\x61sh\x18\x02 \x01(\x0b\x32\x1a.smartex.matching.v1.MoneyH\x00\x12\x32\n\x06shares\x18\x03 \x01(\x0b\x32 .smartex.matching.v1.ShareAmountH\x00\x12\x12\n\nrequest_id\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05\x61sset\"5\n\x0f\x44\x65positResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08repeated\x18\x02 \x01(\x08\"\xd3\x01\n\x0fWithdrawRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12*\n\x04\x63\x61sh\x18\x02 \x01(\x0b\x32\x1a.smartex.matching.v1.MoneyH\x00\x12\x32\n\x06shares\x18\x03 \x01(\x0b\x32 .smartex.matching.v1.ShareAmountH\x00\x12\x12\n\nrequest_id\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05\x61sset\"6\n\x10WithdrawResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08repeated\x18\x02 \x01(\x08\";\n\x0bShareAmount\x12\x15\n\rinstrument_id\x18\x01 \x01(\r\x12\x15\n\rquantity_lots\x18\x02 \x01(\x03*\xc8\x01\n\x0fLedgerEntryKind\x12!\n\x1dLEDGER_ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19LEDGER_ENTRY_KIND_DEPOSIT\x10\x01\x12 \n\x1cLEDGER_ENTRY_KIND_WITHDRAWAL\x10\x02\x12\x1b\n\x17LEDGER_ENTRY_KIND_TRADE\x10\x03\x12\x19\n\x15LEDGER_ENTRY_KIND_FEE\x10\x04\x12\x19\n\x15LEDGER_ENTRY_KIND_TAX\x10\x05\x32\x92\x03\n\x0e\x41\x63\x63ountService\x12]\n\nGetAccount\x12&.smartex.matching.v1.GetAccountRequest\x1a\'.smartex.matching.v1.GetAccountResponse\x12r\n\x11ListLedgerEntries\x12-.smartex.matching.v1.ListLedgerEntriesRequest\x1a..smartex.matching.v1.ListLedgerEntriesResponse\x12T\n\x07\x44\x65posit\x12#.smartex.matching.v1.DepositRequest\x1a$.smartex.matching.v1.DepositResponse\x12W\n\x08Withdraw\x12$.smartex.matching.v1.WithdrawRequest\x1a%.smartex.matching.v1.WithdrawResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!smartex/matching/v1/account.proto\x12\x13smartex.matching.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsmartex/matching/v1/types.proto\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\"\xee\x01\n\x12GetAccountResponse\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12.\n\x04\x63\x61sh\x18\x02 \x03(\x0b\x32 .smartex.matching.v1.CashBalance\x12.\n\x08holdings\x18\x03 \x03(\x0b\x32\x1c.smartex.matching.v1.Holding\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x18\n\x10open_order_count\x18\x05 \x01(\x03\x12\x38\n\rtrading_state\x18\x06 \x01(\x0e\x32!.smartex.matching.v1.TradingState\"\x8c\x01\n\x0b\x43\x61shBalance\x12)\n\x05total\x18\x01 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\x12(\n\x04held\x18\x02 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\x12(\n\x04\x66ree\x18\x03 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\"z\n\x07Holding\x12\x15\n\rinstrument_id\x18\x01 \x01(\r\x12\x12\n\ntotal_lots\x18\x02 \x01(\x03\x12\x11\n\theld_lots\x18\x03 \x01(\x03\x12\x19\n\x11\x62ought_today_lots\x18\x04 \x01(\x03\x12\x16\n\x0e\x61vailable_lots\x18\x05 \x01(\x03\"\x99\x01\n\x18ListLedgerEntriesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12\x15\n\rinstrument_id\x18\x03 \x01(\r\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_sequence\x18\x06 \x01(\x03\"g\n\x19ListLedgerEntriesResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32 .smartex.matching.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x02\n\x0bLedgerEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32$.smartex.matching.v1.LedgerEntryKind\x12(\n\x04\x63\x61sh\x18\x03 \x01(\x0b\x32\x1a.smartex.matching.v1.Money\x12\x15\n\rinstrument_id\x18\x04 \x01(\r\x12\x15\n\rquantity_lots\x18\x05 \x01(\x03\x12\x10\n\x08order_id\x18\x06 \x01(\x03\x12\x12\n\nrequest_id\x18\x07 \x01(\x03\x12.\n\nentry_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd2\x01\n\x0e\x44\x65positRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12*\n\x04\x63\x61sh\x18\x02 \x01(\x0b\x32\x1a.smartex.matching.v1.MoneyH\x00\x12\x32\n\x06shares\x18\x03 \x01(\x0b\x32 .smartex.matching.v1.ShareAmountH\x00\x12\x12\n\nrequest_id\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05\x61sset\"5\n\x0f\x44\x65positResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08repeated\x18\x02 \x01(\x08\"\xd3\x01\n\x0fWithdrawRequest\x12\x12\n\naccount_id\x18\x01 \x01(\r\x12*\n\x04\x63\x61sh\x18\x02 \x01(\x0b\x32\x1a.smartex.matching.v1.MoneyH\x00\x12\x32\n\x06shares\x18\x03 \x01(\x0b\x32 .smartex.matching.v1.ShareAmountH\x00\x12\x12\n\nrequest_id\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05\x61sset\"6\n\x10WithdrawResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08repeated\x18\x02 \x01(\x08\";\n\x0bShareAmount\x12\x15\n\rinstrument_id\x18\x01 \x01(\r\x12\x15\n\rquantity_lots\x18\x02 \x01(\x03*\xc8\x01\n\x0fLedgerEntryKind\x12!\n\x1dLEDGER_ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19LEDGER_ENTRY_KIND_DEPOSIT\x10\x01\x12 \n\x1cLEDGER_ENTRY_KIND_WITHDRAWAL\x10\x02\x12\x1b\n\x17LEDGER_ENTRY_KIND_TRADE\x10\x03\x12\x19\n\x15LEDGER_ENTRY_KIND_FEE\x10\x04\x12\x19\n\x15LEDGER_ENTRY_KIND_TAX\x10\x05\x32\x92\x03\n\x0e\x41\x63\x63ountService\x12]\n\nGetAccount\x12&.smartex.matching.v1.GetAccountRequest\x1a\'.smartex.matching.v1.GetAccountResponse\x12r\n\x11ListLedgerEntries\x12-.smartex.matching.v1.ListLedgerEntriesRequest\x1a..smartex.matching.v1.ListLedgerEntriesResponse\x12T\n\x07\x44\x65posit\x12#.smartex.matching.v1.DepositRequest\x1a$.smartex.matching.v1.DepositResponse\x12W\n\x08Withdraw\x12$.smartex.matching.v1.WithdrawRequest\x1a%.smartex.matching.v1.WithdrawResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smartex.matching.v1.account_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEDGERENTRYKIND']._serialized_start=1736
-  _globals['_LEDGERENTRYKIND']._serialized_end=1936
+  _globals['_LEDGERENTRYKIND']._serialized_start=1794
+  _globals['_LEDGERENTRYKIND']._serialized_end=1994
   _globals['_GETACCOUNTREQUEST']._serialized_start=124
   _globals['_GETACCOUNTREQUEST']._serialized_end=163
   _globals['_GETACCOUNTRESPONSE']._serialized_start=166
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=346
-  _globals['_CASHBALANCE']._serialized_start=349
-  _globals['_CASHBALANCE']._serialized_end=489
-  _globals['_HOLDING']._serialized_start=491
-  _globals['_HOLDING']._serialized_end=613
-  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_start=616
-  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_end=769
-  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_start=771
-  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_end=874
-  _globals['_LEDGERENTRY']._serialized_start=877
-  _globals['_LEDGERENTRY']._serialized_end=1134
-  _globals['_DEPOSITREQUEST']._serialized_start=1137
-  _globals['_DEPOSITREQUEST']._serialized_end=1347
-  _globals['_DEPOSITRESPONSE']._serialized_start=1349
-  _globals['_DEPOSITRESPONSE']._serialized_end=1402
-  _globals['_WITHDRAWREQUEST']._serialized_start=1405
-  _globals['_WITHDRAWREQUEST']._serialized_end=1616
-  _globals['_WITHDRAWRESPONSE']._serialized_start=1618
-  _globals['_WITHDRAWRESPONSE']._serialized_end=1672
-  _globals['_SHAREAMOUNT']._serialized_start=1674
-  _globals['_SHAREAMOUNT']._serialized_end=1733
-  _globals['_ACCOUNTSERVICE']._serialized_start=1939
-  _globals['_ACCOUNTSERVICE']._serialized_end=2341
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=404
+  _globals['_CASHBALANCE']._serialized_start=407
+  _globals['_CASHBALANCE']._serialized_end=547
+  _globals['_HOLDING']._serialized_start=549
+  _globals['_HOLDING']._serialized_end=671
+  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_start=674
+  _globals['_LISTLEDGERENTRIESREQUEST']._serialized_end=827
+  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_start=829
+  _globals['_LISTLEDGERENTRIESRESPONSE']._serialized_end=932
+  _globals['_LEDGERENTRY']._serialized_start=935
+  _globals['_LEDGERENTRY']._serialized_end=1192
+  _globals['_DEPOSITREQUEST']._serialized_start=1195
+  _globals['_DEPOSITREQUEST']._serialized_end=1405
+  _globals['_DEPOSITRESPONSE']._serialized_start=1407
+  _globals['_DEPOSITRESPONSE']._serialized_end=1460
+  _globals['_WITHDRAWREQUEST']._serialized_start=1463
+  _globals['_WITHDRAWREQUEST']._serialized_end=1674
+  _globals['_WITHDRAWRESPONSE']._serialized_start=1676
+  _globals['_WITHDRAWRESPONSE']._serialized_end=1730
+  _globals['_SHAREAMOUNT']._serialized_start=1732
+  _globals['_SHAREAMOUNT']._serialized_end=1791
+  _globals['_ACCOUNTSERVICE']._serialized_start=1997
+  _globals['_ACCOUNTSERVICE']._serialized_end=2399
 # @@protoc_insertion_point(module_scope)

@@ -90,12 +90,15 @@ class GetAccountResponse(_message.Message):
     HOLDINGS_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     OPEN_ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    TRADING_STATE_FIELD_NUMBER: _builtins.int
     account_id: _builtins.int
     """Which account."""
     sequence: _builtins.int
     """Sequence of the market that it is as of."""
     open_order_count: _builtins.int
     """Number of open orders."""
+    trading_state: _types_pb2.TradingState.ValueType
+    """OPEN, or HALTED: an operator lets it place and change no orders. Unset if there is no such account yet."""
     @_builtins.property
     def cash(self) -> _containers.RepeatedCompositeFieldContainer[Global___CashBalance]:
         """Cash by currency."""
@@ -112,10 +115,11 @@ class GetAccountResponse(_message.Message):
         holdings: _abc.Iterable[Global___Holding] | None = ...,
         sequence: _builtins.int = ...,
         open_order_count: _builtins.int = ...,
+        trading_state: _types_pb2.TradingState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cash", b"cash", "holdings", b"holdings", "open_order_count", b"open_order_count", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cash", b"cash", "holdings", b"holdings", "open_order_count", b"open_order_count", "sequence", b"sequence", "trading_state", b"trading_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -62,6 +62,10 @@ class _CommandKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CommandKi
     """Holdings go out."""
     COMMAND_KIND_CHECKPOINT: _CommandKind.ValueType  # 26
     """A point in the log where every pod computes the hash of its state."""
+    COMMAND_KIND_CANCEL_ORDERS: _CommandKind.ValueType  # 27
+    """An operator takes off the orders of an account or of an instrument."""
+    COMMAND_KIND_SET_ACCOUNT_STATE: _CommandKind.ValueType  # 28
+    """An operator halts or opens an account."""
 
 class CommandKind(_CommandKind, metaclass=_CommandKindEnumTypeWrapper):
     """CommandKind says what a command does."""
@@ -100,6 +104,10 @@ COMMAND_KIND_WITHDRAW_SHARES: CommandKind.ValueType  # 25
 """Holdings go out."""
 COMMAND_KIND_CHECKPOINT: CommandKind.ValueType  # 26
 """A point in the log where every pod computes the hash of its state."""
+COMMAND_KIND_CANCEL_ORDERS: CommandKind.ValueType  # 27
+"""An operator takes off the orders of an account or of an instrument."""
+COMMAND_KIND_SET_ACCOUNT_STATE: CommandKind.ValueType  # 28
+"""An operator halts or opens an account."""
 Global___CommandKind: _TypeAlias = CommandKind  # noqa: Y015
 
 class _EventKind:
@@ -152,6 +160,10 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """A session began or came back."""
     EVENT_KIND_SESSION_ENDED: _EventKind.ValueType  # 26
     """A session ended by silence; its orders were cancelled."""
+    EVENT_KIND_ORDERS_CANCELLED: _EventKind.ValueType  # 27
+    """An operator's cancel is done; its CANCELLED events went before."""
+    EVENT_KIND_ACCOUNT_STATE_CHANGED: _EventKind.ValueType  # 28
+    """An account was halted or opened."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """EventKind says what happened."""
@@ -200,6 +212,10 @@ EVENT_KIND_SESSION_OPENED: EventKind.ValueType  # 25
 """A session began or came back."""
 EVENT_KIND_SESSION_ENDED: EventKind.ValueType  # 26
 """A session ended by silence; its orders were cancelled."""
+EVENT_KIND_ORDERS_CANCELLED: EventKind.ValueType  # 27
+"""An operator's cancel is done; its CANCELLED events went before."""
+EVENT_KIND_ACCOUNT_STATE_CHANGED: EventKind.ValueType  # 28
+"""An account was halted or opened."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 class _EventFlag:
@@ -339,13 +355,15 @@ class Command(_message.Message):
     kind: Global___CommandKind.ValueType
     """What to do."""
     account_id: _builtins.int
-    """Whose command it is. From the caller's token; 0 for the venue's own."""
+    """Whose command it is. From the caller's token; 0 for the venue's own. Deposits and withdrawals, SET_ACCOUNT_STATE: which account.
+    CANCEL_ORDERS: whose orders, 0 means all.
+    """
     instrument_id: _builtins.int
-    """PLACE: what to trade. MASS_CANCEL: 0 means all. SET_TRADING_STATE, SET_REFERENCE_PRICE, DEPOSIT_SHARES, WITHDRAW_SHARES: which."""
+    """PLACE: what to trade. MASS_CANCEL, CANCEL_ORDERS: 0 means all. SET_TRADING_STATE, SET_REFERENCE_PRICE, DEPOSIT_SHARES, WITHDRAW_SHARES: which."""
     client_order_id: _builtins.int
     """PLACE: the new order's number. CANCEL, AMEND, REPLACE: the order that is meant, unless `order_id` says it."""
     side: _types_pb2.Side.ValueType
-    """PLACE: buy or sell. MASS_CANCEL: unset means both."""
+    """PLACE: buy or sell. MASS_CANCEL, CANCEL_ORDERS: unset means both."""
     order_type: _types_pb2.OrderType.ValueType
     """PLACE only."""
     time_in_force: _types_pb2.TimeInForce.ValueType
@@ -365,7 +383,7 @@ class Command(_message.Message):
     self_trade_prevention: _types_pb2.SelfTradePrevention.ValueType
     """PLACE only."""
     trading_state: _types_pb2.TradingState.ValueType
-    """State of SET_TRADING_STATE."""
+    """State of SET_TRADING_STATE and SET_ACCOUNT_STATE."""
     min_quantity_lots: _builtins.int
     """PLACE with IOC: smallest quantity to trade at once, 0 for none."""
     expire_time_ns: _builtins.int
@@ -542,7 +560,7 @@ class Event(_message.Message):
     currency_id: _builtins.int
     """Balance events: index of the currency."""
     trading_state: _types_pb2.TradingState.ValueType
-    """STATE_CHANGED: the new state."""
+    """STATE_CHANGED, ACCOUNT_STATE_CHANGED: the new state."""
     flags: _builtins.int
     """Sum of EventFlag values."""
     def __init__(

@@ -425,6 +425,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The instrument's rules contradict each other or what rests under the old ones."""
     REASON_LIMIT_REACHED: _Reason.ValueType  # 32
     """The venue has no room for another account, instrument, currency or session."""
+    REASON_ACCOUNT_HALTED: _Reason.ValueType  # 33
+    """The account is halted by an operator: only cancels work."""
+    REASON_UNKNOWN_ACCOUNT: _Reason.ValueType  # 34
+    """No such account: it begins with its first deposit."""
     REASON_CANCELLED_BY_OWNER: _Reason.ValueType  # 64
     """Cancelled by its owner."""
     REASON_IOC_REST: _Reason.ValueType  # 65
@@ -445,6 +449,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Its session was silent for longer than the grace time."""
     REASON_LIMITS_MOVED: _Reason.ValueType  # 73
     """The day's limits moved, and it would have traded outside them."""
+    REASON_CANCELLED_BY_OPERATOR: _Reason.ValueType  # 74
+    """An operator took it off."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Reason says why something was rejected or cancelled."""
@@ -515,6 +521,10 @@ REASON_INVALID_INSTRUMENT: Reason.ValueType  # 31
 """The instrument's rules contradict each other or what rests under the old ones."""
 REASON_LIMIT_REACHED: Reason.ValueType  # 32
 """The venue has no room for another account, instrument, currency or session."""
+REASON_ACCOUNT_HALTED: Reason.ValueType  # 33
+"""The account is halted by an operator: only cancels work."""
+REASON_UNKNOWN_ACCOUNT: Reason.ValueType  # 34
+"""No such account: it begins with its first deposit."""
 REASON_CANCELLED_BY_OWNER: Reason.ValueType  # 64
 """Cancelled by its owner."""
 REASON_IOC_REST: Reason.ValueType  # 65
@@ -535,6 +545,8 @@ REASON_DISCONNECTED: Reason.ValueType  # 72
 """Its session was silent for longer than the grace time."""
 REASON_LIMITS_MOVED: Reason.ValueType  # 73
 """The day's limits moved, and it would have traded outside them."""
+REASON_CANCELLED_BY_OPERATOR: Reason.ValueType  # 74
+"""An operator took it off."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -432,6 +432,118 @@ class RollTradingDayResponse(_message.Message):
 Global___RollTradingDayResponse: _TypeAlias = RollTradingDayResponse  # noqa: Y015
 
 @_typing.final
+class CancelOrdersRequest(_message.Message):
+    """CancelOrdersRequest says whose orders go, and where. `account_id`, `instrument_id` or both are required."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.int
+    """Whose orders. 0: everybody's of the instrument."""
+    instrument_id: _builtins.int
+    """Only of this instrument. 0: of all."""
+    side: _types_pb2.Side.ValueType
+    """Only this side. Unset: both."""
+    request_id: _builtins.int
+    """Number of the request, positive."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.int = ...,
+        instrument_id: _builtins.int = ...,
+        side: _types_pb2.Side.ValueType = ...,
+        request_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "instrument_id", b"instrument_id", "request_id", b"request_id", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrdersRequest: _TypeAlias = CancelOrdersRequest  # noqa: Y015
+
+@_typing.final
+class CancelOrdersResponse(_message.Message):
+    """CancelOrdersResponse is the outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANCELLED_ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    cancelled_order_count: _builtins.int
+    """Orders that were cancelled."""
+    sequence: _builtins.int
+    """Sequence of its last event."""
+    def __init__(
+        self,
+        *,
+        cancelled_order_count: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled_order_count", b"cancelled_order_count", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrdersResponse: _TypeAlias = CancelOrdersResponse  # noqa: Y015
+
+@_typing.final
+class SetAccountStateRequest(_message.Message):
+    """SetAccountStateRequest says who is halted or opened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    TRADING_STATE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.int
+    """Which account."""
+    trading_state: _types_pb2.TradingState.ValueType
+    """OPEN or HALTED. Required."""
+    request_id: _builtins.int
+    """Number of the request, positive."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.int = ...,
+        trading_state: _types_pb2.TradingState.ValueType = ...,
+        request_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "request_id", b"request_id", "trading_state", b"trading_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountStateRequest: _TypeAlias = SetAccountStateRequest  # noqa: Y015
+
+@_typing.final
+class SetAccountStateResponse(_message.Message):
+    """SetAccountStateResponse is the outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Sequence of its event."""
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountStateResponse: _TypeAlias = SetAccountStateResponse  # noqa: Y015
+
+@_typing.final
 class ListSessionsRequest(_message.Message):
     """ListSessionsRequest is empty."""
 

@@ -66,6 +66,16 @@ class VenueServiceStub:
                 request_serializer=smartex_dot_matching_dot_v1_dot_venue__pb2.RollTradingDayRequest.SerializeToString,
                 response_deserializer=smartex_dot_matching_dot_v1_dot_venue__pb2.RollTradingDayResponse.FromString,
                 _registered_method=True)
+        self.CancelOrders = channel.unary_unary(
+                '/smartex.matching.v1.VenueService/CancelOrders',
+                request_serializer=smartex_dot_matching_dot_v1_dot_venue__pb2.CancelOrdersRequest.SerializeToString,
+                response_deserializer=smartex_dot_matching_dot_v1_dot_venue__pb2.CancelOrdersResponse.FromString,
+                _registered_method=True)
+        self.SetAccountState = channel.unary_unary(
+                '/smartex.matching.v1.VenueService/SetAccountState',
+                request_serializer=smartex_dot_matching_dot_v1_dot_venue__pb2.SetAccountStateRequest.SerializeToString,
+                response_deserializer=smartex_dot_matching_dot_v1_dot_venue__pb2.SetAccountStateResponse.FromString,
+                _registered_method=True)
         self.ListSessions = channel.unary_unary(
                 '/smartex.matching.v1.VenueService/ListSessions',
                 request_serializer=smartex_dot_matching_dot_v1_dot_venue__pb2.ListSessionsRequest.SerializeToString,
@@ -122,6 +132,22 @@ class VenueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelOrders(self, request, context):
+        """CancelOrders takes off the open orders of an account, of an instrument, or of an account in an instrument, in one step. Their owners
+        see them CANCELLED, reason CANCELLED_BY_OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAccountState(self, request, context):
+        """SetAccountState halts an account or opens it again. While it is halted it places and changes no orders (reason ACCOUNT_HALTED), but can
+        cancel; what rests may trade: CancelOrders takes that off. NOT_FOUND, reason UNKNOWN_ACCOUNT, before its first deposit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSessions(self, request, context):
         """ListSessions lists the sessions whose silence would cancel orders.
         """
@@ -161,6 +187,16 @@ def add_VenueServiceServicer_to_server(servicer, server):
                     servicer.RollTradingDay,
                     request_deserializer=smartex_dot_matching_dot_v1_dot_venue__pb2.RollTradingDayRequest.FromString,
                     response_serializer=smartex_dot_matching_dot_v1_dot_venue__pb2.RollTradingDayResponse.SerializeToString,
+            ),
+            'CancelOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOrders,
+                    request_deserializer=smartex_dot_matching_dot_v1_dot_venue__pb2.CancelOrdersRequest.FromString,
+                    response_serializer=smartex_dot_matching_dot_v1_dot_venue__pb2.CancelOrdersResponse.SerializeToString,
+            ),
+            'SetAccountState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountState,
+                    request_deserializer=smartex_dot_matching_dot_v1_dot_venue__pb2.SetAccountStateRequest.FromString,
+                    response_serializer=smartex_dot_matching_dot_v1_dot_venue__pb2.SetAccountStateResponse.SerializeToString,
             ),
             'ListSessions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSessions,
@@ -332,6 +368,60 @@ class VenueService:
             '/smartex.matching.v1.VenueService/RollTradingDay',
             smartex_dot_matching_dot_v1_dot_venue__pb2.RollTradingDayRequest.SerializeToString,
             smartex_dot_matching_dot_v1_dot_venue__pb2.RollTradingDayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smartex.matching.v1.VenueService/CancelOrders',
+            smartex_dot_matching_dot_v1_dot_venue__pb2.CancelOrdersRequest.SerializeToString,
+            smartex_dot_matching_dot_v1_dot_venue__pb2.CancelOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smartex.matching.v1.VenueService/SetAccountState',
+            smartex_dot_matching_dot_v1_dot_venue__pb2.SetAccountStateRequest.SerializeToString,
+            smartex_dot_matching_dot_v1_dot_venue__pb2.SetAccountStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,14 @@ class VenueServiceStub:
     """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
     instrument's reference price becomes its last price, if it traded since that was last set.
     """
+    CancelOrders: _grpc.UnaryUnaryMultiCallable[_venue_pb2.CancelOrdersRequest, _venue_pb2.CancelOrdersResponse]
+    """CancelOrders takes off the open orders of an account, of an instrument, or of an account in an instrument, in one step. Their owners
+    see them CANCELLED, reason CANCELLED_BY_OPERATOR.
+    """
+    SetAccountState: _grpc.UnaryUnaryMultiCallable[_venue_pb2.SetAccountStateRequest, _venue_pb2.SetAccountStateResponse]
+    """SetAccountState halts an account or opens it again. While it is halted it places and changes no orders (reason ACCOUNT_HALTED), but can
+    cancel; what rests may trade: CancelOrders takes that off. NOT_FOUND, reason UNKNOWN_ACCOUNT, before its first deposit.
+    """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_venue_pb2.ListSessionsRequest, _venue_pb2.ListSessionsResponse]
     """ListSessions lists the sessions whose silence would cancel orders."""
 
@@ -76,6 +84,14 @@ class VenueServiceAsyncStub(VenueServiceStub):
     RollTradingDay: _aio.UnaryUnaryMultiCallable[_venue_pb2.RollTradingDayRequest, _venue_pb2.RollTradingDayResponse]  # type: ignore[assignment]
     """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
     instrument's reference price becomes its last price, if it traded since that was last set.
+    """
+    CancelOrders: _aio.UnaryUnaryMultiCallable[_venue_pb2.CancelOrdersRequest, _venue_pb2.CancelOrdersResponse]  # type: ignore[assignment]
+    """CancelOrders takes off the open orders of an account, of an instrument, or of an account in an instrument, in one step. Their owners
+    see them CANCELLED, reason CANCELLED_BY_OPERATOR.
+    """
+    SetAccountState: _aio.UnaryUnaryMultiCallable[_venue_pb2.SetAccountStateRequest, _venue_pb2.SetAccountStateResponse]  # type: ignore[assignment]
+    """SetAccountState halts an account or opens it again. While it is halted it places and changes no orders (reason ACCOUNT_HALTED), but can
+    cancel; what rests may trade: CancelOrders takes that off. NOT_FOUND, reason UNKNOWN_ACCOUNT, before its first deposit.
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_venue_pb2.ListSessionsRequest, _venue_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """ListSessions lists the sessions whose silence would cancel orders."""
@@ -135,6 +151,26 @@ class VenueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_venue_pb2.RollTradingDayResponse, _abc.Awaitable[_venue_pb2.RollTradingDayResponse]]:
         """RollTradingDay ends the trading day and begins the next: DAY orders are cancelled, holdings bought today become sellable, each
         instrument's reference price becomes its last price, if it traded since that was last set.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelOrders(
+        self,
+        request: _venue_pb2.CancelOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_venue_pb2.CancelOrdersResponse, _abc.Awaitable[_venue_pb2.CancelOrdersResponse]]:
+        """CancelOrders takes off the open orders of an account, of an instrument, or of an account in an instrument, in one step. Their owners
+        see them CANCELLED, reason CANCELLED_BY_OPERATOR.
+        """
+
+    @_abc_1.abstractmethod
+    def SetAccountState(
+        self,
+        request: _venue_pb2.SetAccountStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_venue_pb2.SetAccountStateResponse, _abc.Awaitable[_venue_pb2.SetAccountStateResponse]]:
+        """SetAccountState halts an account or opens it again. While it is halted it places and changes no orders (reason ACCOUNT_HALTED), but can
+        cancel; what rests may trade: CancelOrders takes that off. NOT_FOUND, reason UNKNOWN_ACCOUNT, before its first deposit.
         """
 
     @_abc_1.abstractmethod
