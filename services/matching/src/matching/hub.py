@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +17,9 @@ from matching.reports import Owners, messages
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 Kept: TypeAlias = tuple[int, int, Rows]
 """First sequence, time of the market, events of one frame."""
+
+KEPT_PART = 16_384
+"""Events at which a stream that comes back has enough for now: what it holds stays in memory until it has read it."""
 
 _streams = gauge("matching_trade_streams_subscribers", "Trade streams being served")
 _JOINED_BYTES = 1 << 20
@@ -109,9 +114,24 @@ class ReportHub:
         while self._kept_events > self._most_kept and len(self._kept) > 1:
             self._kept_events -= len(self._kept.popleft()[2])
 
-    def kept(self) -> list[Kept]:
-        """The events in memory, in order; the arrays stay as they are."""
-        return list(self._kept)
+    def kept_since(self) -> int | None:
+        """The first sequence in memory; None if there is none."""
+        return self._kept[0][0] if self._kept else None
+
+    def kept_after(self, sequence: int) -> list[Kept]:
+        """The frames in memory that follow `sequence`, `KEPT_PART` events or a little more; none if the next event is
+        no longer there. The arrays stay as they are."""
+        place = bisect_right(self._kept, sequence + 1, key=_first_sequence) - 1
+        if place < 0:
+            return []
+        found: list[Kept] = []
+        events = 0
+        for kept in islice(self._kept, place, None):
+            found.append(kept)
+            events += len(kept[2])
+            if events >= KEPT_PART:
+                break
+        return found
 
     def enter(self, account_id: int) -> Outlet:
         """A new stream of an account, which gets everything from the next frame on."""
@@ -128,6 +148,10 @@ class ReportHub:
         _streams.inc()
         return outlet
 
+    def streams_of(self, account_id: int) -> int:
+        """How many streams an account has."""
+        return len(self._outlets.get(account_id, ()))
+
     def leave(self, outlet: Outlet) -> None:
         """A stream ends."""
         outlets = self._outlets.get(outlet.account_id, [])
@@ -138,3 +162,7 @@ class ReportHub:
             del self._outlets[outlet.account_id]
             self._owners = Owners.of(tuple(self._outlets))
         _streams.dec()
+
+
+def _first_sequence(kept: Kept) -> int:
+    return kept[0]

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from smartex_bus import Bus, OffsetTrimmed, StoredRecord
@@ -24,29 +24,43 @@ _POLL_SECONDS = 0.05
 _RETRY = timedelta(seconds=1)
 
 
+class Memory(Protocol):
+    """The newest events, without a gap up to the last one."""
+
+    def kept_since(self) -> int | None:
+        """The first sequence in memory; None if there is none."""
+
+    def kept_after(self, sequence: int) -> Sequence[Kept]:
+        """Some frames that follow `sequence`; none if the next event is not in memory."""
+
+
 class Past:
     """Reads recent events again."""
 
-    def __init__(self, bus: Bus, shard: int) -> None:
+    def __init__(self, bus: Bus, shard: int, memory: Memory) -> None:
         self._bus = bus
         self._shard = shard
+        self._memory = memory
 
-    async def events(
-        self, after: int, up_to: int, kept: Sequence[Kept]
-    ) -> AsyncIterator[tuple[int, int, Rows]]:
+    async def events(self, after: int, up_to: int) -> AsyncIterator[tuple[int, int, Rows]]:
         """Events with `after` < sequence ≤ `up_to`, in order and each once: (first sequence, time, events).
 
-        `kept` are those in memory. OutOfRange if the log does not go back far enough.
+        It looks into memory part by part: what a slow reader has not come to yet may leave it, and then comes from the
+        log. OutOfRange if that does not go back far enough.
         """
-        in_memory = kept[0][0] if kept else up_to + 1
-        if after + 1 < in_memory:
-            async for part in self._logged(after, min(up_to, in_memory - 1)):
-                yield part
-            after = min(up_to, in_memory - 1)
-        for first, time_ns, events in kept:
-            missed = _between(first, events, after, up_to)
-            if missed is not None:
-                yield missed[0], time_ns, missed[1]
+        while after < up_to:
+            kept = self._memory.kept_after(after)
+            if not kept:
+                since = self._memory.kept_since() or up_to + 1
+                end = min(up_to, since - 1)
+                async for part in self._logged(after, end):
+                    yield part
+                after = end
+            for first, time_ns, events in kept:
+                missed = _between(first, events, after, up_to)
+                if missed is not None:
+                    after = missed[0] + len(missed[1]) - 1
+                    yield missed[0], time_ns, missed[1]
 
     async def _logged(self, after: int, up_to: int) -> AsyncIterator[tuple[int, int, Rows]]:
         earliest, end = await self._bus.offsets(EVENTS_TOPIC, self._shard)

@@ -214,7 +214,7 @@ class Pod:
             self.hub,
             self.sessions,
             buckets,
-            Past(self.bus, settings.shard),
+            Past(self.bus, settings.shard, self.hub),
             settings.stream_window,
         )
         facts = Facts(

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from refusals import reason
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1 import venue_pb2
@@ -49,11 +50,15 @@ async def reports(call: Any, count: int) -> list[types.Report]:
     return found
 
 
-async def failure(call: Any) -> grpc.StatusCode:
+async def refused(call: Any) -> grpc.aio.AioRpcError:
     async with asyncio.timeout(20):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await to_the_end(call)
-    return caught.value.code()
+    return caught.value
+
+
+async def failure(call: Any) -> grpc.StatusCode:
+    return (await refused(call)).code()
 
 
 async def to_the_end(call: Any) -> None:
@@ -166,6 +171,22 @@ async def test_a_slow_reader_is_cut_and_others_are_not_slowed(venue: Any, open_m
             sent += 500
             await reports(writer, 1000)
         assert await failure(slow) == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        # So is one that comes back and does not read what it missed: not only when it has read all of that.
+        again = alice.trade()
+        await opened(again, resume_sequence=1)
+        streams = running.pod.hub.streams_of(1)
+        async with asyncio.timeout(60):
+            while running.pod.hub.streams_of(1) == streams:
+                commands = [
+                    order(sent + i, types.SIDE_BUY, 900, time_in_force=types.TIME_IN_FORCE_IOC)
+                    for i in range(1, 501)
+                ]
+                await writer.write(pb.TradeRequest(commands=commands))
+                sent += 500
+                await reports(writer, 1000)
+        error = await refused(again)
+        assert (error.code(), reason(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "SLOW_CONSUMER")
 
 
 async def test_silence_cancels_the_orders_of_a_session(venue: Any, open_market: Any) -> None:

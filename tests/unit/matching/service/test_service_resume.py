@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matching import frames, resume
 from matching.frames import EVENT_CODEC
+from matching.hub import KEPT_PART, ReportHub
 from matching.resume import Past
 from smartex_bus import Bus, StoredRecord
 from smartex_chassis import OutOfRange, Unavailable
@@ -62,12 +63,14 @@ class RepeatingLog:
         ]
 
 
+def hub(kept_events: int) -> ReportHub:
+    return ReportHub(kept_events, 1, 1)
+
+
 async def sequences(log: LateLog | RepeatingLog, after: int, up_to: int) -> list[int]:
-    past = Past(cast("Bus", log), 0)
+    past = Past(cast("Bus", log), 0, hub(1))
     return [
-        first + index
-        async for first, _, events in past.events(after, up_to, ())
-        for index in range(len(events))
+        first + index async for first, _, events in past.events(after, up_to) for index in range(len(events))
     ]
 
 
@@ -100,3 +103,24 @@ async def test_what_former_publishers_repeated_hides_nothing(parts: tuple[range,
 async def test_what_is_no_longer_kept_is_gone() -> None:
     with pytest.raises(OutOfRange):
         await sequences(RepeatingLog(range(1000, 2000), range(1500, 1756), range(2000, 2100)), 7, 4200)
+
+
+@pytest.mark.parametrize("kept_events", [2, 3 * KEPT_PART, 50 * KEPT_PART])
+async def test_what_leaves_memory_before_a_slow_reader_comes_to_it_is_in_the_log(kept_events: int) -> None:
+    memory, frame, up_to = hub(kept_events), KEPT_PART // 2, 6 * KEPT_PART
+    rows = np.zeros(frame, EVENT_CODEC.row_dtype)
+
+    def happens(first: int) -> None:
+        memory.on_applied(0, first, 7, rows)
+
+    for first in range(1 + 2 * frame, up_to, frame):
+        happens(first)
+    past = Past(cast("Bus", RepeatingLog(range(up_to // 2))), 0, memory)
+    expected, first = 2, up_to + 1
+    async for begin, _, events in past.events(1, up_to):
+        assert begin == expected
+        expected += len(events)
+        if len(events) > 2:  # not so often from the log, which knows only small records
+            happens(first)
+            first += frame
+    assert expected == up_to + 1

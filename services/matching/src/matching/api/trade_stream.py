@@ -55,7 +55,6 @@ class TradeStreams:
         live: Live | None = None
         try:
             sequence = self.sequencer.replica.core.sequence
-            kept = self.hub.kept()
             if opening.cancel_on_disconnect_ms:
                 live = await self.sessions.open(
                     opening.session_id,
@@ -65,10 +64,9 @@ class TradeStreams:
                 )
             window = opening.window or self.default_window
             await context.write(self._opened(sequence, window))
-            if opening.resume_sequence:
-                replay = self.past.events(opening.resume_sequence, sequence, kept)
-                await _replay(context, account_id, replay)
             stream = _Stream(self, outlet, account_id, live.session_id if live else 0, window, context)
+            if opening.resume_sequence:
+                await stream.replay(self.past.events(opening.resume_sequence, sequence))
             await stream.serve(first)
         finally:
             self.hub.leave(outlet)
@@ -114,6 +112,28 @@ class _Stream:
         self._progress = asyncio.Event()
         self._drain = drain_started()
 
+    async def replay(self, past: AsyncIterator[tuple[int, int, Any]]) -> None:
+        """Write what the client missed. Nothing is read meanwhile, for outcomes have to wait behind it; what happens
+        waits too, and a client that does not read is cut as ever."""
+        writer = asyncio.create_task(self._write_past(past), name="trade-replay")
+        draining = asyncio.create_task(self._drain.wait(), name="trade-drain")
+        self._outlet.on_fail = writer.cancel
+        try:
+            if self._outlet.failure is None:
+                await asyncio.wait({writer, draining}, return_when=asyncio.FIRST_COMPLETED)
+            if self._outlet.failure is None and not writer.done():
+                raise _draining()
+        finally:
+            for task in (writer, draining):
+                task.cancel()
+            await asyncio.gather(writer, draining, return_exceptions=True)
+        await self._join(writer)
+
+    async def _write_past(self, past: AsyncIterator[tuple[int, int, Any]]) -> None:
+        async for first_sequence, time_ns, events in past:
+            for message in messages_of(self._account_id, first_sequence, time_ns, events):
+                await self._context.write(message)
+
     async def serve(self, first: bytes) -> None:
         """Read, write and end: the first error of either side is the stream's."""
         reader = asyncio.create_task(self._read(first), name="trade-read")
@@ -129,7 +149,7 @@ class _Stream:
                 reader.cancel()
                 await asyncio.gather(reader, return_exceptions=True)
                 await self._finish(writer)
-                raise Unavailable("the server is shutting down; open the stream again", reason="DRAINING")
+                raise _draining()
             await reader
             await self._finish(writer)
         finally:
@@ -190,12 +210,6 @@ class _Stream:
             await self._progress.wait()
 
 
-async def _replay(context: Any, account_id: int, past: AsyncIterator[tuple[int, int, Any]]) -> None:
-    async for first_sequence, time_ns, events in past:
-        for message in messages_of(account_id, first_sequence, time_ns, events):
-            await context.write(message)
-
-
 def _opening(first: bytes) -> pb.TradeOpen:
     try:
         request = pb.TradeRequest.FromString(first)
@@ -207,6 +221,10 @@ def _opening(first: bytes) -> pb.TradeOpen:
         raise refuse("open", "the first message of a stream must carry it")
     check_open(request.open, LARGEST_WINDOW)
     return request.open
+
+
+def _draining() -> SmartexError:
+    return Unavailable("the server is shutting down; open the stream again", reason="DRAINING")
 
 
 def _session_ended() -> SmartexError:
