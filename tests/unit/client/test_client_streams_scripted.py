@@ -323,6 +323,64 @@ async def test_trades_resume_where_they_stopped(exchange: Exchange) -> None:
     assert asked == [0, 8, 11]
 
 
+async def test_trades_go_on_when_the_venue_comes_back_from_an_older_backup(
+    exchange: Exchange, fail: Any, info: Any
+) -> None:
+    asked: list[int] = []
+
+    def batch(sequence: int, previous: int, time_ns: int) -> bytes:
+        trade = md.Trade(trade_id=sequence, instrument_id=7, quantity_lots=1, trade_time_ns=time_ns)
+        found = md.TradeBatch(instrument_id=7, sequence=sequence, previous_sequence=previous, trades=[trade])
+        return md.SubscribeResponse(trades=found).SerializeToString()
+
+    async def subscribe(request: md.SubscribeRequest, context: Any) -> None:
+        asked.append(request.resume_sequence)
+        if request.resume_sequence:
+            await fail(context, grpc.StatusCode.OUT_OF_RANGE, "ahead of the market", info("RESUME_AHEAD"))
+        first = 9 if len(asked) == 1 else 3
+        book = md.BookSnapshot(instrument_id=7, sequence=first, market_time_ns=10 * first)
+        await context.write(md.SubscribeResponse(snapshot=book).SerializeToString())
+        for sequence in (first + 1, first + 2):
+            await context.write(batch(sequence, sequence - 1, 10 * sequence))
+        if len(asked) == 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        await asyncio.sleep(30)
+
+    exchange.stream(SUBSCRIBE, subscribe)
+    seen = []
+    async with exchange.market() as market:
+        async for trade in market.live_trades(["ACME"]):
+            seen.append(trade.trade_id)
+            if trade.trade_id == 5:
+                break
+        assert seen == [10, 11, 4, 5]
+        assert asked == [0, 10, 0]
+        # A number of the caller's own is the caller's to mend.
+        with pytest.raises(InvalidInput) as caught:
+            await anext(market.live_trades(["ACME"], resume_sequence=11))
+    assert caught.value.reason == "RESUME_AHEAD"
+
+
+async def test_a_stream_ends_when_the_venue_comes_back_from_an_older_backup(
+    exchange: Exchange, fail: Any, info: Any
+) -> None:
+    """Which of its orders are left it must ask."""
+
+    async def trade(requests: Any, context: Any) -> None:
+        first = pb.TradeRequest.FromString(await context.read())
+        if first.open.resume_sequence:
+            await fail(context, grpc.StatusCode.OUT_OF_RANGE, "ahead of the market", info("RESUME_AHEAD"))
+        opened = pb.TradeOpened(sequence=5, window=2)
+        await context.write(pb.TradeResponse(opened=opened).SerializeToString())
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+    exchange.stream(TRADE, trade)
+    async with exchange.market() as market, market.trade_stream() as stream:
+        with pytest.raises(InvalidInput) as caught:
+            await asyncio.wait_for(anext(stream.batches()), 20)
+        assert caught.value.reason == "RESUME_AHEAD"
+
+
 async def test_an_entry_that_is_cancelled_leaves_nothing_behind(exchange: Exchange) -> None:
     entered = asyncio.Event()
 

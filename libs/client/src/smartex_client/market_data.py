@@ -98,13 +98,31 @@ class MarketData(Face):
 
         `channel`: L1, L2, L3, trades or candles; `interval`: least seconds between two updates of an instrument
         (not L3 and trades). No instruments: all. After a gap that cannot be filled a new snapshot comes, so feed
-        everything to a `LocalBook`; trades and L3 resume from the last sequence.
+        everything to a `LocalBook`; trades and L3 resume from the last sequence. So it does when the venue comes back
+        from an older backup; a `resume_sequence` ahead of it is refused: InvalidInput, reason RESUME_AHEAD.
         """
+        request = await self._subscription(
+            instruments, channel, depth, interval, candle_seconds, resume_sequence
+        )
+        async with aclosing(subscribe(self._connection, request)) as updates:  # type: ignore[type-var]
+            async for update in updates:
+                yield update
+
+    async def _subscription(
+        self,
+        instruments: Sequence[str | int] | str,
+        channel: str,
+        depth: int = 10,
+        interval: float = 0.0,
+        candle_seconds: int = 60,
+        resume_sequence: int = 0,
+    ) -> md.SubscribeRequest:
+        """The request, checked."""
         wanted = [instruments] if isinstance(instruments, str) else list(instruments)
         number = value(md.Channel, channel, "channel")
         if not number:
             raise InvalidInput("channel is missing: L1, L2, L3, trades or candles", field="channel")
-        request = md.SubscribeRequest(
+        return md.SubscribeRequest(
             instrument_ids=[(await self._catalogue.get(each)).instrument_id for each in wanted],
             channel=number,  # type: ignore[arg-type]
             depth=in_range(depth, "depth", 31),
@@ -112,9 +130,6 @@ class MarketData(Face):
             resume_sequence=in_range(resume_sequence, "resume_sequence"),
             candle_seconds=in_range(candle_seconds, "interval", 32) if number == md.CHANNEL_CANDLES else 0,
         )
-        async with aclosing(subscribe(self._connection, request)) as updates:  # type: ignore[type-var]
-            async for update in updates:
-                yield update
 
     async def live_book(
         self, instrument: str | int, depth: int = 10, *, interval: float = 0.0
@@ -131,9 +146,19 @@ class MarketData(Face):
     async def live_trades(
         self, instruments: Sequence[str | int] | str = (), *, resume_sequence: int = 0
     ) -> AsyncIterator[model.Trade]:
-        """Trades as they happen. After a reconnect those that were missed come first."""
+        """Trades as they happen. After a reconnect those that were missed come first.
+
+        A venue that comes back from an older backup goes on from there: numbers of trades come again, of other trades.
+        """
         last: dict[int, int] = {}
-        updates = self.subscribe(instruments, "trades", resume_sequence=resume_sequence)
+
+        def forget() -> None:
+            nonlocal resume_sequence
+            resume_sequence = 0
+            last.clear()
+
+        request = await self._subscription(instruments, "trades", resume_sequence=resume_sequence)
+        updates = subscribe(self._connection, request, on_restored=forget)
         async with aclosing(updates) as changes:  # type: ignore[type-var]
             async for update in changes:
                 number = update.instrument_id

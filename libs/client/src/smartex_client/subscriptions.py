@@ -67,7 +67,7 @@ class Progress:
     def forget(self) -> None:
         """Start anew with snapshots."""
         self._seen.clear()
-        self._complete = self._highest = 0
+        self._complete = self._highest = self._time_ns = 0
 
     def _advance(self, update: Update, sequence: int) -> None:
         time_ns = _time_of(update)
@@ -86,9 +86,12 @@ async def subscribe(
     connection: Connection,
     request: md.SubscribeRequest,
     *,
-    on_reconnect: Callable[[SmartexError], None] | None = None,
+    on_restored: Callable[[], None] | None = None,
 ) -> AsyncIterator[Update]:
-    """The updates of a subscription. Reconnects until `reconnect_deadline` has passed without any message."""
+    """The updates of a subscription. Reconnects until `reconnect_deadline` has passed without any message.
+
+    `on_restored` is called when the venue comes back with less than it had told, before the snapshots of how it is now.
+    """
     loop, retry = asyncio.get_running_loop(), connection.retry
     keeps = request.channel in (md.CHANNEL_L3, md.CHANNEL_TRADES)
     progress = Progress(request.resume_sequence)
@@ -124,13 +127,16 @@ async def subscribe(
             error = Unavailable("the connection was lost", reason="CONNECTION_LOST")
         finally:
             call.cancel()
+        if heard and error.reason == "RESUME_AHEAD":
+            progress.forget()
+            if on_restored is not None:
+                on_restored()
+            continue
         if not isinstance(error, Retryable):
             raise error
         pause = retry.pause(attempt, error.retry_after, random.random())
         deadline = retry.reconnect_deadline if heard else retry.deadline
         if loop.time() - last_alive + pause > deadline:
             raise connection.gave_up(error)
-        if on_reconnect is not None:
-            on_reconnect(error)
         await connection.pause(pause)
         attempt += 1

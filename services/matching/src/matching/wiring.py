@@ -31,6 +31,7 @@ from matching.limits import TokenBuckets
 from matching.meters import EventMeters, stands_at
 from matching.prefault import Prefault
 from matching.publisher import Publisher, published_sequence
+from matching.reaching import Reaching
 from matching.recovery import frame_at, replay, restore, set_strangers_aside
 from matching.replica import Applied, LiveInstruments, Replica
 from matching.resume import Past
@@ -102,6 +103,7 @@ class Pod:
         shard = settings.shard
         self.snapshots = SnapshotFolder(settings.matching_data, shard, settings.snapshots_kept)
         self.replica = Replica(domain.Core(settings.core(), check_conservation=settings.check_conservation))
+        self.reaching = Reaching(bus, shard, self.replica)
         self.instruments = LiveInstruments(self.replica)
         self.sequencer = Sequencer(
             bus, self.replica, shard=shard, clock=clock, max_queue_commands=settings.max_queue_commands
@@ -150,6 +152,7 @@ class Pod:
             market=self.sequencer.told_core,
             instruments=self.instruments,
             past=self.history.past if self.history else None,
+            reach=self.reaching.reach,
         )
         self.sequencer.listeners += [
             EventMeters(),
@@ -215,6 +218,7 @@ class Pod:
             self.sessions,
             buckets,
             Past(self.bus, settings.shard, self.hub),
+            self.reaching,
             settings.stream_window,
         )
         facts = Facts(

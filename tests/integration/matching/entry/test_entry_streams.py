@@ -13,6 +13,8 @@ from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1 import venue_pb2
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK, COMMAND_KIND_PLACE
+from smartex.matching.v1.market_data_pb2 import Channel, SubscribeRequest
+from smartex.matching.v1.market_data_pb2_grpc import MarketDataServiceStub
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -125,6 +127,24 @@ async def test_a_stream_resumes_without_a_gap(venue: Any, open_market: Any) -> N
             assert sequences[: len(expected)] == expected
             assert sequences[-1] == fresh.outcome.sequence
             again.cancel()
+
+
+async def test_who_has_seen_more_than_there_is_is_told(venue: Any, open_market: Any) -> None:
+    """As after a restore from an older backup."""
+    async with venue.pod() as running:
+        await open_market(running)
+        alice = running.trader(1)
+        ahead = running.pod.replica.core.sequence + 7
+        trade = alice.trade()
+        await trade.write(pb.TradeRequest(open=pb.TradeOpen(resume_sequence=ahead)))
+        data, metadata = MarketDataServiceStub(running.channel), running.operator().metadata
+        subscriptions = [
+            data.Subscribe(SubscribeRequest(channel=channel, resume_sequence=ahead), metadata=metadata)
+            for channel in (Channel.CHANNEL_L3, Channel.CHANNEL_TRADES)
+        ]
+        for call in (trade, *subscriptions):
+            error = await refused(call)
+            assert (error.code(), reason(error)) == (grpc.StatusCode.OUT_OF_RANGE, "RESUME_AHEAD")
 
 
 async def test_malformed_messages_end_the_stream(venue: Any, open_market: Any) -> None:

@@ -20,13 +20,13 @@ from matching.api.request_commands import to_commands
 from matching.api.validation import check_open, own_account, refuse
 from matching.hub import Outlet, ReportHub
 from matching.limits import TokenBuckets
+from matching.reaching import Reaching
 from matching.reports import messages_of
 from matching.resume import Past
 from matching.sequencer import Sequencer
 from matching.sessions import Live, Sessions
 
 LARGEST_WINDOW: Final = 100_000
-_CATCH_UP_SECONDS = 5.0
 _PAUSE_SECONDS = 0.005
 _END: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -40,6 +40,7 @@ class TradeStreams:
     sessions: Sessions
     buckets: TokenBuckets
     past: Past
+    reaching: Reaching
     default_window: int
 
     async def trade(self, requests: Any, context: Any) -> None:
@@ -49,7 +50,7 @@ class TradeStreams:
         if first is _END:
             return
         opening = _opening(first)
-        await self._catch_up(opening.resume_sequence)
+        await self.reaching.reach(opening.resume_sequence)
         self.sequencer.tell()  # what the hub is told from here on is after the sequence that the stream begins at
         outlet = self.hub.enter(account_id)
         live: Live | None = None
@@ -77,17 +78,6 @@ class TradeStreams:
         now = self.sequencer.replica.core.now
         opened = pb.TradeOpened(sequence=sequence, window=window, market_time_ns=now)
         return pb.TradeResponse(opened=opened).SerializeToString()
-
-    async def _catch_up(self, sequence: int) -> None:
-        """A client may come from a pod that is ahead of this one."""
-        deadline = asyncio.get_running_loop().time() + _CATCH_UP_SECONDS
-        while self.sequencer.replica.core.sequence < sequence:
-            if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(
-                    f"this pod has not seen sequence {sequence} yet; try another one, or check resume_sequence",
-                    reason="POD_BEHIND",
-                )
-            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 class _Stream:

@@ -15,7 +15,7 @@ thread then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -71,11 +71,13 @@ def build(
     market: Callable[[], Market],
     instruments: Instruments,
     past: Past | None = None,
+    reach: Callable[[int], Awaitable[None]] | None = None,
     settings: MarketDataSettings | None = None,
 ) -> MarketData:
-    """Wire the market data. `market` gives the core of this pod; `past` is `History.past`."""
+    """Wire the market data. `market` gives the core of this pod; `past` is `History.past`; `reach` waits until this pod
+    has come to a sequence, if there may be others that are ahead of it."""
     feed = Feed(market, instruments, settings or MarketDataSettings())
-    api = MarketDataApi(feed, Listing(feed, past or NoPast()))
+    api = MarketDataApi(feed, Listing(feed, past or NoPast()), reach)
     return MarketData(feed, api, SCOPES)
 
 

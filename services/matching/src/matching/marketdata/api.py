@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -47,9 +47,12 @@ MOST_INSTRUMENTS = 1000
 class MarketDataApi:
     """The servicer. Its messages of subscriptions are bytes, made once for many readers."""
 
-    def __init__(self, feed: Feed, listing: Listing) -> None:
+    def __init__(
+        self, feed: Feed, listing: Listing, reach: Callable[[int], Awaitable[None]] | None = None
+    ) -> None:
         self._feed = feed
         self._listing = listing
+        self._reach = reach
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service to a server."""
@@ -159,6 +162,8 @@ class MarketDataApi:
         if request.resume_sequence < 0:
             raise InvalidInput("resume_sequence must not be negative", field="resume_sequence")
         if request.channel in (L3, TRADES):
+            if self._reach is not None:
+                await self._reach(request.resume_sequence)
             return self._feed.subscribe_stream(request.channel, wanted, request.resume_sequence)
         if request.channel in (L1, L2):
             return self._feed.subscribe_book(request.channel, wanted, depth)

@@ -35,8 +35,6 @@ L1, L2, L3, TRADES, CANDLES = (
     Channel.CHANNEL_TRADES,
     Channel.CHANNEL_CANDLES,
 )
-FAR_AHEAD = 1_000_000
-"""A `resume_sequence` so far over this pod's is not of a pod that is merely ahead."""
 
 _log = structlog.get_logger("matching.marketdata")
 _subscribers = gauge("matching_market_data_subscribers", "Subscriptions being served", ("channel",))
@@ -119,7 +117,8 @@ class Feed:
     def subscribe_stream(
         self, channel: int, wanted: frozenset[int] | None, resume_sequence: int
     ) -> StreamSubscriber:
-        """A subscription to L3 or trades, from where it left off or else from snapshots."""
+        """A subscription to L3 or trades, from where it left off or else from snapshots. One that is ahead of this
+        pod is told nothing until the pod has come there."""
         self._check_room()
         self._catch_up()  # what is told from here on is after the snapshot
         subscriber = StreamSubscriber(
@@ -254,7 +253,7 @@ class Feed:
         return CandleBoard(instrument_id, seconds, tick_value(instrument) if instrument else 1)
 
     def _can_resume(self, ring: Ring, sequence: int) -> bool:
-        return 0 < sequence <= self.sequence + FAR_AHEAD and ring.holds_all_after(sequence)
+        return sequence > 0 and ring.holds_all_after(sequence)
 
     def _missed(self, channel: int, wanted: frozenset[int] | None, sequence: int) -> list[bytes]:
         """The kept messages with a higher sequence."""

@@ -320,7 +320,10 @@ class SubscribeRequest(_message.Message):
     interval_ms: _builtins.int
     """L1, L2, candles: least time between two updates of one instrument, in milliseconds, 0 to 60000. 0: as fast as the reader reads."""
     resume_sequence: _builtins.int
-    """L3, trades: last sequence seen; what came later is sent instead of a snapshot. If the server no longer has it, it sends a fresh snapshot. 0: snapshot."""
+    """L3, trades: last sequence seen; what came later is sent instead of a snapshot. If the server no longer has it, it sends a fresh snapshot. 0: snapshot.
+    OUT_OF_RANGE, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
+    UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far.
+    """
     candle_seconds: _builtins.int
     """Candles: as in ListCandlesRequest."""
     @_builtins.property

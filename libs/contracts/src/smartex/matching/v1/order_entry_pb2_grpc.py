@@ -107,7 +107,8 @@ class OrderEntryServiceServicer:
         the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
         The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
         RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
-        kept; UNAVAILABLE, reason SESSION_ENDED, if the market took the session for silent all the same.
+        kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
+        UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
