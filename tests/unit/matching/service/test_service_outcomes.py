@@ -27,3 +27,12 @@ def test_a_remembered_refusal_is_never_worth_a_retry(reason: Reason.ValueType, c
     assert error.category.code == code
     assert error.reason == Reason.Name(reason).removeprefix("REASON_")
     assert error.retry_after is None
+
+
+def test_money_is_told_as_people_write_it() -> None:
+    event = np.zeros(1, EVENT)[0]
+    event["reason"] = Reason.REASON_INSUFFICIENT_FUNDS
+    event["required"], event["available"] = 1_234_000_000, 1_000_500_000
+    error = refusal(event)
+    assert "needed 1234.00, free 1000.50" in str(error)
+    assert error.metadata["required"] == "1234000000"

@@ -7,6 +7,8 @@ from typing import Any
 from smartex.matching.v1.types_pb2 import Reason
 from smartex_chassis import FailedPrecondition, InvalidInput, NotFound, SmartexError
 
+from matching.money import from_micros
+
 _NOT_FOUND = (Reason.REASON_UNKNOWN_INSTRUMENT, Reason.REASON_UNKNOWN_ACCOUNT)
 _INVALID = (
     Reason.REASON_INVALID_ID,
@@ -15,7 +17,7 @@ _INVALID = (
     Reason.REASON_INVALID_COMMAND,
 )
 _WORDS = {
-    Reason.REASON_INSUFFICIENT_FUNDS: "there is too little free cash: needed {required} micros, free {available}",
+    Reason.REASON_INSUFFICIENT_FUNDS: "there is too little free cash: needed {required_money}, free {available_money}",
     Reason.REASON_INSUFFICIENT_HOLDINGS: "there are too few free lots: needed {required}, available {available}",
     Reason.REASON_REQUEST_TOO_OLD: "create_time is older than the venue can vouch for: look at the ledger first",
     Reason.REASON_REQUEST_FROM_FUTURE: "create_time lies in the future: set the clock",
@@ -33,8 +35,9 @@ def refusal(event: Any) -> SmartexError:
     """The error for a COMMAND_REJECTED, or for a repeat of one."""
     reason = int(event["reason"])
     numbers = {"required": int(event["required"]), "available": int(event["available"])}
+    money = {f"{each}_money": from_micros(number) for each, number in numbers.items()}
     name = Reason.Name(reason).removeprefix("REASON_")  # type: ignore[arg-type]
-    message = _WORDS.get(reason, "the market refused it: " + name.lower()).format(**numbers)  # type: ignore[call-overload]
+    message = _WORDS.get(reason, "the market refused it: " + name.lower()).format(**numbers, **money)  # type: ignore[call-overload]
     if reason in _NOT_FOUND:
         return NotFound(message, reason=name, metadata=numbers)
     if reason in _INVALID:
