@@ -11,7 +11,7 @@ from smartex.matching.v1 import log_pb2 as log
 from smartex.matching.v1 import market_data_pb2 as md
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
-from smartex_client import COMMAND_DTYPE, InvalidInput, LocalBook, NewOrder, Unavailable
+from smartex_client import COMMAND_DTYPE, Final, InvalidInput, LocalBook, NewOrder, Unavailable
 from smartex_client.commands import REPORTS
 from smartex_client.connection import OPTIONS
 
@@ -172,6 +172,18 @@ async def test_final_failures_reach_everybody(exchange: Exchange, fail: Any, inf
         with pytest.raises(Unavailable, match="closed"):
             await stream.send(rows([log.COMMAND_KIND_PLACE], 1))
         assert [each async for each in stream] == []
+
+
+async def test_a_stream_that_nobody_opened_says_so(exchange: Exchange) -> None:
+    async with exchange.market() as market:
+        stream = market.trade_stream()
+        for use in (
+            stream.drain,
+            lambda: stream.send(rows([log.COMMAND_KIND_PLACE], 1)),
+            stream.batches().__anext__,
+        ):
+            with pytest.raises(Final, match="async with"):
+                await asyncio.wait_for(use(), 20)
 
 
 async def test_a_stream_leaves_a_connection_that_died_without_a_word(

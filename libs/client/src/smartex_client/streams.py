@@ -23,7 +23,7 @@ from .commands import COMMAND_DTYPE, REPORTS, REQUESTS, Command, Rows, complete,
 from .connection import SERVICES, Connection, cancelled_here
 from .convert import in_range
 from .decoding import decode
-from .errors import InvalidInput, Retryable, SmartexError, Unavailable
+from .errors import Final, InvalidInput, Retryable, SmartexError, Unavailable
 from .ids import IdSource
 from .pending import Pending
 from .translate import report_of
@@ -90,7 +90,10 @@ class TradeStream:
         self._window = options.window
         self._reports: asyncio.Queue[Rows | None] = asyncio.Queue(_KEPT_MESSAGES)
         self._opened = asyncio.Event()
-        self._failure: SmartexError | None = None
+        self._failure: SmartexError | None = Final(
+            "the stream is not open: use it as `async with market.trade_stream() as stream`",
+            reason="STREAM_NOT_OPEN",
+        )
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self.last_sequence = options.resume_sequence
@@ -101,6 +104,8 @@ class TradeStream:
     async def __aenter__(self) -> TradeStream:
         # Compiling what reads and writes messages takes seconds the first time.
         await asyncio.to_thread(smartex_wire.warm_up)
+        if self._task is None:
+            self._failure = None
         self._task = asyncio.create_task(self._run(), name="smartex-trade-stream")
         opened = asyncio.create_task(self._opened.wait())
         try:
