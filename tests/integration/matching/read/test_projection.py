@@ -227,6 +227,30 @@ async def test_a_rebuild_writes_what_was_set_aside_by_mistake(place: Any, monkey
     await check(place, flow)
 
 
+async def test_a_history_of_another_log_waits_for_a_rebuild(place: Any) -> None:
+    """The log was restored from an older backup, its history was not: what comes would pass for repeats."""
+    flow = Flow(place, 63, commands=300)
+    await place.database.execute(
+        "INSERT INTO matching.projection (shard, sequence, next_offset) VALUES (0, 1000000, 3)"
+    )
+    past = place.history(flow.market, lease_seconds=0.5)
+    with capture_logs() as logs:
+        await past.start()
+        await until(lambda: any(said["event"] == "history_of_another_log" for said in logs))
+        await place.bus.appender(place.topic).append(*flow.records)
+        told = len(logs)
+        await until(lambda: len(logs) > told)
+    assert await place.position() == 1_000_000
+    await begin_anew(place.database, place.bus)
+    await until(lambda: reached(place, flow.market.sequence))
+    await past.stop()
+    await check(place, flow)
+
+
+async def reached(place: Any, sequence: int) -> bool:
+    return bool(await place.position() == sequence)
+
+
 def beside(place: Any, server: EmbeddedPostgres, flow: Flow) -> history.History:
     return history.build(
         database=place.database,

@@ -22,11 +22,18 @@ from matching.history.settings import HistorySettings
 from matching.history.store import LeaseLost, Position, ProjectionStore
 
 _log = structlog.get_logger("matching.history")
+_SECOND_LOOK_SECONDS = 0.5
+_NOWHERE: Final = 2**62
+"""An offset that no log has: the log may grow past where the history of another one ended."""
 SET_ASIDE: Final = "history_record_set_aside"
 
 
 class Unprojectable(Exception):  # noqa: N818 - a verdict on a record
     """A record that can never be projected; the message says why."""
+
+
+class AnotherLog(Exception):  # noqa: N818 - a verdict
+    """The history was written from a log that went further than this one: what comes would pass for repeats."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +90,39 @@ class Projector:
                 if position is None:
                     await asyncio.sleep(pause)
                     continue
+                await self._check_log(position)
                 _log.info("history_taken_over", shard=self._shard, sequence=position.sequence)
                 await self._project(position)
             except LeaseLost:
                 _log.info("history_passed_on", shard=self._shard)
+            except AnotherLog as error:
+                _log.error("history_of_another_log", shard=self._shard, why=str(error))
+                await asyncio.sleep(self._settings.lease_seconds)
             except Exception as error:
                 if not _passes(error):
                     _log.exception("history_stopped_short", shard=self._shard)
                 else:
                     _log.warning("history_waits", why=str(error))
                 await asyncio.sleep(pause)
+
+    async def _check_log(self, position: Position) -> None:
+        """AnotherLog if the log ends before the history does, and for ever after, for any pod, until a rebuild."""
+        if await self._reaches(position):
+            return
+        await asyncio.sleep(
+            _SECOND_LOOK_SECONDS
+        )  # a broker that has just taken over may know less for a moment
+        if await self._reaches(position):
+            return
+        await self._store.write(None, position, replace(position, next_offset=_NOWHERE))
+        raise AnotherLog(
+            f"the history goes to sequence {position.sequence}, which is not in the event log: was the log alone "
+            "restored from an older backup? `python -m matching rebuild --write` makes the history anew from it"
+        )
+
+    async def _reaches(self, position: Position) -> bool:
+        _, end = await self._bus.offsets(self._settings.topic, self._shard)
+        return position.next_offset <= end
 
     async def _project(self, position: Position) -> None:
         self._stand(position)
