@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from matching import history
-from matching.history import meters, rows
+from matching.history import meters, projector, rows
 from matching.history.process import ProjectorProcess
 from matching.history.rebuilding import LogCutShort, begin_anew
 from plain_history import PlainHistory, PlainOrder
@@ -227,8 +227,11 @@ async def test_a_rebuild_writes_what_was_set_aside_by_mistake(place: Any, monkey
     await check(place, flow)
 
 
-async def test_a_history_of_another_log_waits_for_a_rebuild(place: Any) -> None:
+async def test_a_history_of_another_log_waits_for_a_rebuild(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The log was restored from an older backup, its history was not: what comes would pass for repeats."""
+    monkeypatch.setattr(projector, "_LOOK_SECONDS", 0.05)
     flow = Flow(place, 63, commands=300)
     await place.database.execute(
         "INSERT INTO matching.projection (shard, sequence, next_offset) VALUES (0, 1000000, 3)"

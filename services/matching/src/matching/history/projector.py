@@ -22,7 +22,9 @@ from matching.history.settings import HistorySettings
 from matching.history.store import LeaseLost, Position, ProjectionStore
 
 _log = structlog.get_logger("matching.history")
-_SECOND_LOOK_SECONDS = 0.5
+_LOOKS = 8
+_LOOK_SECONDS = 0.5
+"""A broker that has just taken over may know less for a moment."""
 _NOWHERE: Final = 2**62
 """An offset that no log has: the log may grow past where the history of another one ended."""
 SET_ASIDE: Final = "history_record_set_aside"
@@ -107,13 +109,10 @@ class Projector:
 
     async def _check_log(self, position: Position) -> None:
         """AnotherLog if the log ends before the history does, and for ever after, for any pod, until a rebuild."""
-        if await self._reaches(position):
-            return
-        await asyncio.sleep(
-            _SECOND_LOOK_SECONDS
-        )  # a broker that has just taken over may know less for a moment
-        if await self._reaches(position):
-            return
+        for _ in range(_LOOKS):
+            if await self._reaches(position):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
         await self._store.write(None, position, replace(position, next_offset=_NOWHERE))
         raise AnotherLog(
             f"the history goes to sequence {position.sequence}, which is not in the event log: was the log alone "
