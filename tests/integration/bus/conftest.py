@@ -20,6 +20,9 @@ from smartex_bus import Bus, KafkaSettings, PostgresSettings, open_bus
 from smartex_bus.kafka_server import KafkaServer
 from smartex_store import EmbeddedPostgres
 
+from tests.integration.bus.secure import Guarded
+from tests.integration.bus.secure import guarded as make_guarded
+
 Settings = PostgresSettings | KafkaSettings
 
 
@@ -97,9 +100,16 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Po
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
-    async with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
-        yield Kafka(server)
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guarded]:
+    made = make_guarded(tmp_path_factory.mktemp("kafka"))
+    async with made.server:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def kafka(guarded: Guarded) -> Kafka:
+    """The listener that asks nobody who is there."""
+    return Kafka(guarded.server)
 
 
 @pytest.fixture(params=["postgres", "kafka"])

@@ -1,5 +1,7 @@
 """The files of deploy/: they parse, what they refer to exists, and they say what the settings classes take."""
 
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from matching.settings import MatchingSettings
 from notifications.settings import NotificationsSettings
 from notifications.vault import open_vault
 from positions.settings import PositionsSettings
+from smartex_bus import KafkaSettings, settings_of
 from smartex_chassis import ChassisSettings, LocalIssuer, Settings, load
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
@@ -312,6 +315,26 @@ def test_only_the_services_reach_the_log() -> None:
         assert wanted in labels["pairs"].items()
 
 
+def managed_url() -> str:
+    """What the README would have set for a managed Kafka."""
+    (line,) = re.findall(r"^SMARTEX_BUS_URL=(\S+)$", (K8S / "README.md").read_text("utf-8"), re.MULTILINE)
+    return str(line)
+
+
+def test_a_managed_kafka_is_told_by_files_that_its_component_mounts(tmp_path: Path) -> None:
+    component = documents(K8S / "components/managed-kafka/kustomization.yaml")[0]
+    (patch,) = component["patches"]
+    mount, volume = (change["value"] for change in yaml.safe_load(patch["patch"]))
+    assert mount["name"] == volume["name"]
+    assert f"secret generic {volume['secret']['secretName']} " in (K8S / "README.md").read_text("utf-8")
+    (tmp_path / "password").write_text("hidden\n")
+    (tmp_path / "ca.crt").touch()
+    settings = settings_of(managed_url().replace(mount["mountPath"], str(tmp_path)))
+    assert isinstance(settings, KafkaSettings)
+    assert (settings.security.protocol, settings.security.password) == ("SASL_SSL", "hidden")
+    assert settings.security.ca_file == tmp_path / "ca.crt"
+
+
 def test_every_service_is_watched() -> None:
     monitor = find(K8S / "components/monitoring/servicemonitor.yaml", "ServiceMonitor")["spec"]
     for service in CLASSES:
@@ -331,3 +354,19 @@ def test_overlays_build(overlay: str) -> None:
         ("Deployment", "positions"),
         ("Deployment", "notifications"),
     } <= names
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+def test_the_login_of_a_managed_kafka_reaches_every_service(tmp_path: Path) -> None:
+    overlay = os.path.relpath(K8S / "overlays/prod", tmp_path.resolve())
+    component = os.path.relpath(K8S / "components/managed-kafka", tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{overlay}]\ncomponents: [{component}]\n")
+    built = subprocess.run(["kubectl", "kustomize", tmp_path], check=True, capture_output=True, timeout=60)
+    reached = set()
+    for each in yaml.safe_load_all(built.stdout):
+        if each["kind"] in ("StatefulSet", "Deployment"):
+            spec = each["spec"]["template"]["spec"]
+            assert "kafka" in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+            assert "kafka" in {volume["name"] for volume in spec["volumes"]}
+            reached.add(each["metadata"]["name"])
+    assert reached == set(CLASSES)

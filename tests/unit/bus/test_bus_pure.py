@@ -16,6 +16,7 @@ from smartex_bus import (
     DeadLetter,
     Final,
     KafkaCompression,
+    KafkaSecurity,
     KafkaSettings,
     OffsetTrimmed,
     Overloaded,
@@ -254,6 +255,11 @@ def test_a_service_wants_most_copies_to_have_an_append() -> None:
     assert service_settings("matching", Chosen("kafka://a:1,b:2")) == KafkaSettings(
         "a:1,b:2", replication=3, min_insync=2, compression="lz4", client_id="matching-pod-0"
     )
+    guarded = "kafka://me:hidden@a:1?security=SASL_PLAINTEXT"
+    login = KafkaSecurity("SASL_PLAINTEXT", user="me", password="hidden")
+    found = service_settings("matching", Chosen(guarded))
+    assert isinstance(found, KafkaSettings)
+    assert found.security == login
     assert service_settings("matching", Chosen("postgresql://h/db")) == PostgresSettings("postgresql://h/db")
 
 

@@ -9,6 +9,7 @@ from smartex_bus.errors import (
     BusUnavailable,
     Final,
     LeaseLost,
+    Misconfigured,
     OffsetTrimmed,
     Overloaded,
     RecordTooLarge,
@@ -17,9 +18,9 @@ from smartex_bus.errors import (
     UnknownTopic,
 )
 from smartex_bus.letters import origin, redrive_topic
-from smartex_bus.opening import open_bus, service_settings
+from smartex_bus.opening import open_bus, service_settings, settings_of
 from smartex_bus.records import DeadLetter, GroupBatch, Record, StoredRecord, Topic
-from smartex_bus.settings import KafkaCompression, KafkaSettings, PostgresSettings
+from smartex_bus.settings import KafkaCompression, KafkaSecurity, KafkaSettings, PostgresSettings
 from smartex_bus.tracing import batch_links, extract_trace, inject_trace
 
 __all__ = [
@@ -35,8 +36,10 @@ __all__ = [
     "GroupBatch",
     "GroupConsumer",
     "KafkaCompression",
+    "KafkaSecurity",
     "KafkaSettings",
     "LeaseLost",
+    "Misconfigured",
     "OffsetTrimmed",
     "Overloaded",
     "PostgresSettings",
@@ -55,4 +58,5 @@ __all__ = [
     "origin",
     "redrive_topic",
     "service_settings",
+    "settings_of",
 ]

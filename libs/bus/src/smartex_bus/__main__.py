@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import base64
 import json
+import logging
 import os
 import sys
 import time
@@ -240,6 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Standard output is for the answers.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # The driver says at length what the error says in one line.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return asyncio.run(_run(options))
     except (_Refused, BusError, StoreError, PostgresError, ValueError, OSError) as error:

@@ -11,6 +11,7 @@ BusError
     ├── LeaseLost        another member of the group holds the partition
     ├── AppendUnknown    the outcome of an append cannot be found out
     ├── AppenderPoisoned an earlier append of this appender failed for good
+    ├── Misconfigured    the server refuses this client, or the settings cannot be: mend them
     ├── BusClosed        the bus or the appender was closed
     └── ServerFailed     a server started by this process did not come up
 """
@@ -70,6 +71,13 @@ class AppendUnknown(Final):
 
 class AppenderPoisoned(Final):
     """An earlier append failed for good; to go on could leave a gap: leave the process."""
+
+
+class Misconfigured(Final, ValueError):  # noqa: N818
+    """What the settings say of the bus cannot be, or its server refuses it: no retry helps, mend the settings.
+
+    The message holds no password.
+    """
 
 
 class BusClosed(Final):

@@ -69,6 +69,7 @@ log.cleaner.dedupe.buffer.size=16777216
 num.network.threads=2
 num.io.threads=4
 {flush}
+{properties}
 """
 
 
@@ -127,7 +128,8 @@ class KafkaServer:
 
     It ends with this process, however that ends. ``fsync``: flush every append to the disk; without it an
     acknowledged record survives the death of the broker but not of the machine (unless other brokers have
-    it).
+    it). ``properties``: more lines of its settings, which win over those here. ``scram``: users, as Kafka's tool
+    ``storage format`` takes them: ``SCRAM-SHA-256=[name=…,password=…]``.
     """
 
     def __init__(
@@ -142,6 +144,8 @@ class KafkaServer:
         controller_port: int | None = None,
         fsync: bool = False,
         ready_within: float = 60.0,
+        properties: Sequence[str] = (),
+        scram: Sequence[str] = (),
     ) -> None:
         self.port = port or free_port()
         self._data = Path(data_dir).absolute()
@@ -152,6 +156,8 @@ class KafkaServer:
         self._cluster_id = cluster_id or new_cluster_id()
         self._fsync = fsync
         self._ready_within = ready_within
+        self._properties = properties
+        self._scram = scram
         self._guard: asyncio.subprocess.Process | None = None
         self._pid: int | None = None
 
@@ -193,8 +199,9 @@ class KafkaServer:
         ]
         config = await asyncio.to_thread(self._write_config)
         if not (self._data / "logs" / "meta.properties").exists():
+            users = [word for user in self._scram for word in ("--add-scram", user)]
             await self._run(
-                *java, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(config)
+                *java, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(config), *users
             )
         self._guard = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -226,6 +233,7 @@ class KafkaServer:
                 insync=max(1, self._copies - 1),
                 message_bytes=_MESSAGE_BYTES,
                 flush="log.flush.interval.messages=1" if self._fsync else "",
+                properties="\n".join(self._properties),
             )
         )
         return config

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from smartex_bus.api import Bus
+from smartex_bus.errors import Misconfigured
+from smartex_bus.kafka_url import kafka_settings
 from smartex_bus.settings import KafkaCompression, KafkaSettings, PostgresSettings
 
 
 async def open_bus(where: str | PostgresSettings | KafkaSettings) -> Bus:
     """Open the bus at ``postgresql://…`` or ``kafka://host:port,host:port``, or as the settings say.
 
-    ``ValueError`` for any other URL; ``BusUnavailable`` if the server cannot be reached.
+    ``Misconfigured`` for any other URL, and if Kafka refuses what the settings say; ``BusUnavailable`` if the server
+    cannot be reached.
     """
     settings = settings_of(where) if isinstance(where, str) else where
     # A process uses one engine; the other's driver need not be loaded.
@@ -25,13 +29,13 @@ async def open_bus(where: str | PostgresSettings | KafkaSettings) -> Bus:
 
 
 def settings_of(url: str) -> PostgresSettings | KafkaSettings:
-    """The settings a URL stands for. ``ValueError`` if it is neither engine's."""
+    """The settings a URL stands for. ``Misconfigured`` if it is neither engine's, or not whole."""
     scheme, _, rest = url.partition("://")
     if scheme in ("postgresql", "postgres") and rest:
         return PostgresSettings(url)
     if scheme == "kafka" and rest:
-        return KafkaSettings(rest)
-    raise ValueError(f"a bus is postgresql://… or kafka://host:port,host:port, not {scheme}://…")
+        return kafka_settings(rest)
+    raise Misconfigured("a bus is kafka://host:port,… or postgresql://…")
 
 
 class BusChoice(Protocol):
@@ -54,12 +58,12 @@ class BusChoice(Protocol):
 
 
 def service_settings(service: str, chosen: BusChoice) -> PostgresSettings | KafkaSettings:
-    """The bus of a service's pod: an append is durable once most copies have it. ``ValueError`` as `settings_of`."""
+    """The bus of a service's pod: an append is durable once most copies have it. ``Misconfigured`` as `settings_of`."""
     settings = settings_of(chosen.bus())
     if isinstance(settings, PostgresSettings):
         return settings
-    return KafkaSettings(
-        settings.servers,
+    return replace(
+        settings,
         replication=chosen.kafka_replication,
         min_insync=chosen.kafka_replication // 2 + 1,
         compression=chosen.kafka_compression,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias
 
+from smartex_bus.errors import Misconfigured
+
 KafkaCompression: TypeAlias = Literal["none", "snappy", "lz4", "zstd"]
+KafkaProtocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+KafkaMechanism: TypeAlias = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,56 @@ class PostgresSettings:
     """Seconds after which a follower looks for records it was not told of."""
     retention_interval: float = 30.0
     """Seconds between two rounds of removing what retention no longer keeps."""
+
+
+@dataclass(frozen=True)
+class KafkaSecurity:
+    """How brokers are spoken to: encrypted or not, and as whom. ``Misconfigured`` if the parts do not fit together."""
+
+    protocol: KafkaProtocol = "PLAINTEXT"
+    """Kafka's ``security.protocol``: SSL is TLS, SASL is user and password."""
+    mechanism: KafkaMechanism = "PLAIN"
+    """Kafka's ``sasl.mechanism``: how the password is shown."""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    """Authorities (PEM) that brokers' certificates are checked with; the system's by default."""
+    cert_file: Path | None = None
+    """PEM certificate chain that is shown to brokers which ask for one."""
+    key_file: Path | None = None
+    """PEM private key of it, not encrypted."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether a user logs in."""
+        return self.protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    def __post_init__(self) -> None:
+        if (self.user is None) != (self.password is None):
+            raise Misconfigured(
+                "Kafka's user and password go together: give user:password@, or user@ and password_file"
+            )
+        if self.sasl != (self.user is not None):
+            raise Misconfigured(
+                f"security {self.protocol} {'needs' if self.sasl else 'takes no'} user and password: "
+                "SASL_SSL and SASL_PLAINTEXT do, SSL and PLAINTEXT do not"
+            )
+        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
+            raise Misconfigured(f"security {self.protocol} takes no certificates: SSL and SASL_SSL do")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise Misconfigured("cert_file and key_file go together: give both or none")
+        for name, file in (
+            ("ca_file", self.ca_file),
+            ("cert_file", self.cert_file),
+            ("key_file", self.key_file),
+        ):
+            if file is not None and not os.access(file, os.R_OK):
+                raise Misconfigured(f"{name}: no readable file at {file}")
 
 
 @dataclass(frozen=True)
@@ -47,3 +103,5 @@ class KafkaSettings:
     """Most bytes of one append; the topics created here accept as much in one batch."""
     client_id: str = "smartex-bus"
     """Name of this client in the brokers' logs and metrics."""
+    security: KafkaSecurity = KafkaSecurity()
+    """TLS and login."""

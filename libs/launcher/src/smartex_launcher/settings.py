@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, field_validator, model_validator
+from smartex_bus import settings_of
 from smartex_chassis import Settings
 
 
@@ -31,7 +32,8 @@ class LauncherSettings(Settings):
         default=None, description="postgresql:// URL of a database of yours; the embedded one if none is set"
     )
     bus_url: SecretStr | None = Field(
-        default=None, description="kafka://host:port,… or postgresql://…; the database if none is set"
+        default=None,
+        description="kafka://host:port,… (TLS, logins: libs/bus) or postgresql://…; the database if none is set",
     )
     kafka: bool = Field(default=False, description="start a local Kafka and use it as the bus")
     services: str = Field(
@@ -78,9 +80,8 @@ class LauncherSettings(Settings):
     @field_validator("bus_url")
     @classmethod
     def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
-        schemes = ("kafka://", "postgresql://", "postgres://")
-        if value is not None and not value.get_secret_value().startswith(schemes):
-            raise ValueError("a bus is kafka://host:port,… or postgresql://…")
+        if value is not None:
+            settings_of(value.get_secret_value())
         return value
 
     @model_validator(mode="after")

@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
-from smartex_bus import KafkaCompression
+from pydantic import Field, SecretStr, field_validator
+from smartex_bus import KafkaCompression, settings_of
 from smartex_chassis import Settings, SettingsInvalid, read_secret
 
 from matching.domain import CoreSettings
@@ -30,7 +30,8 @@ class MatchingSettings(Settings):
     )
     database_url_file: Path | None = Field(default=None, description="file that holds database_url")
     bus_url: SecretStr | None = Field(
-        default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
+        default=None,
+        description="the log: kafka://host:port,… (TLS, logins: libs/bus) or postgresql://…; the database by default",
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
     kafka_compression: KafkaCompression = Field(
@@ -111,6 +112,13 @@ class MatchingSettings(Settings):
         description="events between two snapshots at least (made beside the running pod)",
     )
     snapshots_kept: int = Field(default=3, ge=1, le=100, description="snapshots kept")
+
+    @field_validator("bus_url")
+    @classmethod
+    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            settings_of(value.get_secret_value())
+        return value
 
     def database(self) -> str | None:
         """The database's URL with its password, or None."""

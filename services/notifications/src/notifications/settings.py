@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
-from smartex_bus import KafkaCompression
+from pydantic import Field, SecretStr, field_validator
+from smartex_bus import KafkaCompression, settings_of
 from smartex_chassis import PeerSettings, SettingsInvalid, read_secret
 
 
@@ -27,7 +27,8 @@ class NotificationsSettings(PeerSettings):
     )
     database_url_file: Path | None = Field(default=None, description="file that holds database_url")
     bus_url: SecretStr | None = Field(
-        default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
+        default=None,
+        description="the log: kafka://host:port,… (TLS, logins: libs/bus) or postgresql://…; the database by default",
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
     kafka_compression: KafkaCompression = Field(
@@ -72,6 +73,13 @@ class NotificationsSettings(PeerSettings):
         description="days for which notices, their inbox entries, deliveries and attempts are kept, if nothing of "
         "them still waits; a notice that is older is not taken in. Conversations are kept for ever",
     )
+
+    @field_validator("bus_url")
+    @classmethod
+    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            settings_of(value.get_secret_value())
+        return value
 
     def database(self) -> str:
         """The database's URL with its password; SettingsInvalid if there is none."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
-from smartex_bus import KafkaCompression
+from smartex_bus import KafkaCompression, settings_of
 from smartex_chassis import PeerSettings, SettingsInvalid, read_secret
 
 from positions.oversight_settings import OversightFields
@@ -30,7 +30,8 @@ class PositionsSettings(OversightFields, PeerSettings):
     )
     database_url_file: Path | None = Field(default=None, description="file that holds database_url")
     bus_url: SecretStr | None = Field(
-        default=None, description="the log: kafka://host:port,… or postgresql://…; the database by default"
+        default=None,
+        description="the log: kafka://host:port,… (TLS, logins: libs/bus) or postgresql://…; the database by default",
     )
     kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
     kafka_compression: KafkaCompression = Field(
@@ -77,6 +78,13 @@ class PositionsSettings(OversightFields, PeerSettings):
     kept_checkpoints: int = Field(
         default=100, ge=1, description="checkpoints kept at most; beyond, older ones are thinned out evenly"
     )
+
+    @field_validator("bus_url")
+    @classmethod
+    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            settings_of(value.get_secret_value())
+        return value
 
     @field_validator("rates")
     @classmethod

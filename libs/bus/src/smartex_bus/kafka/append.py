@@ -24,6 +24,7 @@ from smartex_bus.backoff import Backoff
 from smartex_bus.errors import AppendUnknown
 from smartex_bus.kafka.batch import RecordBatch
 from smartex_bus.kafka.records import RECORD_OVERHEAD, fill
+from smartex_bus.kafka.security import connection
 from smartex_bus.kafka.stopping import stop_quietly
 from smartex_bus.kafka.topics import Topics
 from smartex_bus.records import Record
@@ -94,8 +95,7 @@ class KafkaWriter:
         await self._topics.resolve(self._topic, self._partition)
         compression = self._settings.compression
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.servers,
-            client_id=self._settings.client_id,
+            **connection(self._settings),
             acks="all",
             enable_idempotence=True,
             compression_type=None if compression == "none" else compression,

@@ -23,6 +23,7 @@ from smartex_bus.api import GroupConsumer, StartPosition
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusUnavailable, LeaseLost, OffsetTrimmed
 from smartex_bus.kafka.records import RECORD_OVERHEAD, stored
+from smartex_bus.kafka.security import connection
 from smartex_bus.kafka.stopping import stop_quietly
 from smartex_bus.records import GroupBatch
 from smartex_bus.settings import KafkaSettings
@@ -67,8 +68,7 @@ class KafkaConsumer(GroupConsumer):
     async def _join(self) -> None:
         await self._prepare()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.servers,
-            client_id=self._settings.client_id,
+            **connection(self._settings),
             group_id=self._group,
             enable_auto_commit=False,
             # The positions are set on assignment; out of range must be an error, not a silent jump.

@@ -22,6 +22,7 @@ from smartex_bus.api import (
 from smartex_bus.appender import GroupCommitAppender, Limits
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusClosed, BusError, BusUnavailable
+from smartex_bus.kafka import security
 from smartex_bus.kafka.append import KafkaWriter
 from smartex_bus.kafka.consumer import KafkaConsumer
 from smartex_bus.kafka.dead_letters import (
@@ -65,10 +66,13 @@ class KafkaBus(Bus):
 
     @classmethod
     async def open(cls, settings: KafkaSettings) -> KafkaBus:
-        """Connect. ``BusUnavailable`` if no broker answers."""
+        """Connect. ``BusUnavailable`` if no broker answers, ``Misconfigured`` if it refuses this client."""
+        security.check(settings)
         topics = Topics(settings)
-        async with Available(topics):
+        try:
             await topics.admin()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await security.why_not(settings) from error
         return cls(settings, topics)
 
     async def ensure_topics(self, *topics: Topic) -> None:

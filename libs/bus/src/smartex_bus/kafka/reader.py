@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusUnavailable, OffsetTrimmed
 from smartex_bus.kafka.records import RECORD_OVERHEAD, stored
+from smartex_bus.kafka.security import connection
 from smartex_bus.kafka.stopping import stop_quietly
 from smartex_bus.records import StoredRecord
 from smartex_bus.settings import KafkaSettings
@@ -39,8 +40,7 @@ class Reader:
         if self._consumer is None:
             room = self._settings.max_append_bytes + 2 * RECORD_OVERHEAD
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.servers,
-                client_id=self._settings.client_id,
+                **connection(self._settings),
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",

@@ -18,8 +18,9 @@ from aiokafka.errors import (
     for_code,
 )
 
-from smartex_bus.errors import BusUnavailable, UnknownTopic
+from smartex_bus.errors import BusUnavailable, Misconfigured, UnknownTopic
 from smartex_bus.kafka.records import RECORD_OVERHEAD
+from smartex_bus.kafka.security import FORBIDDEN, connection
 from smartex_bus.records import Topic
 from smartex_bus.settings import KafkaSettings
 
@@ -40,8 +41,7 @@ class Topics:
         async with self._lock:
             if self._admin is None:
                 admin = AIOKafkaAdminClient(
-                    bootstrap_servers=self._settings.servers,
-                    client_id=self._settings.client_id,
+                    **connection(self._settings),
                     request_timeout_ms=int(self._settings.request_timeout * 1000),
                 )
                 try:
@@ -171,6 +171,10 @@ class Available:
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (KafkaError, OSError, TimeoutError)):
+            if isinstance(error, FORBIDDEN):
+                raise Misconfigured(
+                    f"Kafka does not allow that to this user, give the right to it: {error}"
+                ) from error
             if isinstance(error, (KafkaConnectionError, OSError, TimeoutError)) or error.retriable:
                 await self._topics.forget()
             raise BusUnavailable(f"Kafka does not do it at the moment, retry: {error!r}") from error
