@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import random
 import re
 import sys
 from typing import Any
@@ -167,3 +168,24 @@ async def test_a_reason_may_hold_anything(bus: Bus, topic: str, new_bus: OpenBus
     await bus.dead_letter(record, group=topic, reason="no \0 in 号")
     (letter,) = await (await new_bus()).dead_letters(topic)
     assert letter.reason in ("no \0 in 号", "no \\0 in 号")
+
+
+async def test_the_largest_record_is_set_aside_and_delivered_again(
+    bus: Bus, topic: str, new_bus: OpenBus
+) -> None:
+    group = f"g-{topic}"
+    await bus.ensure_topics(Topic(topic))
+    large = Record(random.Random(2).randbytes((16 << 20) - 5), b"key", {"h": b"1"})
+    await bus.appender(topic).append(large)
+    async with (await new_bus()).consume(group, [topic]) as consumer:
+        for place in (topic, f"{group}.redrive"):
+            batch = await anext(consumer)
+            (record,) = batch.records
+            assert (record.topic, record.value == large.value, record.key) == (place, True, b"key")
+            assert origin(record) == (topic, 0, 0)
+            await bus.dead_letter(record, group=group, reason="号" * 500)
+            await consumer.commit({(batch.topic, batch.partition): batch.next_offset})
+            (letter,) = await bus.dead_letters(group)
+            assert letter.record.value == large.value
+            await bus.redrive(letter)
+    assert await bus.dead_letters(group) == []

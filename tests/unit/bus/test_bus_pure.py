@@ -201,7 +201,7 @@ async def test_who_waits_at_the_log_is_told_of_what_is_known_too() -> None:
 
 def test_letters_as_records() -> None:
     record = stored(7, {"a": b"1"})
-    letter = to_letter("g", 3, to_record(record, "cannot parse"))
+    letter = to_letter("g", 3, to_record(record, "cannot parse", 10_000))
     assert (letter.id, letter.group, letter.reason, letter.record) == (3, "g", "cannot parse", record)
     again = redriven(letter)
     assert again.value == record.value
@@ -214,10 +214,10 @@ def test_letters_as_records() -> None:
 
 
 async def test_open_letters_forget_what_was_redriven() -> None:
-    letters = [to_record(stored(i), f"reason {i}") for i in range(3)]
+    letters = [to_record(stored(i), f"reason {i}", 10_000) for i in range(3)]
     first = to_letter("g", 0, letters[0])
     superseded = to_letter("g", 1, letters[1])
-    log = [*letters, mark_redriven(first), to_record(stored(1), "newer"), mark_redriven(superseded)]
+    log = [*letters, mark_redriven(first), to_record(stored(1), "newer", 10_000), mark_redriven(superseded)]
 
     async def read(topic: str, offset: int, most: int) -> list[StoredRecord]:
         assert topic == "g.dead-letters"

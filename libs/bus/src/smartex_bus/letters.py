@@ -5,6 +5,9 @@ from __future__ import annotations
 from smartex_bus.errors import UnknownTopic
 from smartex_bus.records import DeadLetter, Record, StoredRecord
 
+LETTER_ROOM = 64 << 10
+"""Bytes that the bus may add to a record which it sets aside or delivers again: a record of the greatest size that an
+append takes must not stay stuck for them."""
 _TOPIC, _PARTITION, _OFFSET = "origin-topic", "origin-partition", "origin-offset"
 
 

@@ -2,6 +2,9 @@
 
 A letter keeps the record's key, value and headers and carries its coordinates and the reason in one more
 header. A redriven letter is marked by a later record that names its id.
+
+A record that is too large for a letter, which only somebody else's producer can have written, stays where it is: its
+letter has the coordinates and no more, so that its group can go on.
 """
 
 from __future__ import annotations
@@ -10,11 +13,16 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
+from smartex_bus.errors import RecordTooLarge
 from smartex_bus.records import DeadLetter, Record, StoredRecord
 
 _LETTERS = ".dead-letters"
 _ABOUT = "dead-letter"
 _REDRIVEN = "dead-letter-redriven"
+
+_LEFT_OUT = "dead-letter-left-out"
+_REASON = 2000
+"""Characters of a reason at most."""
 
 _PAGE = 1000
 
@@ -35,17 +43,31 @@ def groups_of(topics: Iterable[str]) -> list[str]:
     return sorted(topic.removesuffix(_LETTERS) for topic in topics if topic.endswith(_LETTERS))
 
 
-def to_record(record: StoredRecord, reason: str) -> Record:
-    """The record that stands for a letter."""
+def to_record(record: StoredRecord, reason: str, most: int) -> Record:
+    """The record that stands for a letter, of so many bytes at most."""
     about = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
         "record_ns": record.time_ns,
-        "reason": reason,
+        "reason": reason[:_REASON],
         "time_ns": time.time_ns(),
     }
-    return Record(record.value, record.key, {**record.headers, _ABOUT: json.dumps(about).encode()})
+    letter = Record(record.value, record.key, {**record.headers, _ABOUT: json.dumps(about).encode()})
+    if letter.size() <= most:
+        return letter
+    about["reason"] = f"{about['reason']} (its {len(record.value)} bytes are too many for a letter)"
+    return Record(b"", headers={_LEFT_OUT: b"", _ABOUT: json.dumps(about).encode()})
+
+
+def check_whole(letter: DeadLetter) -> None:
+    """``RecordTooLarge`` if the record was left where it was."""
+    if _LEFT_OUT in letter.record.headers:
+        topic, partition, offset = letter.record.topic, letter.record.partition, letter.record.offset
+        raise RecordTooLarge(
+            f"the record at {topic}[{partition}]@{offset} is too large to be delivered again: mend what it stands for, "
+            "then close the letter"
+        )
 
 
 def to_letter(group: str, identity: int, record: Record | StoredRecord) -> DeadLetter:

@@ -26,6 +26,7 @@ from smartex_bus.kafka import security
 from smartex_bus.kafka.append import KafkaWriter
 from smartex_bus.kafka.consumer import KafkaConsumer
 from smartex_bus.kafka.dead_letters import (
+    check_whole,
     groups_of,
     letters_topic,
     mark_redriven,
@@ -35,7 +36,7 @@ from smartex_bus.kafka.dead_letters import (
 )
 from smartex_bus.kafka.reader import Reader
 from smartex_bus.kafka.topics import Available, Topics
-from smartex_bus.letters import not_taken_back, redrive_topic, redriven
+from smartex_bus.letters import LETTER_ROOM, not_taken_back, redrive_topic, redriven
 from smartex_bus.records import DeadLetter, Record, StoredRecord, Topic
 from smartex_bus.settings import KafkaSettings
 from smartex_bus.tail import Tail
@@ -89,14 +90,16 @@ class KafkaBus(Bus):
         max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> Appender:
         """See ``Bus.appender``. The appender has a producer of its own."""
+        most = self._settings.max_append_bytes
+        limits = Limits(max_pending_records, max_pending_bytes, group_bytes=most, append_bytes=most)
+        return self._appender(topic, partition, limits)
+
+    def _appender(self, topic: str, partition: int, limits: Limits) -> Appender:
         self._check_open()
 
         async def closed() -> None:
             self._appenders.discard(appender)
             await writer.close()
-
-        most = self._settings.max_append_bytes
-        limits = Limits(max_pending_records, max_pending_bytes, group_bytes=most, append_bytes=most)
 
         def appended(first: int, records: list[Record], time_ns: int) -> None:
             for tail in self._tails.get((topic, partition), ()):
@@ -243,7 +246,7 @@ class KafkaBus(Bus):
 
     async def dead_letter(self, record: StoredRecord, *, group: str, reason: str) -> DeadLetter:
         """See ``Bus.dead_letter``."""
-        letter, topic = to_record(record, reason), letters_topic(group)
+        letter, topic = to_record(record, reason, self._most_of_letters), letters_topic(group)
         if topic not in self._own:
             await self.ensure_topics(Topic(topic))
         identity = await self._own_appender(topic).append(letter)
@@ -281,6 +284,7 @@ class KafkaBus(Bus):
             async with Available(self._topics):
                 if topic not in await self._topics.names():
                     raise not_taken_back(letter.group)
+        check_whole(letter)
         await self._own_appender(topic).append(redriven(letter))
 
     async def close_letter(self, letter: DeadLetter) -> None:
@@ -289,8 +293,14 @@ class KafkaBus(Bus):
 
     def _own_appender(self, topic: str) -> Appender:
         if topic not in self._own:
-            self._own[topic] = self.appender(topic)
+            most = self._most_of_letters
+            limits = Limits(MAX_PENDING_RECORDS, MAX_PENDING_BYTES, group_bytes=most, append_bytes=most)
+            self._own[topic] = self._appender(topic, 0, limits)
         return self._own[topic]
+
+    @property
+    def _most_of_letters(self) -> int:
+        return self._settings.max_append_bytes + LETTER_ROOM
 
     async def healthy(self) -> bool:
         """See ``Bus.healthy``."""

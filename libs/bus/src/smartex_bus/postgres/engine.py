@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from smartex_bus.api import (
 from smartex_bus.appender import GroupCommitAppender, Limits
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import BusClosed, BusError, BusUnavailable, UnknownTopic
-from smartex_bus.letters import not_taken_back, redrive_topic, redriven
+from smartex_bus.letters import LETTER_ROOM, not_taken_back, redrive_topic, redriven
 from smartex_bus.postgres.append import LogWriter
 from smartex_bus.postgres.connections import FAILED, LOST
 from smartex_bus.postgres.consumer import PostgresConsumer
@@ -101,6 +102,9 @@ class PostgresBus(Bus):
         max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> Appender:
         """See ``Bus.appender``. The appender holds one connection of its own."""
+        return self._appender(topic, partition, Limits(max_pending_records, max_pending_bytes))
+
+    def _appender(self, topic: str, partition: int, limits: Limits) -> Appender:
         self._check_open()
 
         def appended(first: int, records: list[Record], time_ns: int) -> None:
@@ -112,7 +116,6 @@ class PostgresBus(Bus):
 
         resolve = partial(self._topics.resolve, topic, partition)
         writer = LogWriter(self._settings, resolve, partition)
-        limits = Limits(max_pending_records, max_pending_bytes)
         appender = GroupCommitAppender(
             f"{topic}[{partition}]",
             writer.write,
@@ -269,7 +272,9 @@ class PostgresBus(Bus):
                     await self._topics.resolve(topic)
                 except UnknownTopic:
                     raise not_taken_back(letter.group) from None
-            self._redrives[topic] = self.appender(topic)
+            limits = Limits(MAX_PENDING_RECORDS, MAX_PENDING_BYTES)
+            limits = replace(limits, append_bytes=limits.append_bytes + LETTER_ROOM)
+            self._redrives[topic] = self._appender(topic, 0, limits)
         await self._redrives[topic].append(redriven(letter))
 
     async def close_letter(self, letter: DeadLetter) -> None:
