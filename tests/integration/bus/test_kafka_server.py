@@ -24,6 +24,7 @@ from smartex_bus import (
     open_bus,
 )
 from smartex_bus.kafka_server import KafkaCluster, KafkaServer
+from waiting import until
 
 _OWNER = """
 import asyncio, sys
@@ -114,8 +115,12 @@ async def test_a_cluster_survives_the_loss_of_a_node(tmp_path: Path) -> None:
     async with KafkaCluster(tmp_path) as cluster:
         servers = cluster.url.removeprefix("kafka://")
         settings = KafkaSettings(servers, replication=3, min_insync=2, request_timeout=5.0)
-        async with await open_bus(settings) as bus:
+        impatient = KafkaSettings(servers, request_timeout=1.0)
+        async with await open_bus(settings) as bus, await open_bus(impatient) as single:
             await bus.ensure_topics(Topic("orders", 3))
+            await single.ensure_topics(Topic("single-copy", 3))
+            lonely = [single.appender("single-copy", partition) for partition in range(3)]
+            await asyncio.gather(*(appender.append(Record(b"0")) for appender in lonely))
             given: dict[tuple[int, int], bytes] = {}
             stop = asyncio.Event()
 
@@ -132,6 +137,8 @@ async def test_a_cluster_survives_the_loss_of_a_node(tmp_path: Path) -> None:
             writers = [asyncio.create_task(write(partition)) for partition in range(3)]
             await asyncio.sleep(1.0)
             await cluster.nodes[0].kill()
+            # One partition has no leader now: its append waits, longer than a request may take.
+            waiting = [appender.append_nowait(Record(b"1")) for appender in lonely]
             before = len(given)
             async with asyncio.timeout(60):
                 while len(given) < before + 100:
@@ -145,3 +152,9 @@ async def test_a_cluster_survives_the_loss_of_a_node(tmp_path: Path) -> None:
                     records += more
                 expected = {offset: value for (at, offset), value in given.items() if at == partition}
                 assert {record.offset: record.value for record in records} == expected
+            await until(lambda: sum(future.done() for future in waiting) >= 2)
+            done, pending = await asyncio.wait(waiting, timeout=3.0)
+            assert [future.result() for future in done] == [1, 1]
+            assert len(pending) == 1
+            assert not single.fatal.is_set()
+            await asyncio.gather(*(appender.close(drain=False) for appender in lonely))

@@ -110,6 +110,9 @@ class KafkaWriter:
         except BaseException:
             await stop_quietly(producer)
             raise
+        # By itself it gives a batch up after a request's time if the partition has no leader: how long an append may
+        # take is for `write` to say.
+        producer._message_accumulator._batch_ttl = self._settings.delivery_timeout
         self._producer = producer
         return producer
 
