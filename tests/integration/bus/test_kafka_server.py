@@ -11,13 +11,11 @@ from typing import Any, get_args
 
 import psutil
 import pytest
-from aiokafka import AIOKafkaProducer
 from processes import ended
 from smartex_bus import (
     KafkaCompression,
     KafkaSettings,
     Record,
-    RecordTooLarge,
     ServerFailed,
     StoredRecord,
     Topic,
@@ -86,29 +84,6 @@ async def test_batches_packed_in_every_way(kafka: Any, compression: KafkaCompres
     async with await open_bus(kafka.settings) as reader:
         found = await reader.read(topic, 0, 0)
     assert [(r.value, r.key, r.headers) for r in found] == [(r.value, r.key, r.headers) for r in given]
-
-
-async def test_no_group_stops_at_a_record_too_large_for_a_letter(kafka: Any, topic: str) -> None:
-    """Such as one that a program of somebody else wrote, packed."""
-    group = f"g-{topic}"
-    async with await open_bus(kafka.settings) as bus:
-        await bus.ensure_topics(Topic(topic))
-        producer = AIOKafkaProducer(
-            bootstrap_servers=kafka.settings.servers, compression_type="gzip", max_request_size=40 << 20
-        )
-        async with producer:
-            await producer.send_and_wait(topic, bytes(18 << 20), b"key")
-        async with bus.consume(group, [topic]) as consumer:
-            batch = await anext(consumer)
-            await bus.dead_letter(batch.records[0], group=group, reason="cannot parse")
-            await consumer.commit({(batch.topic, batch.partition): batch.next_offset})
-        (letter,) = await bus.dead_letters(group)
-        assert (letter.record.topic, letter.record.offset, letter.record.value) == (topic, 0, b"")
-        assert letter.reason == f"cannot parse (its {18 << 20} bytes are too many for a letter)"
-        with pytest.raises(RecordTooLarge, match="close the letter"):
-            await bus.redrive(letter)
-        await bus.close_letter(letter)
-        assert await bus.dead_letters(group) == []
 
 
 async def test_a_cluster_survives_the_loss_of_a_node(tmp_path: Path) -> None:

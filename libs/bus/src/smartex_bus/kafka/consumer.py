@@ -87,8 +87,11 @@ class KafkaConsumer(GroupConsumer):
         except BaseException:
             await stop_quietly(consumer)
             raise
+        if self._closed:
+            await stop_quietly(consumer)
+            raise ConsumerStoppedError
         self._consumer = consumer
-        consumer.subscribe(self._topics, listener=_Listener(self))
+        consumer.subscribe(self._topics, listener=_Listener(self, consumer))
 
     async def __anext__(self) -> GroupBatch:
         """See ``GroupConsumer``."""
@@ -109,8 +112,17 @@ class KafkaConsumer(GroupConsumer):
                 await asyncio.sleep(0.01)
             except (KafkaError, BusUnavailable, OSError, TimeoutError) as error:
                 _log.warning("consumer waits for Kafka", group=self._group, error=repr(error))
+                if isinstance(error, KafkaError) and not error.retriable:
+                    await self._leave()
                 await asyncio.sleep(backoff.next())
         raise StopAsyncIteration
+
+    async def _leave(self) -> None:
+        """Leave the group, to join it anew: an aiokafka consumer that met a lasting error repeats it for ever."""
+        consumer, self._consumer = self._consumer, None
+        self._hold_nothing()
+        if consumer is not None:
+            await stop_quietly(consumer)
 
     async def _fetch(self) -> None:
         fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_records)
@@ -124,39 +136,45 @@ class KafkaConsumer(GroupConsumer):
         earliest = (await self._consumer.beginning_offsets([place]))[place]
         return OffsetTrimmed(place.topic, place.partition, offset, earliest)
 
-    async def assigned(self, places: Iterable[TopicPartition]) -> None:
+    async def assigned(self, consumer: Any, places: Iterable[TopicPartition]) -> None:
         """The group gave these partitions to this member: set where each starts.
 
         It is tried until it succeeds: what a listener raises only reaches aiokafka's log, and nobody would read these
         partitions. If that takes longer than a lease, the group gives them to another member.
         """
         places, backoff = list(places), Backoff()
-        while not self._closed:
+        while self._consumer is consumer:
             try:
-                starts = {place: await self._start_of(place) for place in places}
+                starts = {place: await self._start_of(consumer, place) for place in places}
             except Exception as error:
                 _log.warning("where to start is not known yet", group=self._group, error=repr(error))
                 await asyncio.sleep(backoff.next())
             else:
-                self._begin(starts)
+                self._begin(consumer, starts)
                 return
 
-    def _begin(self, starts: Mapping[TopicPartition, int]) -> None:
+    def _begin(self, consumer: Any, starts: Mapping[TopicPartition, int]) -> None:
+        if self._consumer is not consumer:
+            return
         # No await from here on: what is fetched before the seek is dropped, what comes after it is not.
         for place, position in starts.items():
-            self._consumer.seek(place, position)
+            consumer.seek(place, position)
         self._held = frozenset((place.topic, place.partition) for place in starts)
 
-    async def _start_of(self, place: TopicPartition) -> int:
+    async def _start_of(self, consumer: Any, place: TopicPartition) -> int:
         position = None if self._start is None else await self._start(place.topic, place.partition)
         if position is None:
-            position = await self._consumer.committed(place)
+            position = await consumer.committed(place)
         if position is None:
-            position = (await self._consumer.beginning_offsets([place]))[place]
+            position = (await consumer.beginning_offsets([place]))[place]
         return int(position)
 
-    def revoked(self) -> None:
+    def revoked(self, consumer: Any) -> None:
         """A rebalance begins: what was fetched and not handed out belongs to whoever comes next."""
+        if self._consumer is consumer:
+            self._hold_nothing()
+
+    def _hold_nothing(self) -> None:
         self._held = frozenset()
         self._ready.clear()
 
@@ -182,18 +200,17 @@ class KafkaConsumer(GroupConsumer):
         if self._closed:
             return
         self._closed = True
-        self.revoked()
-        if self._consumer is not None:
-            await stop_quietly(self._consumer)
+        await self._leave()
         self._on_closed(self)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, owner: KafkaConsumer) -> None:
+    def __init__(self, owner: KafkaConsumer, consumer: Any) -> None:
         self._owner = owner
+        self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        self._owner.revoked()
+        self._owner.revoked(self._consumer)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        await self._owner.assigned(assigned)
+        await self._owner.assigned(self._consumer, assigned)

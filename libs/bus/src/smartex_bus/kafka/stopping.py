@@ -21,6 +21,9 @@ async def stop_quietly(client: Any) -> None:
     stopping.cancel()
     await asyncio.gather(stopping, return_exceptions=True)
     await _end_sender(client)
+    fetcher = getattr(client, "_fetcher", None)
+    if fetcher is not None:
+        await asyncio.gather(fetcher.close(), return_exceptions=True)
     inner = getattr(client, "client", None) or getattr(client, "_client", None)
     if inner is not None:
         await asyncio.gather(inner.close(), return_exceptions=True)
