@@ -41,9 +41,12 @@ def asset(number: int = 1, **changes: Any) -> Asset:
     return replace(ASSET, **(named | changes))
 
 
-def held(of: Asset, lots: int, available: int | None = None, cost: float | None = None) -> Held:
+def held(
+    of: Asset, lots: int, available: int | None = None, cost: float | None = None, offered: int = 0
+) -> Held:
     """A holding, all of it sellable and bought at the mark unless said otherwise."""
-    return Held(of, lots, lots if available is None else available, of.value(lots) if cost is None else cost)
+    sellable = lots if available is None else available
+    return Held(of, lots, sellable, of.value(lots) if cost is None else cost, offered)
 
 
 def account(*holdings: Held, cash: float = 0.0, sequence: int = 7) -> Account:

@@ -111,7 +111,7 @@ class Accounts:
         if asset is None:
             return None
         cost = one.fifo_cost_micros / MICROS * self.rate(one.instrument_id)
-        return Held(asset, one.quantity_lots, max(0, one.available_lots), cost)
+        return Held(asset, one.quantity_lots, max(0, one.available_lots), cost, one.held_lots)
 
     def _currency(self, instrument_id: int) -> str:
         one = self._instruments.get(instrument_id)

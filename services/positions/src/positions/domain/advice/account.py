@@ -58,12 +58,14 @@ class Asset:
 
 @dataclass(frozen=True)
 class Held:
-    """Lots held of an asset, those that may be sold now, and what all of them cost."""
+    """Lots held of an asset, those that may be sold now, and what all of them cost. `offered_lots` are bound by the
+    investor's own open sells; they are none of those that may be sold."""
 
     asset: Asset
     lots: int
     available_lots: int
     cost: float
+    offered_lots: int = 0
 
     @property
     def value(self) -> float:
@@ -129,6 +131,19 @@ class Account:
             for purse in (cash, free):
                 purse[asset.currency] = purse.get(asset.currency, 0.0) + moved
         return replace(self, holdings=holdings, cash=cash, free_cash=free)
+
+    def once_sold(self) -> Account:
+        """The account once its open sells have traded at the mark: what they sell need not be sold again."""
+        freed = {
+            number: replace(held, available_lots=held.available_lots + held.offered_lots, offered_lots=0)
+            for number, held in self.holdings.items()
+        }
+        offers = [
+            Order(held.asset, SELL, held.offered_lots, 0)
+            for held in self.holdings.values()
+            if held.offered_lots
+        ]
+        return replace(self, holdings=freed).after(offers) if offers else self
 
 
 def _trade(holdings: dict[int, Held], order: Order) -> None:

@@ -26,13 +26,15 @@ STEPS = 20
 def reduce_concentration(
     account: Account, instrument_id: int, limit: float, severity: Severity, risk: RiskModel
 ) -> Draft | None:
-    """Sell the holding down until its alert clears."""
-    held = account.holdings.get(instrument_id)
+    """Sell the holding down until its alert clears, beside what the investor offers already."""
+    left = account.once_sold()
+    held = left.holdings.get(instrument_id)
     if held is None:
         return None
-    wanted = lots_to_weight(account, held, held.value, limit * CLEAR_AT * UNDER)
+    wanted = lots_to_weight(left, held, held.value, limit * CLEAR_AT * UNDER)
     orders = sell_orders(held, wanted)
-    facts = _of_asset(held.asset) | {"weight": account.weight(held.value), "limit": limit}
+    weight = account.weight(account.holdings[instrument_id].value)
+    facts = _of_asset(held.asset) | {"weight": weight, "limit": limit}
     facts |= {"after": _weight_after(account, orders, (held,))}
     return with_orders(
         "reduce_concentration",
@@ -42,36 +44,35 @@ def reduce_concentration(
         account,
         orders,
         risk,
-        _short(held.available_lots < wanted),
+        _caveats(account, (held,), short=held.available_lots < wanted),
     )
 
 
 def reduce_industry(
     account: Account, industry: str, limit: float, severity: Severity, risk: RiskModel
 ) -> Draft | None:
-    """Sell the industry's holdings down, the largest first, until its alert clears."""
-    members = account.of_industry(industry)
-    value = sum(held.value for held in members)
+    """Sell the industry's holdings down, the largest first, until its alert clears, beside what the investor offers
+    already."""
+    members, later = account.of_industry(industry), account.once_sold()
     target = limit * CLEAR_AT * UNDER
     orders: list[Order] = []
-    left = value
-    for held in members:
-        wanted = min(lots_to_weight(account, held, left, target), held.lots)
+    left = sum(held.value for held in later.of_industry(industry))
+    for held in later.of_industry(industry):
+        wanted = min(lots_to_weight(later, held, left, target), held.lots)
         placed = sell_orders(held, wanted)
         orders += placed
         left -= sum(held.asset.value(order.lots) for order in placed)
-    facts = {"industry": industry, "weight": account.weight(value), "limit": limit}
+    weight = account.weight(sum(held.value for held in members))
+    facts = {"industry": industry, "weight": weight, "limit": limit}
     facts |= {"after": _weight_after(account, orders, members)}
-    short = account.weight(left) > limit * CLEAR_AT
-    return with_orders(
-        "reduce_industry", industry, severity, facts, account, tuple(orders), risk, _short(short)
-    )
+    told = _caveats(account, members, short=later.weight(left) > limit * CLEAR_AT)
+    return with_orders("reduce_industry", industry, severity, facts, account, tuple(orders), risk, told)
 
 
 def cut_loss(
     account: Account, instrument_id: int, stop: float, severity: Severity, risk: RiskModel
 ) -> Draft | None:
-    """Sell a holding whose loss has reached its stop."""
+    """Sell what is not offered yet of a holding whose loss has reached its stop."""
     held = account.holdings.get(instrument_id)
     if held is None:
         return None
@@ -84,12 +85,12 @@ def cut_loss(
         account,
         sell_orders(held, held.lots),
         risk,
-        _short(held.available_lots < held.lots),
+        _caveats(account, (held,), short=held.available_lots + held.offered_lots < held.lots),
     )
 
 
 def sell_unsuitable(account: Account, stated_level: int, risk: RiskModel) -> Iterable[Draft]:
-    """Sell each holding whose product risk lies above the investor's class."""
+    """Sell what is not offered yet of each holding whose product risk lies above the investor's class."""
     for held in account.by_value():
         if not suitability.unsuitable(stated_level, held.asset.risk_level):
             continue
@@ -106,7 +107,7 @@ def sell_unsuitable(account: Account, stated_level: int, risk: RiskModel) -> Ite
             account,
             sell_orders(held, held.lots),
             risk,
-            _short(held.available_lots < held.lots),
+            _caveats(account, (held,), short=held.available_lots + held.offered_lots < held.lots),
         )
         if draft is not None:
             yield draft
@@ -115,21 +116,24 @@ def sell_unsuitable(account: Account, stated_level: int, risk: RiskModel) -> Ite
 def reduce_risk(
     account: Account, reason: str, value: float, limit: float, severity: Severity, risk: RiskModel
 ) -> Draft | None:
-    """Sell the least that brings the risk within its limit.
+    """Sell the least that brings the risk within its limit, beside what the investor offers already.
 
     `reason` is the kind of alert: of `value_at_risk` and `leverage` the alert's own limit is the target; after a
     loss (`loss_today`, `drawdown`) it is `CALMER` times the value at risk of now.
     """
-    at_risk = risk.value_at_risk(_values(account))
-    if reason == "leverage":
-        allowed = limit * CLEAR_AT * UNDER * account.equity
-        orders = least_sales(account, risk, lambda now: now.gross <= allowed)
-    else:
+    at_risk, later = risk.value_at_risk(_values(account)), account.once_sold()
+
+    def enough(now: Account) -> bool:
+        if reason == "leverage":
+            return now.gross <= limit * CLEAR_AT * UNDER * account.equity
         share = limit * CLEAR_AT * UNDER * account.equity if reason == "value_at_risk" else CALMER * at_risk
-        orders = least_sales(account, risk, lambda now: risk.value_at_risk(_values(now)) <= share)
+        return risk.value_at_risk(_values(now)) <= share
+
+    orders = least_sales(later, risk, enough)
     sold = sum(order.asset.value(order.lots) for order in orders)
     facts = {"alert": reason, "figure": value, "limit": limit, "at_risk": at_risk, "sold": sold}
-    return with_orders("reduce_risk", reason, severity, facts, account, orders, risk)
+    told = _caveats(account, account.by_value(), short=not enough(later.after(orders)))
+    return with_orders("reduce_risk", reason, severity, facts, account, orders, risk, told)
 
 
 def least_sales(account: Account, risk: RiskModel, enough: Callable[[Account], bool]) -> tuple[Order, ...]:
@@ -192,9 +196,10 @@ def _of_asset(asset: Asset) -> dict[str, object]:
     return {"symbol": asset.symbol, "name_en": asset.name_en, "name_zh": asset.name_zh or asset.name_en}
 
 
-def _short(short: bool) -> tuple[str, ...]:
-    """The sentence for what cannot be sold today."""
-    return ("partly_sellable",) if short else ()
+def _caveats(account: Account, members: Iterable[Held], *, short: bool) -> tuple[str, ...]:
+    """The sentences for what cannot be sold now, and for what the investor offers already."""
+    offered = any(account.holdings[held.asset.instrument_id].offered_lots for held in members)
+    return (*(("partly_sellable",) if short else ()), *(("offered",) if offered else ()))
 
 
 def _values(account: Account) -> dict[int, float]:
