@@ -244,8 +244,8 @@ def ended_day(rolled: Any) -> int:
 
 
 def _told(events: Any) -> Any:
-    """The events that others have to see: orders and fills of advice, and days that end."""
-    told = events["kind"] == words.DAY_ROLLED
+    """The events that others have to see: orders and fills of advice, days that end, and halts and their ends."""
+    told = (events["kind"] == words.DAY_ROLLED) | (events["kind"] == words.STATE_CHANGED)
     for name in ("client_order_id", "counter_client_order_id"):
         told |= of_advice(events[name].astype(np.int64))
     return events[told]

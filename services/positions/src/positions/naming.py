@@ -40,6 +40,18 @@ class Instruments:
         self._limits_ppm = np.array([one.price_limit_ppm for one in limited], np.int64)
         self._largest_ticks = np.array([one.max_price_ticks for one in limited], np.int64)
 
+    def set_state(self, instrument_id: int, state: int) -> None:
+        """Take a trading state in that an event of the market told."""
+        if instrument_id in self._known:
+            changed = Instrument()
+            changed.CopyFrom(self._known[instrument_id])
+            changed.trading_state = state  # type: ignore[assignment]
+            self._known[instrument_id] = changed
+
+    def open(self) -> set[int]:
+        """Numbers of what is traded now."""
+        return {number for number, one in self._known.items() if one.trading_state == TRADING_STATE_OPEN}
+
     def __contains__(self, instrument_id: int) -> bool:
         return instrument_id in self._known
 

@@ -42,7 +42,7 @@ from positions.api.supervision import SupervisionApi
 from positions.digest import Digest
 from positions.domain.book import Book
 from positions.domain.book.valuing import Freshness
-from positions.domain.book.words import DAY_ROLLED
+from positions.domain.book.words import DAY_ROLLED, STATE_CHANGED
 from positions.domain.risk.report import DAYS_PER_YEAR
 from positions.habit_records import Habits
 from positions.intake import ended_day
@@ -74,7 +74,7 @@ class Surroundings:
     """An account's growth at the ends of trading days."""
     totals: Callable[[int], portfolio_pb2.Totals]
     refresh: Callable[[], Awaitable[object]]
-    """Asks the market for its instruments, whose trading states change without an event of theirs."""
+    """Asks the market for its instruments."""
     working: Callable[[], bool]
     """Whether this pod is the one that writes."""
     current: Callable[[], bool]
@@ -123,7 +123,6 @@ class Oversight:
             around.clock,
         )
         self.adviser = Adviser(
-            database,
             self.alerts,
             self.rules,
             self.giving,
@@ -184,6 +183,8 @@ class Oversight:
             for rolled in events[events["kind"] == DAY_ROLLED]:
                 ended = ended_day(rolled)
                 await self._close_day(connection, ended, piece_ns, closes[ended])
+            if not behind:
+                self._learn_states(events[events["kind"] == STATE_CHANGED])
         return await self.watch.look(
             connection, self._around.freshness(), touched, moved, trace_id, behind=behind
         )
@@ -203,9 +204,19 @@ class Oversight:
         """Take definitions of instruments in, new or changed."""
         listed = list(instruments)
         versions = {one.instrument_id: one.version for one in self.instruments.all()}
+        open_before = self.instruments.open()
         self.instruments.learn(listed)
+        if self.instruments.open() - open_before:
+            self.adviser.wake()
         if any(versions.get(one.instrument_id) != one.version for one in listed):
             self.markets.changed()
+
+    def _learn_states(self, changes: NDArray[np.void]) -> None:
+        """Know at once what was halted and what trades again: the market is asked for definitions now and then only."""
+        for changed in changes:
+            self.instruments.set_state(int(changed["instrument_id"]), int(changed["trading_state"]))
+        if len(changes):
+            self.adviser.wake()
 
     async def _close_day(
         self, connection: Connection, ended: int, time_ns: int, last: NDArray[np.int64]

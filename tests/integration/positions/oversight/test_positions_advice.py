@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from oversight_setup import instrument
 from positions import steps
+from positions.domain.book.words import STATE_CHANGED
 from positions.domain.questionnaire import QUESTIONS
 from positions.prices import Close
 from positions.steps import Chains
 from positions_books import cash, event, shares, trade
+from smartex.matching.v1.types_pb2 import TRADING_STATE_HALTED, TRADING_STATE_OPEN
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
@@ -206,6 +209,47 @@ async def test_what_was_bought_today_is_advised_tomorrow(desk: Any) -> None:
     assert [one["kind"] for one in await advice(desk)] == ["reduce_concentration"]
     closes = await desk.oversight.prices.closes([1])
     assert closes.prices.tolist() == [[10.0]]
+
+
+async def test_an_alert_of_a_halted_instrument_is_advised_when_trading_resumes(desk: Any) -> None:
+    await desk.feed(event(STATE_CHANGED, instrument_id=1, trading_state=TRADING_STATE_HALTED))
+    await desk.feed(cash(7, 40_000), shares(7, 1, 5000))
+    answer = desk.oversight.adviser.answer_alerts
+    assert [await answer(), await answer()] == [1, 0]
+    assert await advice(desk) == []
+    await desk.feed(event(STATE_CHANGED, instrument_id=2, trading_state=TRADING_STATE_OPEN))
+    assert await answer() == 0  # another one trades
+    await desk.feed(event(STATE_CHANGED, instrument_id=1, trading_state=TRADING_STATE_OPEN))
+    assert [await answer(), await answer()] == [1, 0]
+    assert [one["subject"] for one in await advice(desk)] == ["S1"]
+
+
+async def test_a_halt_that_only_the_definition_tells_of_ends_too(desk: Any) -> None:
+    desk.enlist(instrument(1, "Banks", trading_state=TRADING_STATE_HALTED))
+    await desk.feed(cash(7, 40_000), shares(7, 1, 5000))
+    await desk.oversight.adviser.answer_alerts()
+    assert await advice(desk) == []
+    desk.enlist(instrument(1, "Banks"))
+    assert desk.oversight.adviser._wake.is_set()
+    await desk.oversight.adviser.answer_alerts()
+    assert [one["subject"] for one in await advice(desk)] == ["S1"]
+
+
+async def test_advice_comes_when_what_was_offered_is_not_any_more(desk: Any) -> None:
+    rests = event(1, account_id=7, order_id=5, instrument_id=1, side=2, price_ticks=1090, leaves_lots=2000)
+    await desk.feed(cash(7, 40_000), shares(7, 1, 5000), rests)
+    answer = desk.oversight.adviser.answer_alerts
+    assert [await answer(), await answer()] == [1, 0]
+    assert await advice(desk) == []  # 1,800 are too many, and 2,000 are offered
+    await desk.feed(event(4, account_id=7, order_id=5, instrument_id=1))
+    assert [await answer(), await answer()] == [1, 0]
+    (given,) = await advice(desk)
+    (order,) = (await desk.oversight.advice.orders([given["advice_id"]]))[given["advice_id"]]
+    assert order["quantity_lots"] == 1800
+    # Offered again by the investor's own hand before the advice is accepted: nothing is left to do.
+    await desk.feed(rests)
+    await desk.oversight.answering.accept(await desk.oversight.advice.get(given["advice_id"]))
+    assert (await desk.oversight.advice.orders([given["advice_id"]]))[given["advice_id"]] == []
 
 
 async def test_digest_once_a_morning(desk: Any) -> None:

@@ -394,3 +394,26 @@ async def test_pages_of_alerts(whole: Whole) -> None:
             break
     assert len(all_of_them) > 1
     assert [one.alert_id for one in paged] == [one.alert_id for one in all_of_them]
+
+
+async def test_an_alert_of_a_halted_share_is_advised_when_it_trades_again(whole: Whole) -> None:
+    late = 1003
+    async with whole.market(None, "operate", "read") as operator:
+        await operator.venue.halt("S1")
+        await until(lambda: 1 not in whole.pod.oversight.instruments.open())
+        await operator.venue.deposit_shares(late, "1000", "S1")
+        waiting = "SELECT waits FROM positions.alerts WHERE account_id = $1 AND kind = $2 AND advised"
+
+        async def looked_at() -> Any:
+            return await whole.pod.database.fetchval(waiting, late, "concentration")
+
+        assert await until(looked_at) == {"halted": [1], "offered": {}}
+        listed = await whole.caller(late)("ListAdvice", pb.ListAdviceRequest())
+        assert not listed.advice
+        await operator.venue.open("S1")
+
+        async def advised() -> bool:
+            found = await whole.caller(late)("ListAdvice", pb.ListAdviceRequest(open_only=True))
+            return "reduce_concentration" in {one.kind for one in found.advice}
+
+        await until(advised)

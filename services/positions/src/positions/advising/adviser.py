@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 from smartex_chassis import set_within, start_task, stop_tasks
-from smartex_store import Database, StoreError
+from smartex_store import StoreError
 
 from positions.advising.giving import DAY_NS, Cause, Giving
 from positions.advising.rules import Rules
 from positions.advising.store import Pauses
 from positions.alerting.store import AlertStore
-from positions.domain.advice import Account, Draft, habit_advice
+from positions.domain.advice import Account, Draft, Waiting, habit_advice, waiting_for
 from positions.domain.habits import Habit
 
 _log = structlog.get_logger("positions.advising")
@@ -41,7 +41,6 @@ class Adviser:
 
     def __init__(
         self,
-        database: Database,
         alerts: AlertStore,
         rules: Rules,
         giving: Giving,
@@ -50,7 +49,6 @@ class Adviser:
         clock: Callable[[], int],
         working: Callable[[], bool],
     ) -> None:
-        self._database = database
         self._alerts = alerts
         self._rules = rules
         self._giving = giving
@@ -91,32 +89,41 @@ class Adviser:
             await set_within(self._wake, _IDLE_SECONDS)
 
     async def answer_alerts(self) -> int:
-        """Look for advice for alerts that nobody has looked at; returns how many there were."""
+        """Look for advice for alerts that nobody has looked at, or whose advice need not wait any more; returns how
+        many there were."""
+        await self._resume()
         rows = await self._alerts.unadvised(_BATCH)
         for row in rows:
+            waiting = Waiting()
             try:
-                await self._answer(row)
+                waiting = await self._answer(row)
             except (StoreError, OSError):
                 raise
             except Exception:
                 # A bug in one account's figures must not keep advice from all others.
                 _log.exception("advice_failed", alert=row["alert_id"])
-            await self._looked_at(row)
+            await self._alerts.looked_at(row["alert_id"], row["severity"], waiting)
         return len(rows)
 
-    async def _answer(self, row: asyncpg.Record) -> None:
-        draft, account = await self._rules.for_alert(row), self._rules.account(row["account_id"])
-        if draft is not None and account is not None:
+    async def _resume(self) -> None:
+        over = []
+        for alert_id, account_id, waiting in await self._alerts.waiting():
+            account = self._rules.account(account_id)
+            if account is not None and waiting.over(account):
+                over.append(alert_id)
+        if over:
+            await self._alerts.resume(over)
+
+    async def _answer(self, row: asyncpg.Record) -> Waiting:
+        """Give what is to be given now; what the rest waits for."""
+        account = self._rules.account(row["account_id"])
+        if account is None:
+            return Waiting()
+        draft = await self._rules.for_alert(row)
+        if draft is not None:
             cause = Cause(row["alert_id"], row["trace_id"], self._lifetimes.alert_ns, is_alert=True)
             await self._giving.give(account, draft, cause, self._pauses(keep_open=False), self._clock())
-
-    async def _looked_at(self, row: asyncpg.Record) -> None:
-        # An alert that got worse while this was thought about is looked at again.
-        await self._database.execute(
-            "UPDATE positions.alerts SET advised = true WHERE alert_id = $1 AND severity = $2",
-            row["alert_id"],
-            row["severity"],
-        )
+        return waiting_for(row["kind"], row["subject"], row["subject_id"], account, draft)
 
     async def review(self, account_id: int, habits: Sequence[Habit]) -> int:
         """Give what an account's profile and habits call for; returns how much was new."""

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 from smartex_store import Connection, Database
 
+from positions.domain.advice import Waiting
 from positions.domain.alerts import ALL, Change, Severity, Standing, Transition
 from positions.domain.limits import KINDS, Limits
 
@@ -126,6 +127,32 @@ class AlertStore:
             "SELECT * FROM positions.alerts WHERE state <> 3 AND NOT advised ORDER BY number LIMIT $1", limit
         )
 
+    async def looked_at(self, alert_id: str, severity: int, waiting: Waiting) -> None:
+        """Note that advice was looked for at this severity, and what it waits for. An alert that got worse meanwhile is
+        looked at again."""
+        await self._database.execute(
+            "UPDATE positions.alerts SET advised = true, waits = $3 WHERE alert_id = $1 AND severity = $2",
+            alert_id,
+            severity,
+            _waits(waiting),
+        )
+
+    async def waiting(self) -> list[tuple[str, int, Waiting]]:
+        """Standing alerts whose advice waits for something: their ids, accounts, and what for."""
+        rows = await self._database.fetch(
+            """
+            SELECT alert_id, account_id, waits FROM positions.alerts
+             WHERE state <> 3 AND waits IS NOT NULL AND advised
+            """
+        )
+        return [(row["alert_id"], row["account_id"], _waiting(row["waits"])) for row in rows]
+
+    async def resume(self, alert_ids: Sequence[str]) -> None:
+        """Have advice looked for again for these alerts."""
+        await self._database.execute(
+            "UPDATE positions.alerts SET advised = false WHERE alert_id = ANY($1::text[])", alert_ids
+        )
+
     async def look_again(self, connection: Connection) -> None:
         """Have advice looked for again for alerts that have none open: on a new day what was bought may be sold."""
         await connection.execute(_LOOK_AGAIN)
@@ -171,6 +198,17 @@ class LimitStore:
     async def set(self, account_id: int, own: Limits) -> None:
         """Replace an account's own."""
         await self._database.execute(_SET_LIMITS, account_id, *asdict(own).values())
+
+
+def _waits(waiting: Waiting) -> dict[str, Any] | None:
+    if not waiting:
+        return None
+    offered = {str(number): lots for number, lots in waiting.offered.items()}
+    return {"halted": list(waiting.halted), "offered": offered}
+
+
+def _waiting(stored: Mapping[str, Any]) -> Waiting:
+    return Waiting(stored["halted"], {int(number): lots for number, lots in stored["offered"].items()})
 
 
 def _limits(row: asyncpg.Record) -> Limits:

@@ -11,6 +11,7 @@ from positions.domain.advice.selling import (
     reduce_risk,
     sell_unsuitable,
 )
+from positions.domain.advice.waiting import Waiting, waiting_for
 from positions.domain.advice.what_if import Figure, RiskModel, compare, figures
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Held",
     "Order",
     "RiskModel",
+    "Waiting",
     "compare",
     "cut_loss",
     "diversify",
@@ -32,4 +34,5 @@ __all__ = [
     "reduce_industry",
     "reduce_risk",
     "sell_unsuitable",
+    "waiting_for",
 ]
