@@ -140,6 +140,14 @@ _DIVERTED = f"""
        AND d.urgency >= 3 AND d.fallback <> '{{}}'
        FOR UPDATE OF d SKIP LOCKED
 """
+# What would have been begun long ago, or was being sent by a pod that is silent, where no pod has the channel any more.
+_ORPHANED = f"""
+    {_JOINED}
+     WHERE d.channel = ANY($1::text[]) AND d.digest_of IS NULL
+       AND (d.state = 1 AND d.due_time < $2 OR d.state = 2 AND d.lease_until < $2)
+     ORDER BY d.number LIMIT $3
+       FOR UPDATE OF d SKIP LOCKED
+"""
 _SIBLINGS = """
     SELECT 1 FROM notifications.deliveries
      WHERE notice_id = $1 AND delivery_id <> $2 AND channel <> 'inbox' AND state IN (1, 2, 3, 4) LIMIT 1
@@ -193,6 +201,13 @@ class Queue:
         return await connection.fetch(
             _INTERRUPTED, now, self._holder if mine else "", 200, [str(one) for one in channels]
         )
+
+    async def orphaned(
+        self, connection: Connection, channels: Sequence[ChannelKind], now: datetime
+    ) -> list[Any]:
+        """Lock what waits, or was being sent, on channels that this pod has not, and that no other pod took up for as
+        long as a lease."""
+        return await connection.fetch(_ORPHANED, [str(one) for one in channels], now - self._lease, 200)
 
     async def gather(self, connection: Connection, leads: Sequence[Any], now: datetime) -> None:
         """Put what waits for the same digest behind its lead."""
