@@ -73,7 +73,8 @@ def phones_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def exchanging(database: str, tmp_path: Path, phones_folder: Path) -> Exchanging:
-    """Starts the whole service, with stand-ins of some providers."""
+    """Starts the whole service, with stand-ins of some providers, which nobody follows yet."""
+    (phones_folder / "standins" / "wechat-users.json").unlink(missing_ok=True)
 
     def start(*standins: Standin, **more: Any) -> AbstractAsyncContextManager[Exchange]:
         return exchange_with(standins, database, tmp_path, phones_folder, free_port(), **more)

@@ -140,6 +140,23 @@ async def test_a_stranger_is_told_how_to_link(exchanging: Exchanging) -> None:
         await until(answered, "the two answers")
 
 
+async def test_a_linked_reader_stays_linked_when_the_phone_is_restarted(
+    exchanging: Exchanging, phones_folder: Path
+) -> None:
+    async with exchanging(WechatStandin()) as exchange:
+        await exchange.link_wechat()
+    async with exchanging(WechatStandin()) as exchange:
+        await exchange.send(a_notice())
+        (delivery,) = await exchange.ended("n-1")
+        assert delivery.state in (pb.DELIVERY_STATE_SENT, pb.DELIVERY_STATE_DELIVERED)
+    # A phone that forgot all follows again, as the demo lets it: who is linked is not asked to link.
+    (phones_folder / "standins" / "wechat-users.json").unlink()
+    async with exchanging(WechatStandin()) as exchange:
+        told = await exchange.phones.tell("wechat/follow", person="alice")
+        assert (told["taken"], told["reply"]) == (True, "")
+        assert await exchange.linked()
+
+
 async def test_a_reader_who_blocks_is_removed_by_the_receipt(exchanging: Exchanging) -> None:
     async with exchanging(WechatStandin()) as exchange:
         await exchange.link_wechat()

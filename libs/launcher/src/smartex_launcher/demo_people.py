@@ -88,11 +88,10 @@ async def _link_phone(investor: Market, person: str, phone: str) -> None:
     """Let a person follow the account in the stand-in of WeChat, and have a device that takes pushes."""
     try:
         async with httpx.AsyncClient(base_url=phone, timeout=5) as standins:
-            await standins.post("/control/wechat/follow", json={"person": person})
             known = {(each.channel, each.state) for each in await investor.notifications.addresses()}
-            if not any(
-                channel == CHANNEL_WECHAT and state == ADDRESS_STATE_VERIFIED for channel, state in known
-            ):
+            if (CHANNEL_WECHAT, ADDRESS_STATE_VERIFIED) in known:
+                await standins.post("/control/wechat/follow", json={"person": person})
+            else:
                 link = await investor.notifications.link_wechat()
                 await standins.post("/control/wechat/scan", json={"person": person, "code": link.scene})
             devices = (await standins.get("/control/fcm/addresses")).json()

@@ -52,6 +52,7 @@ class WechatStandin(Standin):
         self._token = place.secret("wechat callback token")[:32]
         self._aes_key = encoding_aes_key(place.secret("wechat aes key"))
         self.account.add_defaults(place.secret)
+        self.account.users.keep_in(place.folder / "wechat-users.json")
         sealer = CallbackSealer(self._token, self._aes_key, self.app_id)
         self.callbacks = Callbacks(sealer, place.callback_url)
 

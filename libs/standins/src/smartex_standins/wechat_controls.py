@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +17,8 @@ from .wechat_users import FOREVER, WROTE, User
 
 if TYPE_CHECKING:
     from .wechat import WechatStandin
+
+Post: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def wechat_controls(standin: WechatStandin) -> Sequence[BaseRoute]:
@@ -35,7 +37,7 @@ def wechat_controls(standin: WechatStandin) -> Sequence[BaseRoute]:
         controls.callback,
     )
     return [
-        *(Route(f"/{post.__name__}", post, methods=["POST"]) for post in posts),
+        *(Route(f"/{post.__name__}", controls.kept(post), methods=["POST"]) for post in posts),
         Route("/state", controls.state, methods=["GET"]),
         Route("/callbacks", controls.sent, methods=["GET"]),
     ]
@@ -45,6 +47,17 @@ class _Controls:
     def __init__(self, standin: WechatStandin) -> None:
         self._standin = standin
         self._account = standin.account
+
+    def kept(self, post: Post) -> Post:
+        """The control, after which the users are written down."""
+
+        async def call(request: Request) -> Response:
+            try:
+                return await post(request)
+            finally:
+                self._account.users.save()
+
+        return call
 
     async def scan(self, request: Request) -> Response:
         """`{person, code}`: scan a QR code, given by its scene, ticket or URL."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Final
+
+from .keys import write_private
 
 KEPT_USERS: Final = 100_000
 FOREVER: Final = -1
@@ -46,6 +51,23 @@ class Users:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.now = now
         self._users: OrderedDict[str, User] = OrderedDict()
+        self._file: Path | None = None
+
+    def keep_in(self, file: Path) -> None:
+        """Begin with the users that a file holds, and keep them there: a restart ends nobody's following."""
+        self._file = file
+        with contextlib.suppress(FileNotFoundError):
+            for one in json.loads(file.read_text("utf-8")):
+                self._users[one["openid"]] = User(**{**one, "refused": set(one["refused"])})
+
+    def save(self) -> None:
+        """Write the users down, whole or not at all."""
+        if self._file is None:
+            return
+        users = [{**asdict(user), "refused": sorted(user.refused)} for user in self._users.values()]
+        beside = self._file.with_suffix(".new")
+        write_private(beside, json.dumps(users))
+        beside.replace(self._file)
 
     def find(self, openid: str) -> User | None:
         """Return the user, if the account ever met them."""

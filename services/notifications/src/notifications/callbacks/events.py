@@ -60,7 +60,9 @@ class Events:
 
     async def _scanned(self, connection: Connection, openid: str, scene: str) -> str:
         if not scene:
-            return NOT_LINKED
+            # Who is linked may follow again, or be told of again: nothing is asked of them.
+            linked_to = await self._book.account_of(connection, self._channel, openid)
+            return NOT_LINKED if linked_to is None else ""
         try:
             linked = await self._book.link(connection, openid, scene) is not None
         except FailedPrecondition:
