@@ -13,6 +13,7 @@ from smartex.notifications.v1 import notification_service_pb2 as notify_pb
 from smartex.positions.v1 import advice_pb2, portfolio_pb2, types_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
 from smartex_client import model
+from smartex_client.cli.advice import _figure
 from smartex_client.cli.trace import chain
 from smartex_client.errors import NotFound
 from smartex_client.positions import changed
@@ -34,6 +35,14 @@ def test_a_delta_replaces_what_it_names_and_takes_out_what_is_gone() -> None:
     assert [each.instrument_id for each in new.positions] == [3, 2]
     assert (new.account_id, new.sequence) == (7, 5)
     assert [each.instrument_id for each in known.positions] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [("share", "54.2 % → 40.0 %"), ("index", "0.542 → 0.400"), ("money", "0.54 → 0.40")],
+)
+def test_a_figure_is_written_by_its_unit(unit: str, shown: str) -> None:
+    assert _figure(advice_pb2.WhatIf(unit=unit, before=0.542, after=0.4)) == shown
 
 
 async def test_lists_go_over_all_pages(exchange: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import positions
 import pytest
 from oversight_setup import instrument
 from positions import steps
@@ -83,6 +85,25 @@ async def test_from_the_alert_to_the_fill(desk: Any) -> None:
     assert [step.detail for step in chain[4:6]] == ["sell S1 1,800 @ 9.90", "sell S1 1,800 @ 10.00"]
     order = (await desk.oversight.advice.orders([given["advice_id"]]))[given["advice_id"]][0]
     assert order["traded_lots"] == order["quantity_lots"]
+
+
+async def test_the_concentration_index_is_a_bare_number_everywhere(desk: Any) -> None:
+    given = await concentrated(desk)
+    shown = {one[0]: one[1:] for one in given["what_if"]}
+    assert shown["hhi"] == ["index", 1.0, 1.0]
+    told = [one for one in await desk.notices() if one.kind == "positions.advice"]
+    lines = {line.name.en: line.value.en for line in told[0].card.lines}
+    assert lines["Concentration index"] == "1.000 → 1.000"
+    assert lines["Largest weight"].endswith("%")
+    # Advice that was given before said "share".
+    await desk.database.execute(
+        'UPDATE positions.advice SET what_if = \'[["hhi", "share", 0.5, 0.4]]\'::jsonb'
+    )
+    script = Path(positions.__file__).parent / "migrations" / "0007_index.sql"
+    async with desk.database.transaction() as connection:
+        await connection.execute("SET LOCAL search_path TO positions")
+        await connection.execute(script.read_text("utf-8"))
+    assert (await advice(desk))[0]["what_if"] == [["hhi", "index", 0.5, 0.4]]
 
 
 async def test_accepting_sizes_the_orders_by_the_book_of_then(desk: Any) -> None:

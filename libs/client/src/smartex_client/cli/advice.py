@@ -16,7 +16,7 @@ from smartex_client.words import word
 from .markets import Rules, quantity, rules_of, suggested
 from .orders import first
 from .output import clock, number, table
-from .reading import Limit, Whose, money, percent, severity, text_of, time_of
+from .reading import Limit, Whose, index, money, percent, severity, text_of, time_of
 from .session import Exit, Session, session_of
 
 app = typer.Typer(no_args_is_help=True, help="What to do, why, and what became of it.")
@@ -224,7 +224,7 @@ def _state(session: Session, advice: pb.Advice) -> str:
 
 
 def _figure(each: pb.WhatIf) -> str:
-    show = percent if each.unit == "share" else money
+    show = {"share": percent, "index": index}.get(each.unit, money)
     return f"{show(each.before)} → {show(each.after)}"
 
 

@@ -20,7 +20,7 @@ from smartex_client.market import Market
 from .markets import Rules, quantity, rules_of
 from .orders import first
 from .output import clock, facts, table
-from .reading import Limit, Whose, gain, money, percent, text_of, time_of
+from .reading import Limit, Whose, gain, index, money, percent, text_of, time_of
 from .session import Session, session_of
 from .times import moment_of
 
@@ -194,7 +194,7 @@ def _parts(session: Session, portfolio: pb.Portfolio, rules: Rules) -> list[Any]
 
 def _totals(session: Session, portfolio: pb.Portfolio) -> Any:
     totals, exposure = portfolio.totals, portfolio.exposure
-    largest = f"{percent(exposure.largest_weight)} (HHI {exposure.hhi:.3f})"
+    largest = f"{percent(exposure.largest_weight)} (HHI {index(exposure.hhi)})"
     pairs: list[tuple[str, Any]] = [
         ("account", portfolio.account_id),
         ("equity", f"{money(totals.equity)} {portfolio.base_currency_code}"),

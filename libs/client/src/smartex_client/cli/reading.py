@@ -38,6 +38,11 @@ def percent(value: float) -> str:
     return f"{value * 100:,.1f} %"
 
 
+def index(value: float) -> str:
+    """A figure from 0 to 1 that is no share of anything, such as the concentration index."""
+    return f"{value:.3f}"
+
+
 def money(value: str | float) -> str:
     """An amount with thousands apart, to the cent."""
     return f"{Decimal(str(value) or '0'):,.2f}" if value != "" else ""

@@ -13,6 +13,7 @@ from smartex_store import Connection, Database
 from positions import notices, outbox, steps, wording
 from positions.advising.store import AdviceStore, Given, Pauses, expire, stands, supersede, supersede_causes
 from positions.domain.advice import BUY, Account, Draft
+from positions.domain.advice.what_if import INDEX, MONEY, SHARE
 from positions.domain.alerts import Standing
 from positions.domain.outcomes import Basis, horizon_days
 from positions.notices import Told
@@ -21,7 +22,6 @@ from positions.steps import Step
 _given = counter("positions_advice_total", "Advice given", ["kind"])
 
 DAY_NS = 86_400 * 10**9
-MONEY = "money"
 
 
 @dataclass(frozen=True)
@@ -147,4 +147,6 @@ def _figures(draft: Draft) -> dict[str, tuple[str, str]]:
 
 
 def _written(value: float, unit: str) -> str:
-    return f"{value:,.2f}" if unit == MONEY else f"{100 * value:.1f}%"
+    """A figure of a what-if, in every language."""
+    written = {MONEY: f"{value:,.2f}", INDEX: f"{value:.3f}", SHARE: f"{100 * value:.1f}%"}
+    return written[unit]

@@ -393,7 +393,7 @@ class WhatIf(_message.Message):
     after: _builtins.float
     """After."""
     unit: _builtins.str
-    """Unit, "share" or "money"."""
+    """Unit: "share" (0.01 means 1 %), "money" of the base currency, or "index" (a bare number from 0 to 1)."""
     @_builtins.property
     def name(self) -> _types_pb2.Text:
         """Its name."""

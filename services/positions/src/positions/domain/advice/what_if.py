@@ -10,7 +10,7 @@ from smartex_quant.concentration import hhi
 
 from positions.domain.advice.account import Account
 
-SHARE, MONEY = "share", "money"
+SHARE, MONEY, INDEX = "share", "money", "index"
 
 
 class RiskModel(Protocol):
@@ -44,7 +44,7 @@ def figures(account: Account, risk: RiskModel) -> dict[str, tuple[str, float]]:
     largest = max(values.values(), default=0.0)
     found = {
         "largest_weight": (SHARE, account.weight(largest)),
-        "hhi": (SHARE, hhi(list(values.values()))),
+        "hhi": (INDEX, hhi(list(values.values()))),
         "leverage": (SHARE, account.weight(account.gross)),
         "worst_stress": (MONEY, risk.worst_stress(values)),
     }
