@@ -8,9 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 from notifications import contract, templates
 from notifications.channels.wechat.fields import FIELD_LIMITS, first_misfit
 from notifications.conversations import exporting, notices, wording
+from notifications.conversations.brief import ROOM, brief
 from notifications.conversations.talking import _named
 from notifications.domain.sending import ChannelKind, Limits
 from notifications.domain.templates import Rendered, render
@@ -19,8 +22,10 @@ from smartex.matching.v1.types_pb2 import Instrument
 from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.positions.v1.types_pb2 import OrderSuggestion
 
-SHARE = Instrument(instrument_id=4, symbol="687018.SH", tick_size="0.01", lot_size="1")
-COIN = Instrument(instrument_id=9, symbol="AURX-USD", tick_size="0.01", lot_size="0.0001")
+SHARE = Instrument(instrument_id=4, symbol="687018.SH", tick_size="0.01", lot_size="1", currency_code="CNY")
+COIN = Instrument(
+    instrument_id=9, symbol="AURX-USD", tick_size="0.01", lot_size="0.0001", currency_code="USD"
+)
 WECHAT = Limits(fields=FIELD_LIMITS)
 NOW = datetime(2026, 11, 27, 2, 30, tzinfo=UTC)
 
@@ -50,20 +55,97 @@ def told(
 @pytest.mark.parametrize(
     ("language", "terms", "reason"),
     [
-        ("zh-CN", "卖出 1,100 @ 85.57", "建议3，zhang：分散风险"),
-        ("en", "sell 1,100 @ 85.57", "3, zhang: 分散风险"),
+        ("zh-CN", "卖出 1,100 @ 85.57", "回复同意3执行。zhang：分散风险"),
+        ("en", "sell 1,100 @ 85.57", "Say ok 3. zhang: 分散…"),
     ],
 )
 def test_wechat_says_what_a_yes_would_trade(language: str, terms: str, reason: str) -> None:
     shown = told([order(SHARE, 1100, 8557)], language, ChannelKind.WECHAT, "分散风险")
     assert shown.provider_template == "advice"
     assert [shown.fields[name] for name in ("thing1", "thing2", "thing4")] == [terms, "687018.SH", reason]
+    assert first_misfit(shown.fields) == ""
+
+
+BANK = Instrument(instrument_id=5, symbol="609018.SH", tick_size="0.01", lot_size="1", currency_code="CNY")
+
+
+@pytest.mark.parametrize(
+    ("language", "orders", "first", "second"),
+    [
+        # Two orders: each with all its terms.
+        (
+            "zh-CN",
+            [order(SHARE, 1100, 8557), order(BANK, 500, 1280, side=1)],
+            "卖687018 1100@85.57",
+            "买609018 500@12.8",
+        ),
+        (
+            "en",
+            [order(SHARE, 1100, 8557), order(BANK, 500, 1280, side=1)],
+            "S 687018 1100@85.57",
+            "buy 609018 500@12.8",
+        ),
+        (
+            "zh-CN",
+            [order(SHARE, 120_000, 18_557), order(COIN, 15_000, 200_000, side=1)],
+            "卖687018 12万@185.57",
+            "买AURX-USD 1.5@2000",
+        ),
+        # More: how many and how much of each side, and of what.
+        (
+            "zh-CN",
+            [order(SHARE, 1100, 8557), order(BANK, 500, 1280), order(BANK, 5000, 1270, side=1)],
+            "卖2笔约10.1万元，买1笔约6.4万元",
+            "687018、609018",
+        ),
+        ("zh-CN", [order(BANK, 500, 1280)] * 3, "卖3笔约1.9万元", "609018"),
+        # Sums of two currencies are none.
+        (
+            "zh-CN",
+            [order(SHARE, 100, 8557), order(COIN, 5, 100), order(BANK, 100, 1280, side=1)],
+            "卖2笔，买1笔",
+            "687018、AURX-USD等3只",
+        ),
+        (
+            "en",
+            [order(SHARE, 100, 8557), order(COIN, 5, 100), order(BANK, 100, 1280, side=1)],
+            "sell 2, buy 1",
+            "687018, AURX-USD +1",
+        ),
+        # What does not fit with its terms is not cut, but counted.
+        (
+            "zh-CN",
+            [order(SHARE, 123_456, 1_855_789), order(BANK, 100, 1280)],
+            "卖2笔约22.9亿元",
+            "687018、609018",
+        ),
+    ],
+)
+def test_wechat_says_what_several_orders_would_trade(
+    language: str, orders: list[OrderSuggestion], first: str, second: str
+) -> None:
+    shown = told(orders, language, ChannelKind.WECHAT)
+    assert (shown.fields["thing1"], shown.fields["thing2"]) == (first, second)
     assert (first_misfit(shown.fields), shown.cuts) == ("", ())
 
 
-def test_wechat_says_how_many_orders_a_yes_would_place() -> None:
-    shown = told([order(SHARE, 100, 8557), order(COIN, 5, 100)], "zh-CN", ChannelKind.WECHAT)
-    assert (shown.fields["thing1"], shown.fields["thing2"]) == ("2 笔委托", "687018.SH, AURX-USD")
+ORDERS = st.lists(
+    st.builds(
+        order,
+        st.sampled_from([SHARE, BANK, COIN]),
+        st.integers(1, 10**12),
+        st.integers(1, 10**9),
+        st.sampled_from([1, 2]),
+    ),
+    min_size=2,
+    max_size=50,
+)
+
+
+@given(ORDERS, st.sampled_from(["zh-CN", "en"]))
+def test_what_several_orders_trade_is_never_cut(orders: list[OrderSuggestion], language: str) -> None:
+    lines = brief(orders, language)
+    assert all(0 < len(line) <= ROOM for line in lines)
 
 
 def test_other_channels_list_the_orders() -> None:

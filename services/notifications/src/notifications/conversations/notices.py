@@ -11,7 +11,7 @@ from smartex.notifications.v1 import conversation_service_pb2 as pb
 from smartex.notifications.v1 import notice_pb2 as notice_pb
 from smartex.positions.v1.types_pb2 import OrderSuggestion
 
-from notifications.conversations import wording
+from notifications.conversations import brief, wording
 from notifications.conversations.messages import stamp
 
 _LIFE = timedelta(days=1)
@@ -69,6 +69,10 @@ def _proposed(orders: Sequence[OrderSuggestion]) -> list[notice_pb.Value]:
     return [
         notice_pb.Value(name="orders", number=str(len(orders))),
         notice_pb.Value(name="order_lines", local_text=both(lines)),
+        notice_pb.Value(name="brief", local_text=both(lambda language: brief.brief(orders, language)[0])),
+        notice_pb.Value(
+            name="brief_more", local_text=both(lambda language: brief.brief(orders, language)[1])
+        ),
         notice_pb.Value(name="terms", local_text=both(lambda language: wording.terms(orders, language))),
         notice_pb.Value(name="symbols", text=", ".join(dict.fromkeys(each.symbol for each in orders))),
     ]

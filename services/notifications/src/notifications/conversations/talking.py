@@ -366,6 +366,7 @@ def _named(order: OrderSuggestion, instrument: Instrument) -> OrderSuggestion:
         price_ticks=order.price_ticks,
         quantity=f"{order.quantity_lots * Decimal(instrument.lot_size):f}",
         price=f"{order.price_ticks * Decimal(instrument.tick_size):f}",
+        currency_code=instrument.currency_code,
     )
 
 

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smartex/positions/v1/types.proto\x12\x14smartex.positions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1e\n\x04Text\x12\n\n\x02zh\x18\x01 \x01(\t\x12\n\n\x02\x65n\x18\x02 \x01(\t\"I\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x13\n\x0bsample_size\x18\x04 \x01(\x03\"v\n\x05Share\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\r\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x0e\n\x06weight\x18\x04 \x01(\x01\x12)\n\x05title\x18\x05 \x01(\x0b\x32\x1a.smartex.positions.v1.Text\"\xac\x01\n\x0fOrderSuggestion\x12\x15\n\rinstrument_id\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x0c\n\x04side\x18\x03 \x01(\x05\x12\x15\n\rquantity_lots\x18\x04 \x01(\x03\x12\x13\n\x0bprice_ticks\x18\x05 \x01(\x03\x12\x17\n\x0f\x63lient_order_id\x18\x06 \x01(\x03\x12\x10\n\x08quantity\x18\x07 \x01(\t\x12\r\n\x05price\x18\x08 \x01(\t\"s\n\x04Step\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t*d\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x15\n\x11SEVERITY_CRITICAL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smartex/positions/v1/types.proto\x12\x14smartex.positions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1e\n\x04Text\x12\n\n\x02zh\x18\x01 \x01(\t\x12\n\n\x02\x65n\x18\x02 \x01(\t\"I\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x13\n\x0bsample_size\x18\x04 \x01(\x03\"v\n\x05Share\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\r\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x0e\n\x06weight\x18\x04 \x01(\x01\x12)\n\x05title\x18\x05 \x01(\x0b\x32\x1a.smartex.positions.v1.Text\"\xc3\x01\n\x0fOrderSuggestion\x12\x15\n\rinstrument_id\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x0c\n\x04side\x18\x03 \x01(\x05\x12\x15\n\rquantity_lots\x18\x04 \x01(\x03\x12\x13\n\x0bprice_ticks\x18\x05 \x01(\x03\x12\x17\n\x0f\x63lient_order_id\x18\x06 \x01(\x03\x12\x10\n\x08quantity\x18\x07 \x01(\t\x12\r\n\x05price\x18\x08 \x01(\t\x12\x15\n\rcurrency_code\x18\t \x01(\t\"s\n\x04Step\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t*d\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x15\n\x11SEVERITY_CRITICAL\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smartex.positions.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEVERITY']._serialized_start=610
-  _globals['_SEVERITY']._serialized_end=710
+  _globals['_SEVERITY']._serialized_start=633
+  _globals['_SEVERITY']._serialized_end=733
   _globals['_TEXT']._serialized_start=91
   _globals['_TEXT']._serialized_end=121
   _globals['_ESTIMATE']._serialized_start=123
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHARE']._serialized_start=198
   _globals['_SHARE']._serialized_end=316
   _globals['_ORDERSUGGESTION']._serialized_start=319
-  _globals['_ORDERSUGGESTION']._serialized_end=491
-  _globals['_STEP']._serialized_start=493
-  _globals['_STEP']._serialized_end=608
+  _globals['_ORDERSUGGESTION']._serialized_end=514
+  _globals['_STEP']._serialized_start=516
+  _globals['_STEP']._serialized_end=631
 # @@protoc_insertion_point(module_scope)

@@ -164,6 +164,7 @@ class OrderSuggestion(_message.Message):
     CLIENT_ORDER_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     instrument_id: _builtins.int
     """What to trade."""
     symbol: _builtins.str
@@ -182,6 +183,8 @@ class OrderSuggestion(_message.Message):
     """
     price: _builtins.str
     """The price in the currency, decimal, for people. As `quantity`."""
+    currency_code: _builtins.str
+    """Code of the currency that the price is in, e.g. "CNY". As `quantity`."""
     def __init__(
         self,
         *,
@@ -193,10 +196,11 @@ class OrderSuggestion(_message.Message):
         client_order_id: _builtins.int = ...,
         quantity: _builtins.str = ...,
         price: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_order_id", b"client_order_id", "instrument_id", b"instrument_id", "price", b"price", "price_ticks", b"price_ticks", "quantity", b"quantity", "quantity_lots", b"quantity_lots", "side", b"side", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_order_id", b"client_order_id", "currency_code", b"currency_code", "instrument_id", b"instrument_id", "price", b"price", "price_ticks", b"price_ticks", "quantity", b"quantity", "quantity_lots", b"quantity_lots", "side", b"side", "symbol", b"symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
