@@ -12,6 +12,7 @@ import pytest
 from oversight_setup import instrument
 from positions import steps
 from positions.domain.book.words import STATE_CHANGED
+from positions.domain.limits import Limits
 from positions.domain.questionnaire import QUESTIONS
 from positions.prices import Close
 from positions.steps import Chains
@@ -271,6 +272,28 @@ async def test_advice_comes_when_what_was_offered_is_not_any_more(desk: Any) -> 
     await desk.feed(rests)
     await desk.oversight.answering.accept(await desk.oversight.advice.get(given["advice_id"]))
     assert (await desk.oversight.advice.orders([given["advice_id"]]))[given["advice_id"]] == []
+
+
+@pytest.mark.parametrize(("part", "advised"), [(1.0, 1), (0.5, 2)])
+async def test_risk_is_not_halved_again_on_every_day_of_a_drawdown(
+    desk: Any, part: float, advised: int
+) -> None:
+    only = Limits(concentration=0, industry_concentration=0, loss_today=0, stop_loss=0, drawdown=0.05)
+    desk.oversight.watch.set_limits(7, only)
+    await desk.feed(cash(7, 50_000), shares(7, 1, 5000), cash(8, 500_000), shares(8, 1, 1000))
+    await desk.feed(event(19, available=2))
+    await desk.feed(trade(8, 8, 1, 880, 100))
+    await desk.oversight.adviser.answer_alerts()
+    (given,) = await advice(desk)
+    assert (given["kind"], given["subject"]) == ("reduce_risk", "drawdown")
+    await desk.oversight.answering.accept(given)
+    orders = (await desk.oversight.advice.orders([given["advice_id"]]))[given["advice_id"]]
+    traded = [{**order, "quantity_lots": int(order["quantity_lots"] * part)} for order in orders]
+    await fill(desk, traded, price=880)
+    desk.now_ns += 2 * HOUR
+    await desk.feed(event(19, available=3))
+    await desk.oversight.adviser.answer_alerts()
+    assert len(await advice(desk)) == advised
 
 
 async def test_digest_once_a_morning(desk: Any) -> None:

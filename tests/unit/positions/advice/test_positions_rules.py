@@ -166,6 +166,19 @@ def test_spreading_buys_what_suits_within_cash() -> None:
     assert [order.lots for order in draft.orders] == [1900, 1900]
 
 
+def test_what_was_sold_since_counts_when_advice_after_a_loss_is_sized_anew() -> None:
+    # 3,000 at risk of 100,000, to be halved. Half of it was sold since: nothing is left to do, not half of the rest.
+    start = account(held(asset(), 10_000))
+    first = reduce_risk(start, "drawdown", 0.25, 0.2, Severity.WARNING, RISK)
+    assert first is not None
+    told = first.facts["at_risk"]
+    assert isinstance(told, float)
+    assert sum(order.lots for order in first.orders) == 5000
+    left = account(held(asset(), 5_000), cash=50_000)
+    assert reduce_risk(left, "drawdown", 0.25, 0.2, Severity.WARNING, RISK, told) is None
+    assert reduce_risk(left, "drawdown", 0.25, 0.2, Severity.WARNING, RISK) is not None
+
+
 def test_spreading_needs_an_answered_questionnaire_and_cash() -> None:
     listed = [asset(3, industry="Machinery", risk_level=1)]
     assert diversify(account(held(asset(1), 10_000), cash=100_000), 0, listed, (), RISK) is None

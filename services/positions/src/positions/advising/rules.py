@@ -84,7 +84,7 @@ class Rules:
             "severity": advice["severity"],
         }
         risk = await self._markets.risk()
-        return await asyncio.to_thread(_for_alert, alert, account, risk)
+        return await asyncio.to_thread(_for_alert, alert, account, risk, facts.get("at_risk", 0.0))
 
     async def _stated(self, account_id: int) -> int:
         return (await self._preferences.stated(account_id)).level_at(self._clock())
@@ -102,7 +102,8 @@ def _number(account: Account, symbol: str) -> int:
     return next(found, 0)
 
 
-def _for_alert(alert: Fields, account: Account, risk: MarketRisk) -> Draft | None:
+def _for_alert(alert: Fields, account: Account, risk: MarketRisk, told: float = 0.0) -> Draft | None:
+    """The rule that answers an alert; `told` is the value at risk that advice was given for before."""
     kind, number, limit = alert["kind"], alert["subject_id"], alert["threshold"]
     severity = Severity(alert["severity"])
     if kind == "concentration":
@@ -113,4 +114,4 @@ def _for_alert(alert: Fields, account: Account, risk: MarketRisk) -> Draft | Non
         return rules.cut_loss(account, number, limit, severity, risk)
     if kind == "price_limit_distance":
         return None  # at the limit there is hardly anybody to trade with
-    return rules.reduce_risk(account, kind, alert["value"], limit, severity, risk)
+    return rules.reduce_risk(account, kind, alert["value"], limit, severity, risk, told)

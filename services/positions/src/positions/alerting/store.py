@@ -43,7 +43,12 @@ _LOOK_AGAIN = """
     UPDATE positions.alerts a SET advised = false
      WHERE state <> 3
        AND NOT EXISTS (SELECT FROM positions.advice g WHERE g.advice_id = a.advice_id AND g.state = 1)
+       AND NOT (a.kind = 'drawdown' AND EXISTS (
+               SELECT FROM positions.advice g JOIN positions.advice_orders o USING (advice_id)
+                WHERE g.advice_id = a.advice_id AND g.state = 2
+               HAVING count(*) > 0 AND bool_and(o.traded_lots >= o.quantity_lots)))
 """
+# A drawdown stands long after its advice was followed to the end: the risk is not to be halved again every day.
 _SET_LIMITS = f"""
     INSERT INTO positions.limits (account_id, {", ".join(KINDS)})
     VALUES ($1, {", ".join(f"${at + 2}" for at in range(len(KINDS)))})

@@ -114,26 +114,34 @@ def sell_unsuitable(account: Account, stated_level: int, risk: RiskModel) -> Ite
 
 
 def reduce_risk(
-    account: Account, reason: str, value: float, limit: float, severity: Severity, risk: RiskModel
+    account: Account,
+    reason: str,
+    value: float,
+    limit: float,
+    severity: Severity,
+    risk: RiskModel,
+    told: float = 0.0,
 ) -> Draft | None:
     """Sell the least that brings the risk within its limit, beside what the investor offers already.
 
     `reason` is the kind of alert: of `value_at_risk` and `leverage` the alert's own limit is the target; after a
-    loss (`loss_today`, `drawdown`) it is `CALMER` times the value at risk of now.
+    loss (`loss_today`, `drawdown`) it is `CALMER` times the value at risk of now, or of the one that was `told`
+    where advice is sized anew: what was sold since counts.
     """
     at_risk, later = risk.value_at_risk(_values(account)), account.once_sold()
 
     def enough(now: Account) -> bool:
         if reason == "leverage":
             return now.gross <= limit * CLEAR_AT * UNDER * account.equity
-        share = limit * CLEAR_AT * UNDER * account.equity if reason == "value_at_risk" else CALMER * at_risk
+        calm = CALMER * (told or at_risk)
+        share = limit * CLEAR_AT * UNDER * account.equity if reason == "value_at_risk" else calm
         return risk.value_at_risk(_values(now)) <= share
 
     orders = least_sales(later, risk, enough)
     sold = sum(order.asset.value(order.lots) for order in orders)
     facts = {"alert": reason, "figure": value, "limit": limit, "at_risk": at_risk, "sold": sold}
-    told = _caveats(account, account.by_value(), short=not enough(later.after(orders)))
-    return with_orders("reduce_risk", reason, severity, facts, account, orders, risk, told)
+    caveats = _caveats(account, account.by_value(), short=not enough(later.after(orders)))
+    return with_orders("reduce_risk", reason, severity, facts, account, orders, risk, caveats)
 
 
 def least_sales(account: Account, risk: RiskModel, enough: Callable[[Account], bool]) -> tuple[Order, ...]:
