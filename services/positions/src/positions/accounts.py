@@ -43,6 +43,7 @@ class Accounts:
             free_cash={
                 one.currency: (one.total_micros - one.held_micros) * rates[one.currency] for one in view.cash
             },
+            bids=frozenset(one.instrument_id for one in view.positions if one.open_buy_lots),
         )
 
     def behaviour(self, account_id: int, volatility: float | None) -> Behaviour:

@@ -179,6 +179,14 @@ def test_what_was_sold_since_counts_when_advice_after_a_loss_is_sized_anew() -> 
     assert reduce_risk(left, "drawdown", 0.25, 0.2, Severity.WARNING, RISK) is not None
 
 
+def test_spreading_leaves_out_what_is_on_its_way() -> None:
+    listed = [asset(3, industry="Machinery", risk_level=1), asset(4, industry="Beverages", risk_level=1)]
+    start = account(held(asset(1), 10_000), cash=100_000)
+    draft = diversify(replace(start, bids={3}), 3, listed, (), RISK)
+    assert draft is not None
+    assert [order.asset.instrument_id for order in draft.orders] == [4]
+
+
 def test_spreading_needs_an_answered_questionnaire_and_cash() -> None:
     listed = [asset(3, industry="Machinery", risk_level=1)]
     assert diversify(account(held(asset(1), 10_000), cash=100_000), 0, listed, (), RISK) is None

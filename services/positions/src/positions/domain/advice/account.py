@@ -5,7 +5,7 @@ Money is in the account's base currency, as floats: advice is about shares of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MILLION = 1_000_000
@@ -90,13 +90,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Account:
-    """Holdings by instrument and cash by currency, all in the base currency."""
+    """Holdings by instrument and cash by currency, all in the base currency. `bids` are what open orders would buy."""
 
     account_id: int
     sequence: int
     holdings: Mapping[int, Held]
     cash: Mapping[str, float]
     free_cash: Mapping[str, float]
+    bids: Collection[int] = ()
 
     @property
     def equity(self) -> float:

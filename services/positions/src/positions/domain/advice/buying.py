@@ -54,15 +54,18 @@ def diversify(
     return with_orders("diversify", "", Severity.INFO, facts, account, orders, risk, ("own_choice",))
 
 
-def _candidates(account: Account, stated_level: int, listed: Iterable[Asset]) -> list[Asset]:
-    held_industries = {held.asset.industry for held in account.holdings.values()}
+def _candidates(account: Account, stated_level: int, listed: Sequence[Asset]) -> list[Asset]:
+    """What suits, of industries of which nothing is held or on its way."""
+    taken = {held.asset.industry for held in account.holdings.values()}
+    taken |= {asset.industry for asset in listed if asset.instrument_id in account.bids}
     return [
         asset
         for asset in listed
         if suitability.may_recommend(stated_level, asset.risk_level)
         and asset.tradable
         and asset.instrument_id not in account.holdings
-        and asset.industry not in held_industries
+        and asset.instrument_id not in account.bids
+        and asset.industry not in taken
     ]
 
 
