@@ -86,6 +86,9 @@ def test_worked_prices() -> None:
     )  # floor(992.97) = 992, up to 995
     # At the lower limit of the day the limit itself is the lowest price there is.
     assert limit_price(asset(price_ticks=903), SELL) == 900
+    # The reference price was halved for new shares, and the mark is of before: what sells best is the upper limit.
+    assert limit_price(asset(price_ticks=2000), SELL) == 1100
+    assert limit_price(asset(price_ticks=500), BUY) == 900
 
 
 def test_worked_lots() -> None:

@@ -20,16 +20,20 @@ def step_at(asset: Asset, price_ticks: int) -> int:
 
 
 def limit_price(asset: Asset, side: int) -> int | None:
-    """A limit a little beyond the mark, on a step and within the day's limits. None if no price is both."""
+    """A limit a little beyond the mark, on a step and within the day's limits. None if no price is both.
+
+    The mark itself may lie outside them: it is of yesterday where a new reference price was set.
+    """
+    low, high = max(asset.low_ticks, 1), asset.high_ticks
     if side == SELL:
-        price = max(math.floor(asset.price_ticks * (1 - CROSSING)), asset.low_ticks, 1)
+        price = max(min(math.floor(asset.price_ticks * (1 - CROSSING)), high), low)
         while off := price % step_at(asset, price):  # again, where it crosses into a band of larger steps
             price += step_at(asset, price) - off
     else:
-        price = min(math.ceil(asset.price_ticks * (1 + CROSSING)), asset.high_ticks)
+        price = min(max(math.ceil(asset.price_ticks * (1 + CROSSING)), low), high)
         while off := price % step_at(asset, price):
             price -= off
-    return price if max(asset.low_ticks, 1) <= price <= asset.high_ticks else None
+    return price if low <= price <= high else None
 
 
 def sell_orders(held: Held, wanted_lots: int) -> tuple[Order, ...]:
