@@ -101,6 +101,10 @@ class Accounts:
         assets = (self._asset(one.instrument_id) for one in self._instruments.all())
         return [asset for asset in assets if asset is not None]
 
+    def trades(self, instrument_id: int) -> bool:
+        """Whether an instrument is traded now."""
+        return instrument_id in self._instruments.open()
+
     def _asset(self, instrument_id: int) -> Asset | None:
         with self._book.lock:
             mark = mark_view(self._book.tables, instrument_id, self._freshness())

@@ -18,6 +18,7 @@ from positions.prices import Close
 from positions.steps import Chains
 from positions_books import cash, event, shares, trade
 from smartex.matching.v1.types_pb2 import TRADING_STATE_HALTED, TRADING_STATE_OPEN
+from smartex_chassis import FailedPrecondition
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
@@ -244,6 +245,18 @@ async def test_an_alert_of_a_halted_instrument_is_advised_when_trading_resumes(d
     await desk.feed(event(STATE_CHANGED, instrument_id=1, trading_state=TRADING_STATE_OPEN))
     assert [await answer(), await answer()] == [1, 0]
     assert [one["subject"] for one in await advice(desk)] == ["S1"]
+
+
+async def test_advice_on_what_is_halted_stays_open_until_it_can_be_followed(desk: Any) -> None:
+    given = await concentrated(desk)
+    await desk.feed(event(STATE_CHANGED, instrument_id=1, trading_state=TRADING_STATE_HALTED))
+    with pytest.raises(FailedPrecondition) as refused:
+        await desk.oversight.answering.accept(await desk.oversight.advice.get(given["advice_id"]))
+    assert (refused.value.reason, "S1" in str(refused.value)) == ("ADVICE_WAITS", True)
+    await desk.feed(event(STATE_CHANGED, instrument_id=1, trading_state=TRADING_STATE_OPEN))
+    accepted = await desk.oversight.answering.accept(await desk.oversight.advice.get(given["advice_id"]))
+    assert accepted["state"] == 2
+    assert len((await desk.oversight.advice.orders([given["advice_id"]]))[given["advice_id"]]) == 1
 
 
 async def test_a_halt_that_only_the_definition_tells_of_ends_too(desk: Any) -> None:

@@ -14,6 +14,7 @@ _CHINESE = {
     "ADDRESS_UNKNOWN": "没有这个地址",
     "ADVICE_CLOSED": "这条建议已关闭：请查看当前的建议",
     "ADVICE_UNKNOWN": "没有这条建议",
+    "ADVICE_WAITS": "相关品种暂停交易：恢复后再接受，未提交任何委托",
     "ALERT_UNKNOWN": "没有这条预警",
     "BOOK_NOT_READY": "持仓数据正在读取：请稍后再试",
     "CODE_EXPIRED": "验证码已过期，或错误次数过多：请重新添加地址",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import asyncpg
+from smartex_chassis import FailedPrecondition
 from smartex_store import Connection, Database
 
 from positions import steps
 from positions.advising.rules import Rules
-from positions.advising.store import ACCEPTED, DISMISSED, AdviceStore, write_orders
+from positions.advising.store import ACCEPTED, DISMISSED, OPEN, AdviceStore, write_orders
 from positions.steps import Step
 
 
@@ -25,10 +26,15 @@ class Answering:
         self._clock = clock
 
     async def accept(self, advice: asyncpg.Record) -> asyncpg.Record | None:
-        """Accept advice; its orders are sized anew. None if it is closed; the same again if it was accepted."""
+        """Accept advice; its orders are sized anew. None if it is closed; the same again if it was accepted.
+
+        FailedPrecondition, ADVICE_WAITS, if nothing can be done because trading is halted: it stays open.
+        """
         if advice["state"] == ACCEPTED:
             return advice
         fresh = await self._rules.again(advice)
+        if fresh is None and advice["state"] == OPEN:
+            await self._check_trading(advice)
         async with self._database.transaction() as connection:
             accepted = await self._store.answer(connection, advice["advice_id"], ACCEPTED, self._clock())
             if accepted is not None:
@@ -53,6 +59,16 @@ class Answering:
             if dismissed is not None:
                 await self._step(connection, dismissed, "dismissed", "by the investor")
         return dismissed
+
+    async def _check_trading(self, advice: asyncpg.Record) -> None:
+        suggested = (await self._store.orders([advice["advice_id"]]))[advice["advice_id"]]
+        halted = sorted({one["symbol"] for one in suggested if not self._rules.trades(one["instrument_id"])})
+        if halted:
+            raise FailedPrecondition(
+                f"{', '.join(halted)} cannot be traded now: accept again when trading resumes; nothing was ordered",
+                reason="ADVICE_WAITS",
+                metadata={"advice_id": advice["advice_id"]},
+            )
 
     async def _step(self, connection: Connection, advice: asyncpg.Record, kind: str, detail: str) -> None:
         step = Step(

@@ -46,6 +46,10 @@ class Rules:
         """The account of now."""
         return self._accounts.account(account_id)
 
+    def trades(self, instrument_id: int) -> bool:
+        """Whether an instrument is traded now."""
+        return self._accounts.trades(instrument_id)
+
     async def for_alert(self, alert: Fields) -> Draft | None:
         """What to do about an alert; None if there is nothing that could be done now."""
         account = self._accounts.account(alert["account_id"])

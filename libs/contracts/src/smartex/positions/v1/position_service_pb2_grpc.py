@@ -249,7 +249,8 @@ class PositionServiceServicer:
 
     def AcceptAdvice(self, request, context):
         """AcceptAdvice takes it and gives the orders to place, fresh for the book of now. Scope `trade`. FAILED_PRECONDITION, reason ADVICE_CLOSED,
-        if it is not open. Accepting again gives the same orders.
+        if it is not open; ADVICE_WAITS if nothing can be done now because trading is halted: it stays open. Accepting again gives the same
+        orders.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -66,7 +66,8 @@ class PositionServiceStub:
     """GetAdvice is one piece of advice. NOT_FOUND, reason ADVICE_UNKNOWN."""
     AcceptAdvice: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.AcceptAdviceRequest, _position_service_pb2.AcceptAdviceResponse]
     """AcceptAdvice takes it and gives the orders to place, fresh for the book of now. Scope `trade`. FAILED_PRECONDITION, reason ADVICE_CLOSED,
-    if it is not open. Accepting again gives the same orders.
+    if it is not open; ADVICE_WAITS if nothing can be done now because trading is halted: it stays open. Accepting again gives the same
+    orders.
     """
     DismissAdvice: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.DismissAdviceRequest, _position_service_pb2.DismissAdviceResponse]
     """DismissAdvice sets it aside, with the reason. Scope `trade`."""
@@ -123,7 +124,8 @@ class PositionServiceAsyncStub(PositionServiceStub):
     """GetAdvice is one piece of advice. NOT_FOUND, reason ADVICE_UNKNOWN."""
     AcceptAdvice: _aio.UnaryUnaryMultiCallable[_position_service_pb2.AcceptAdviceRequest, _position_service_pb2.AcceptAdviceResponse]  # type: ignore[assignment]
     """AcceptAdvice takes it and gives the orders to place, fresh for the book of now. Scope `trade`. FAILED_PRECONDITION, reason ADVICE_CLOSED,
-    if it is not open. Accepting again gives the same orders.
+    if it is not open; ADVICE_WAITS if nothing can be done now because trading is halted: it stays open. Accepting again gives the same
+    orders.
     """
     DismissAdvice: _aio.UnaryUnaryMultiCallable[_position_service_pb2.DismissAdviceRequest, _position_service_pb2.DismissAdviceResponse]  # type: ignore[assignment]
     """DismissAdvice sets it aside, with the reason. Scope `trade`."""
@@ -261,7 +263,8 @@ class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_position_service_pb2.AcceptAdviceResponse, _abc.Awaitable[_position_service_pb2.AcceptAdviceResponse]]:
         """AcceptAdvice takes it and gives the orders to place, fresh for the book of now. Scope `trade`. FAILED_PRECONDITION, reason ADVICE_CLOSED,
-        if it is not open. Accepting again gives the same orders.
+        if it is not open; ADVICE_WAITS if nothing can be done now because trading is halted: it stays open. Accepting again gives the same
+        orders.
         """
 
     @_abc_1.abstractmethod
