@@ -111,6 +111,8 @@ class Told:
     subject: str
     severity: Severity
     title: Text
+    brief: Text
+    what: Text
     reason: Text
     create_ns: int
     expire_ns: int
@@ -128,6 +130,8 @@ def of_advice(advice: Told, what_if: Mapping[str, tuple[str, str]]) -> pb.Notice
         trace_id=advice.trace_id,
         values=[
             pb.Value(name="title", local_text=local(advice.title)),
+            pb.Value(name="brief", local_text=local(advice.brief)),
+            pb.Value(name="what", local_text=local(advice.what)),
             pb.Value(name="reason", local_text=local(advice.reason)),
             pb.Value(name="urgency", text=advice.severity.name.lower()),
         ],

@@ -31,6 +31,22 @@ def title(kind: str, facts: Mapping[str, object]) -> Text:
     return text(f"advice.{kind}.title", written(facts))
 
 
+def brief(kind: str, facts: Mapping[str, object]) -> Text:
+    """The same in at most 20 characters, which is what a field of a card in WeChat takes; beside it stands `what`."""
+    return text(f"advice.{kind}.brief", facts) if has(f"advice.{kind}.brief") else title(kind, facts)
+
+
+def what(facts: Mapping[str, object]) -> Text:
+    """What advice is about."""
+    if "symbol" in facts:
+        return Text(f"{facts['name_zh']} {facts['symbol']}", str(facts["symbol"]))
+    if "industry" in facts:
+        return industry(str(facts["industry"]))
+    if "symbols" in facts:
+        return Text(str(facts["symbols"]), str(facts["symbols"]))
+    return text("advice.whole.what")
+
+
 def reason(kind: str, facts: Mapping[str, object]) -> Text:
     """Why: the evidence, and of a habit what it costs and how it compares."""
     values = written(facts)

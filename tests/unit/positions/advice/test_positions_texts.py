@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from positions import texts
+from positions import texts, wording
 from positions.domain.advice.habits import ADVISED
 from positions.domain.alerts import ALL
 from positions.domain.habits import MINIMUMS
@@ -55,6 +55,35 @@ def test_values_are_written_in_the_reader_s_language() -> None:
     assert text("advice.cost", {"cost_share": 0.021, "cost_money": 1234.5}).en.endswith(
         "2.1% a year, 1,234.50."
     )
+
+
+FACTS = {
+    "symbol": "687018.SH",
+    "name_zh": "明澈半导体",
+    "name_en": "Mingche Semiconductor",
+    "weight": 1.0,
+    "after": 0.3564,
+    "loss": 0.125,
+    "money": 123.0,
+    "limit": 0.4,
+    "sold": 9_999_999.99,
+    "product_risk": 5,
+}
+
+
+@pytest.mark.parametrize("kind", [*HORIZON_DAYS, *(f"habit_{habit}" for habit in ADVISED)])
+def test_advice_is_said_whole_in_a_field_of_wechat(kind: str) -> None:
+    assert len(wording.brief(kind, FACTS).zh) <= 20
+    if not kind.startswith("habit_"):
+        assert len(wording.brief(kind, FACTS).en) <= 20
+
+
+def test_beside_it_stands_what_it_is_about() -> None:
+    assert wording.brief("reduce_concentration", FACTS).zh == "减持：占比100.0%→35.6%"
+    assert wording.what(FACTS) == Text("明澈半导体 687018.SH", "687018.SH")
+    assert wording.what({"industry": "Banks"}).zh == "银行"
+    assert wording.what({"symbols": "S1, S2"}).en == "S1, S2"
+    assert wording.what({"alert": "leverage"}) == Text("您的投资组合", "Your portfolio")
 
 
 def test_a_missing_value_is_a_bug() -> None:

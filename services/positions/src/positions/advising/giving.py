@@ -131,6 +131,8 @@ def _told(given: Given) -> Told:
         draft.subject,
         draft.severity,
         wording.title(draft.kind, draft.facts),
+        wording.brief(draft.kind, draft.facts),
+        wording.what(draft.facts),
         wording.reason(draft.kind, draft.facts),
         given.create_ns,
         given.expire_ns,
