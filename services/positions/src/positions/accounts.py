@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from positions.domain.advice import Account, Asset, Held
 from positions.domain.book import Book
@@ -101,9 +101,9 @@ class Accounts:
         assets = (self._asset(one.instrument_id) for one in self._instruments.all())
         return [asset for asset in assets if asset is not None]
 
-    def trades(self, instrument_id: int) -> bool:
-        """Whether an instrument is traded now."""
-        return instrument_id in self._instruments.open()
+    def trading(self) -> Collection[int]:
+        """Numbers of what is traded now."""
+        return self._instruments.open()
 
     def _asset(self, instrument_id: int) -> Asset | None:
         with self._book.lock:

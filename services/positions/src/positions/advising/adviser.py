@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import asyncpg
 import structlog
@@ -106,11 +107,12 @@ class Adviser:
         return len(rows)
 
     async def _resume(self) -> None:
-        over = []
-        for alert_id, account_id, waiting in await self._alerts.waiting():
-            account = self._rules.account(account_id)
-            if account is not None and waiting.over(account):
-                over.append(alert_id)
+        trading = self._rules.trading()
+        over = [
+            alert_id
+            for alert_id, account_id, waiting in await self._alerts.waiting()
+            if waiting.over(trading, partial(self._rules.account, account_id))
+        ]
         if over:
             await self._alerts.resume(over)
 

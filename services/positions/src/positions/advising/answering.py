@@ -62,7 +62,8 @@ class Answering:
 
     async def _check_trading(self, advice: asyncpg.Record) -> None:
         suggested = (await self._store.orders([advice["advice_id"]]))[advice["advice_id"]]
-        halted = sorted({one["symbol"] for one in suggested if not self._rules.trades(one["instrument_id"])})
+        trading = self._rules.trading()
+        halted = sorted({one["symbol"] for one in suggested if one["instrument_id"] not in trading})
         if halted:
             raise FailedPrecondition(
                 f"{', '.join(halted)} cannot be traded now: accept again when trading resumes; nothing was ordered",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from positions.accounts import Accounts
@@ -46,9 +46,9 @@ class Rules:
         """The account of now."""
         return self._accounts.account(account_id)
 
-    def trades(self, instrument_id: int) -> bool:
-        """Whether an instrument is traded now."""
-        return self._accounts.trades(instrument_id)
+    def trading(self) -> Collection[int]:
+        """Numbers of what is traded now."""
+        return self._accounts.trading()
 
     async def for_alert(self, alert: Fields) -> Draft | None:
         """What to do about an alert; None if there is nothing that could be done now."""

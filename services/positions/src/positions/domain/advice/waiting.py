@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from positions.domain.advice.account import Account, Held
@@ -19,11 +19,15 @@ class Waiting:
     def __bool__(self) -> bool:
         return bool(self.halted or self.offered)
 
-    def over(self, account: Account) -> bool:
-        """Whether something of it has passed: trading was resumed, or less is offered."""
-        held = account.holdings
-        return any(number not in held or held[number].asset.tradable for number in self.halted) or any(
-            number not in held or held[number].offered_lots < lots for number, lots in self.offered.items()
+    def over(self, trading: Collection[int], account: Callable[[], Account | None]) -> bool:
+        """Whether something of it has passed: one of the instruments is traded again, or less is offered. A share that
+        is halted may have very many holders: their accounts are not looked at."""
+        if any(number in trading for number in self.halted):
+            return True
+        now = account() if self.offered else None
+        return now is not None and any(
+            number not in now.holdings or now.holdings[number].offered_lots < lots
+            for number, lots in self.offered.items()
         )
 
 
