@@ -15,7 +15,8 @@ from smartex.matching.v1 import account_pb2_grpc, order_entry_pb2_grpc, venue_pb
 
 ALL = list(rpcs())
 UNARY = [rpc for rpc in ALL if not rpc.streaming]
-STREAM_SECONDS = 0.5
+PATIENCE = 60.0
+"""Seconds until a stream that neither speaks nor refuses is held to be taken."""
 
 
 async def open_market(place: Place, opened: dict[str, bool]) -> None:
@@ -52,24 +53,26 @@ async def call(
     rpc: Rpc,
     request: bytes,
     metadata: tuple[tuple[str, str], ...],
-    patience: float = STREAM_SECONDS,
+    patience: float = PATIENCE,
 ) -> bytes | grpc.aio.AioRpcError:
     """The answer's bytes (of a stream, its first message within `patience` seconds), or the failure."""
     channel: Any = place.channel
     first: bytes = b""
     try:
         if rpc.descriptor.client_streaming:
-            stream: Any = channel.stream_stream(rpc.path)(iter((request,)), metadata=metadata, timeout=10)
+            stream: Any = channel.stream_stream(rpc.path)(
+                iter((request,)), metadata=metadata, timeout=PATIENCE
+            )
             only: bytes = await stream.read()
             await _end(stream)
             return only
         if rpc.descriptor.server_streaming:
-            stream = channel.unary_stream(rpc.path)(request, metadata=metadata, timeout=10)
+            stream = channel.unary_stream(rpc.path)(request, metadata=metadata, timeout=2 * PATIENCE)
             with contextlib.suppress(TimeoutError):  # a stream that has nothing to say yet was taken
                 first = await asyncio.wait_for(stream.read(), patience)
             stream.cancel()
             return first
-        answer: bytes = await channel.unary_unary(rpc.path)(request, metadata=metadata, timeout=10)
+        answer: bytes = await channel.unary_unary(rpc.path)(request, metadata=metadata, timeout=PATIENCE)
     except grpc.aio.AioRpcError as failure:
         return failure
     return answer
