@@ -56,7 +56,7 @@ class Scripted:
         self.streams[f"/{PACKAGE}.{method}"] = handler
 
     def market(self, **retry: Any) -> Market:
-        policy = RetryPolicy(**{"deadline": 5.0, "first_pause": 0.001, **retry})
+        policy = RetryPolicy(**{"deadline": 60.0, "first_pause": 0.001, **retry})
         return smartex_client.connect(self.url, token="secret", retry=policy)
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
