@@ -22,6 +22,7 @@ from smartex_bus.kafka_server import KafkaServer
 from smartex_chassis import LocalIssuer
 from smartex_store import EmbeddedPostgres
 from traders import Trader, open_market
+from waiting import until
 
 ROUNDS = int(os.environ.get("SMARTEX_KILL_ROUNDS", "3"))
 SEED = int(os.environ.get("SMARTEX_KILL_SEED", "20261123"))
@@ -94,8 +95,13 @@ async def audit(place: World, traders: list[Trader], watcher: TradeWatcher) -> N
     await check_balances(events, place.pods[0], ACCOUNTS)
     await check_balances(events, place.pods[1], ACCOUNTS)
     check_trades(events, watcher)
-    assert sum(len(trader.acknowledged) for trader in traders) > 100
+    assert acknowledged(traders) > 100
     assert await snapshots_of(place.pods), "no pod made a snapshot to start from"
+
+
+def acknowledged(traders: list[Trader]) -> int:
+    """Orders that were acknowledged."""
+    return sum(len(trader.acknowledged) for trader in traders)
 
 
 async def snapshots_of(pods: list[Pod]) -> list[Path]:
@@ -138,4 +144,5 @@ async def test_nothing_acknowledged_is_lost(engine: str, tmp_path: Path) -> None
             await asyncio.sleep(3.0)  # longer than its lease
             publisher.signal(signal.SIGCONT)
             await asyncio.sleep(2.0)
+            await until(lambda: acknowledged(traders) > 100, "a hundred acknowledged orders", 120)
         await audit(place, traders, watcher)

@@ -19,6 +19,7 @@ from smartex_bus import (
     Topic,
     open_bus,
 )
+from waiting import until
 
 OpenBus = Callable[..., Awaitable[Bus]]
 
@@ -57,11 +58,13 @@ async def test_kill_9_under_load_loses_and_doubles_nothing(
     follower = asyncio.create_task(follow())
     writers = [asyncio.create_task(write(n)) for n in range(4)]
     for _ in range(2):
-        await asyncio.sleep(0.5)
+        enough = len(given) + 50
+        await until(lambda: len(given) > enough)  # noqa: B023 - waited for here
         await server.kill()
         await asyncio.sleep(0.1)
         await server.start()
-    await asyncio.sleep(0.5)
+    enough = len(given) + 50
+    await until(lambda: len(given) > enough)
     stop.set()
     await asyncio.gather(*writers)
 
@@ -70,9 +73,7 @@ async def test_kill_9_under_load_loses_and_doubles_nothing(
     # Every append was acknowledged in the end, so the log is exactly what was acknowledged.
     assert {record.offset: record.value for record in records} == given
     assert len({record.value for record in records}) == len(records)
-    async with asyncio.timeout(30):
-        while len(followed) < len(records):
-            await asyncio.sleep(0.05)
+    await until(lambda: len(followed) >= len(records))
     follower.cancel()
     await asyncio.gather(follower, return_exceptions=True)
     assert [(r.offset, r.value) for r in followed] == [(r.offset, r.value) for r in records]
@@ -143,7 +144,7 @@ async def test_a_frozen_server_is_waited_for(server: Any, new_bus: OpenBus, topi
         assert [future for future in futures if future.done()] == []
     finally:
         server.resume()
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(60):
         assert await asyncio.gather(*futures) == [1, 2, 3, 4, 5]
         assert await appender.append(Record(b"6")) == 6
     assert [int(r.value) for r in await read_all(bus, topic)] == list(range(7))

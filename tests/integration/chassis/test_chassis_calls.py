@@ -11,6 +11,7 @@ import pytest
 from chassis_venue import ECHO, Held, health, http
 from dead_line import line_to
 from grpc_health.v1 import health_pb2
+from waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -35,14 +36,19 @@ async def test_a_clients_deadline_ends_the_handler_and_is_counted_as_one(venue: 
         _, text = await http(server.metrics_port, "/metrics")
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(counted))
 
-    before = await so_far()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await caller.call("UnaryUnary", b"x", deadline=0.2)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    await asyncio.wait_for(held.cancelled.wait(), 10)
-    async with asyncio.timeout(10):
-        while await so_far() != before + 1:
-            await asyncio.sleep(0.02)
+    for seconds in (0.2, 2, 20):  # a busy machine may need longer to get to the handler
+        before = await so_far()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await caller.call("UnaryUnary", b"x", deadline=seconds)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if held.entered.is_set():
+            break
+    await asyncio.wait_for(held.cancelled.wait(), 60)
+
+    async def one_more() -> bool:
+        return await so_far() == before + 1
+
+    await until(one_more)
 
 
 async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -> None:
@@ -54,21 +60,21 @@ async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await asyncio.wait_for(held.cancelled.wait(), 10)
+    await asyncio.wait_for(held.cancelled.wait(), 60)
 
 
 async def test_a_caller_whose_machine_dies_is_noticed(venue: Any) -> None:
     """Nothing comes from it any more, not even the end of its connection."""
     held = Held()
     venue.echo.behave = held
-    server = await venue.start(ping_after=1)
+    server = await venue.start(ping_after=2)
     async with line_to(server.port) as line, grpc.aio.insecure_channel(f"127.0.0.1:{line.port}") as channel:
         calling = asyncio.create_task(venue.over(channel, venue.token()).call("StreamStream", b"x"))
         await held.entered.wait()
-        await asyncio.sleep(3)  # it lives, and is quiet
+        await asyncio.sleep(5)  # it lives, and is quiet
         assert not held.cancelled.is_set()
         line.die()
-        await asyncio.wait_for(held.cancelled.wait(), 10)
+        await asyncio.wait_for(held.cancelled.wait(), 60)
         calling.cancel()
         await asyncio.gather(calling, return_exceptions=True)
 
@@ -93,9 +99,7 @@ async def test_streams_of_one_caller_are_bounded_and_calls_and_others_are_not(ve
     server = await venue.start(max_streams_per_principal=2)
     caller = await venue.caller(server)
     streams = [asyncio.create_task(caller.call(kind, b"x")) for kind in ("UnaryStream", "StreamStream")]
-    async with asyncio.timeout(10):
-        while len(server._gate.calls) < 2:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(server._gate.calls) >= 2)
     for _ in range(2):
         refusal = await venue.refusal(caller.call("StreamUnary", b"x"))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")
@@ -106,13 +110,9 @@ async def test_streams_of_one_caller_are_bounded_and_calls_and_others_are_not(ve
     others = [await venue.caller(server, venue.token(**who)) for who in ({"account_id": 8}, {"subject": "o"})]
     streams += [asyncio.create_task(other.call("UnaryStream", b"x")) for other in others]
     streams.append(asyncio.create_task(caller.call("UnaryUnary", b"x")))
-    async with asyncio.timeout(10):
-        while len(server._gate.calls) < 5:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(server._gate.calls) >= 5)
     held.let_go.set()
     assert [set(await each) for each in streams] == [{b"x"}] * 5
-    async with asyncio.timeout(10):
-        while server._gate.calls:
-            await asyncio.sleep(0.02)
+    await until(lambda: not server._gate.calls)
     assert await caller.call("UnaryStream", b"x") == [b"x"] * 3
     assert not server._gate._streams

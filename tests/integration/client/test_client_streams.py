@@ -8,6 +8,7 @@ import numpy as np
 from smartex.matching.v1 import log_pb2 as log
 from smartex.matching.v1 import types_pb2 as types
 from smartex_client import COMMAND_DTYPE, Cancel, LocalBook, MassCancel, NewOrder
+from waiting import until
 
 Exchange = Any
 
@@ -112,10 +113,7 @@ async def test_a_subscription_goes_on_after_a_kill(exchange: Exchange) -> None:
             if step == 2:
                 await asyncio.to_thread(exchange.kill)
                 await asyncio.to_thread(exchange.start)
-        for _ in range(500):
-            if len(trades) >= 6 and local.asks.get(1000) == (940, 1):
-                break
-            await asyncio.sleep(0.02)
+        await until(lambda: len(trades) >= 6 and local.asks.get(1000) == (940, 1))
         for task in tasks:
             assert not task.done() or task.result() is None
             task.cancel()

@@ -21,6 +21,7 @@ from smartex_bus import (
     UnknownTopic,
 )
 from smartex_bus.appender import GroupCommitAppender, Limits
+from waiting import until
 
 
 class Log:
@@ -29,6 +30,7 @@ class Log:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.groups: list[int] = []
+        self.begun = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
@@ -37,6 +39,7 @@ class Log:
         self.told: list[str] = []
 
     async def write(self, records: list[Record]) -> tuple[int, int]:
+        self.begun += 1
         await self.gate.wait()
         if self.error is not None:
             raise self.error
@@ -84,7 +87,7 @@ def record(i: int, size: int = 4) -> Record:
 async def test_what_arrives_during_a_write_shares_the_next(log: Log, appender: GroupCommitAppender) -> None:
     log.gate.clear()
     futures = [appender.append_nowait(record(0))]
-    await asyncio.sleep(0.01)
+    await until(lambda: log.begun == 1)
     futures += [appender.append_nowait(record(i), record(i)) for i in range(1, 5)]
     assert appender.pending == 9
     log.gate.set()
@@ -163,7 +166,7 @@ async def test_a_failed_write_poisons_everything_behind_it(log: Log, appender: G
     log.gate.clear()
     log.error = OSError("gone")
     lost = appender.append_nowait(record(1))
-    await asyncio.sleep(0.01)
+    await until(lambda: log.begun == 2)
     behind = appender.append_nowait(record(2))
     log.gate.set()
     outcomes = await asyncio.gather(lost, behind, return_exceptions=True)
@@ -189,7 +192,7 @@ async def test_an_unknown_topic_is_no_unknown_outcome(log: Log, appender: GroupC
 async def test_a_caller_that_gives_up_changes_nothing(log: Log, appender: GroupCommitAppender) -> None:
     log.gate.clear()
     waiting = asyncio.create_task(appender.append(record(0)))
-    await asyncio.sleep(0.01)
+    await until(lambda: log.begun == 1)
     other = appender.append_nowait(record(1))
     waiting.cancel()
     log.gate.set()
@@ -211,7 +214,7 @@ async def test_close_without_drain_tells_what_is_unknown(log: Log) -> None:
     appender = log.appender(WIDE)
     log.gate.clear()
     under_way = appender.append_nowait(record(0))
-    await asyncio.sleep(0.01)
+    await until(lambda: log.begun == 1)
     waiting = appender.append_nowait(record(1))
     await appender.close(drain=False)
     assert isinstance(under_way.exception(), AppendUnknown)

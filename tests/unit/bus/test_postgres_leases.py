@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 from smartex_bus.postgres.consumer import PostgresConsumer
 from smartex_bus.postgres.groups import Place, Round
+from waiting import until
 
 FIRST, SECOND = (1, 0), (1, 1)
 
@@ -58,10 +59,8 @@ def consumer(start: Any = None) -> PostgresConsumer:
 async def keep_until(member: PostgresConsumer, tables: Any, reached: Any) -> None:
     keeping = asyncio.create_task(member._keep(tables))
     try:
-        async with asyncio.timeout(5):
-            while not reached():
-                assert not keeping.done()
-                await asyncio.sleep(0.005)
+        await until(lambda: reached() or keeping.done())
+        assert not keeping.done()
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)

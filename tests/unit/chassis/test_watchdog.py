@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import structlog
 from prometheus_client import REGISTRY
 from smartex_chassis import counter, gauge, histogram
 from smartex_chassis.watchdog import LoopWatchdog
+from waiting import until
 
 
-def hold_the_loop_up(until: float) -> None:
-    while time.monotonic() < until:
+def hold_the_loop_up(while_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while while_true() and time.monotonic() < end:
         time.sleep(0.01)
+    time.sleep(0.2)
 
 
 async def test_a_blocked_loop_is_reported_with_its_stack_once() -> None:
     before = REGISTRY.get_sample_value("smartex_event_loop_stalls_total") or 0
     watchdog = LoopWatchdog(threshold=timedelta(milliseconds=100))
     with structlog.testing.capture_logs() as logs:
+
+        def reports() -> list[Any]:
+            return [log for log in logs if "hold_the_loop_up" in log.get("stack", "")]
+
         watchdog.start()
         await asyncio.sleep(0.1)
-        hold_the_loop_up(time.monotonic() + 0.6)
+        hold_the_loop_up(lambda: not reports())
         await asyncio.sleep(0.1)
         watchdog.stop()
-    reports = [log for log in logs if log["event"] == "the event loop stands still"]
-    assert len(reports) == 1
-    assert "hold_the_loop_up" in reports[0]["stack"]
-    assert reports[0]["late_seconds"] >= 0.1
-    assert REGISTRY.get_sample_value("smartex_event_loop_stalls_total") == before + 1
+    assert len(reports()) == 1
+    assert reports()[0]["event"] == "the event loop stands still"
+    assert reports()[0]["late_seconds"] >= 0.1
+    # A busy machine may have held it up besides.
+    assert REGISTRY.get_sample_value("smartex_event_loop_stalls_total") == before + len(logs)
 
 
 async def test_lag_is_measured_and_stopping_stops() -> None:
@@ -41,11 +50,11 @@ async def test_lag_is_measured_and_stopping_stops() -> None:
     before = beats()
     watchdog = LoopWatchdog()
     watchdog.start()
-    await asyncio.sleep(0.3)
+    await until(lambda: beats() > before)
     watchdog.stop()
-    assert beats() > before
-    assert watchdog._thread is not None
-    assert not watchdog._thread.is_alive()
+    thread = watchdog._thread
+    assert thread is not None
+    await until(lambda: not thread.is_alive())
     after = beats()
     await asyncio.sleep(0.12)
     assert beats() == after

@@ -167,14 +167,14 @@ def test_the_log_is_bounded() -> None:
 
 
 async def test_an_answer_does_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
-    # With Nagle's algorithm each took 40 ms from the second on; the median, as the machine may be busy.
+    # With Nagle's algorithm each took 40 ms from the second on; the quickest, as the machine may be busy.
     async with running(tmp_path) as run:
         times = []
         for _ in range(21):
             began = time.perf_counter()
             await run.send()
             times.append(time.perf_counter() - began)
-        assert sorted(times)[10] < 0.03
+        assert min(times[1:]) < 0.03
 
 
 async def test_a_body_beyond_all_measure_is_refused(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ async def start(data: Path, *words: str) -> asyncio.subprocess.Process:
 
 async def line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return (await process.stdout.readline()).decode().split()[-1]
 
 
@@ -320,7 +320,7 @@ async def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
     async with running(tmp_path) as run:
         port = run.serving.url.rsplit(":", 1)[1]
         process = await start(tmp_path / "b", "--port", port)
-        _, errors = await asyncio.wait_for(process.communicate(), 30)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2
     assert errors.decode() == (
         f"smartex_standins: port {port} is taken: stop the other program or set --port\n"

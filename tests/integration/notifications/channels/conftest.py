@@ -35,7 +35,7 @@ class Desk:
     """Where the running stand-ins are told what to do and asked what they show."""
 
     def __init__(self, url: str, providers: Path) -> None:
-        self.http = httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, verify=False)
+        self.http = httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, verify=False)
         self.tables: dict[str, dict[str, Any]] = tomllib.loads(providers.read_text("utf-8"))
 
     async def tell(self, path: str, **values: object) -> dict[str, Any]:

@@ -183,8 +183,8 @@ async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     assert isinstance(down, Failed)
     assert down.maybe_sent
     assert await bench.desk.shown("apns") == []
-    await bench.desk.faults("apns", slow_seconds=0.8)
-    hasty = apns.build(bench.desk.tables["apns"] | {"time_limit": 0.5}, clock=clock)
+    await bench.desk.faults("apns", slow_seconds=5)
+    hasty = apns.build(bench.desk.tables["apns"] | {"time_limit": 1.0}, clock=clock)
     assert await hasty.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
     await hasty.close()
     await bench.desk.faults("apns", slow_seconds=0)

@@ -56,7 +56,7 @@ async def test_a_server_without_starttls_gets_nothing(maildir: tuple[int, Path],
 
 
 def send_with_smtplib(table: dict[str, Any], mail: EmailMessage) -> None:
-    with smtplib.SMTP(table["host"], table["port"], timeout=5) as client:
+    with smtplib.SMTP(table["host"], table["port"], timeout=60) as client:
         client.starttls(context=ssl.create_default_context(cafile=table["ca_file"]))
         client.login(table["username"], table["password"])
         client.send_message(mail)

@@ -130,9 +130,9 @@ async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     down = await bench.channel.send(bench.address, message())
     assert isinstance(down, Failed)
     assert down.maybe_sent
-    hasty = fcm.build(bench.desk.tables["fcm"] | {"time_limit": 0.5}, clock=clock)
+    hasty = fcm.build(bench.desk.tables["fcm"] | {"time_limit": 2.0}, clock=clock)
     assert isinstance(await hasty.send(bench.address, message()), Sent)
-    await bench.desk.faults("fcm", slow_seconds=0.8)
+    await bench.desk.faults("fcm", slow_seconds=5)
     assert await hasty.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
     await hasty.close()
 

@@ -33,7 +33,7 @@ class Bench:
         self.plain = sms.build(self.tables["plain"], clock=clock)
 
     async def callback(self) -> Callback:
-        return await asyncio.wait_for(self.callbacks.get(), 5)
+        return await asyncio.wait_for(self.callbacks.get(), 60)
 
 
 @pytest.fixture
@@ -198,8 +198,8 @@ async def test_faults(bench: Bench, message: Any, clock: Any, door: str) -> None
     assert isinstance(down, Failed)
     assert down.maybe_sent
     assert await bench.desk.shown("sms") == []
-    await bench.desk.faults("sms", slow_seconds=0.8)
-    hasty = sms.build(bench.tables[door] | {"time_limit": 0.5}, clock=clock)
+    await bench.desk.faults("sms", slow_seconds=5)
+    hasty = sms.build(bench.tables[door] | {"time_limit": 1.0}, clock=clock)
     assert await hasty.send(ALICE, message()) == Failed("TIMEOUT", maybe_sent=True)
     await hasty.close()
 

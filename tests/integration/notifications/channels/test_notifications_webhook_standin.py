@@ -101,8 +101,8 @@ async def test_faults(bench: Bench, message: Any, clock: Any) -> None:
     await bench.desk.faults("webhook", down=1)
     assert isinstance(await bench.channel.send(bench.address, message()), Failed)
     assert await bench.desk.shown("webhook") == []
-    await bench.desk.faults("webhook", slow_seconds=0.8)
-    hasty = webhook.build(bench.desk.tables["webhook"] | {"time_limit": 0.5}, clock=clock)
+    await bench.desk.faults("webhook", slow_seconds=5)
+    hasty = webhook.build(bench.desk.tables["webhook"] | {"time_limit": 1.0}, clock=clock)
     assert await hasty.send(bench.address, message()) == Failed("TIMEOUT", maybe_sent=True)
     await hasty.close()
 

@@ -163,7 +163,7 @@ class World:
         return await asyncio.to_thread(call, *args, **values)
 
     async def message(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.messages.get()
 
 

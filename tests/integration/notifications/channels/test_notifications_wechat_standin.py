@@ -67,7 +67,7 @@ class World:
         self.endpoint: Callable[[Request], Awaitable[Response]] = wechat_callback(
             self.account.crypto, self.handle
         )
-        self._control = httpx.AsyncClient(base_url=f"{url}/control/wechat", timeout=10)
+        self._control = httpx.AsyncClient(base_url=f"{url}/control/wechat", timeout=60)
         self._page = httpx.AsyncClient(base_url=url)
 
     async def close(self) -> None:
@@ -89,7 +89,7 @@ class World:
         return done
 
     async def event(self) -> CallbackEvent:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.events.get()
 
     async def requests(self, path: str) -> int:
@@ -276,10 +276,10 @@ async def test_a_token_that_expires_midway_is_renewed(world: World) -> None:
 
 async def test_tokens_of_a_short_life_are_renewed_in_time(world: World) -> None:
     await world.follow()
-    await world.do("account", token_seconds=1)
+    await world.do("account", token_seconds=3)
     for number in range(3):
         assert isinstance(await world.send(f"d{number}"), Sent)
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.6)
     assert await world.requests("stable_token") == 3
     assert await world.requests("template/send") == 3
 
@@ -320,10 +320,10 @@ async def test_a_cut_connection_may_have_sent_and_a_retry_shows_it_once(
 
 async def test_a_slow_provider_is_given_up(world: World) -> None:
     await world.follow()
-    hasty = build({**world.table, "time_limit": 0.5})
+    hasty = build({**world.table, "time_limit": 2.0})
     address, message = Address(ChannelKind.WECHAT, ALICE), world.message()
     assert isinstance(await hasty.channel.send(address, message), Sent)
-    await world.do("faults", slow_seconds=1)
+    await world.do("faults", slow_seconds=5)
     assert await hasty.channel.send(address, message) == Failed("TIMEOUT", maybe_sent=True)
     await hasty.channel.close()
 

@@ -52,7 +52,7 @@ class World:
         self.robot = wecom_robot.build(tables["wecom_robot"])
         self.events: list[CallbackEvent] = []
         self._url = url
-        self._client = httpx.AsyncClient(timeout=10)
+        self._client = httpx.AsyncClient(timeout=60)
 
     async def close(self) -> None:
         await self.app.close()

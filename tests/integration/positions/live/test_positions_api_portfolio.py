@@ -10,6 +10,7 @@ import pytest
 from smartex.matching.v1 import types_pb2, venue_pb2
 from smartex.positions.v1 import portfolio_pb2
 from smartex.positions.v1 import position_service_pb2 as pb
+from waiting import until
 
 if TYPE_CHECKING:
     from tests.integration.positions.live.conftest import Exchange
@@ -85,7 +86,7 @@ async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange: 
         stream = reader.positions.StreamPortfolio(
             pb.StreamPortfolioRequest(interval_ms=20), metadata=reader.metadata
         )
-        first = await asyncio.wait_for(stream.read(), 10)
+        first = await asyncio.wait_for(stream.read(), 60)
         assert isinstance(first, pb.StreamPortfolioResponse)
         assert first.update == 1
         known = {one.instrument_id: one for one in first.snapshot.positions}
@@ -95,7 +96,7 @@ async def test_a_stream_begins_with_all_and_goes_on_with_what_changed(exchange: 
             await alice.place(BUY, 1050, 10)
         updates = [1]
         while known[1].quantity_lots < 100_070:
-            message = await asyncio.wait_for(stream.read(), 10)
+            message = await asyncio.wait_for(stream.read(), 60)
             assert isinstance(message, pb.StreamPortfolioResponse)
             updates.append(message.update)
             known |= {one.instrument_id: one for one in message.delta.positions}
@@ -161,7 +162,7 @@ async def test_days_that_end_make_history_in_pages(exchange: Exchange) -> None:
         operator, reader = exchange.operator(), exchange.caller(1, at=channel)
         for day in range(1, 4):
             roll = venue_pb2.RollTradingDayRequest(trading_day=day, request_id=1000 + day)
-            await operator.venue.RollTradingDay(roll, metadata=operator.metadata, timeout=10)
+            await operator.venue.RollTradingDay(roll, metadata=operator.metadata, timeout=60)
         await exchange.folded(pod)
         request = pb.ListPortfolioHistoryRequest(days_only=True, page_size=2)
         first = await reader.ask("ListPortfolioHistory", request)
@@ -208,7 +209,9 @@ async def test_an_old_mark_is_shown_as_stale_and_a_middle_is_fresh(exchange: Exc
         assert not held(old, 2).mark.stale
         await alice.place(BUY, 989, 10)
         await bob.place(SELL, 1000, 10)
-        async with asyncio.timeout(10):
-            while held(await reader.portfolio(), 1).mark.source != portfolio_pb2.MARK_SOURCE_MID:
-                await asyncio.sleep(0.05)
-        assert held(await reader.portfolio(), 1).mark.price == "9.945"
+
+        async def middle() -> Any:
+            mark = held(await reader.portfolio(), 1).mark
+            return mark if mark.source == portfolio_pb2.MARK_SOURCE_MID else None
+
+        assert (await until(middle)).price == "9.945"

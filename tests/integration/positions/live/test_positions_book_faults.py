@@ -50,17 +50,17 @@ async def trade(exchange: Any, seed: int, orders: int) -> None:
             request = order_entry_pb2.CancelOrderRequest(
                 order_id=outcome.order_id, request_id=seed * 10_000 + at + 1
             )
-            await caller.entry.CancelOrder(request, metadata=caller.metadata, timeout=10)
+            await caller.entry.CancelOrder(request, metadata=caller.metadata, timeout=60)
         if at == orders // 2:
             await roll_day(operator, seed)
 
 
 async def roll_day(operator: Any, seed: int) -> None:
     status = await operator.venue.GetVenueStatus(
-        venue_pb2.GetVenueStatusRequest(), metadata=operator.metadata, timeout=10
+        venue_pb2.GetVenueStatusRequest(), metadata=operator.metadata, timeout=60
     )
     request = venue_pb2.RollTradingDayRequest(trading_day=status.trading_day, request_id=5_000_000 + seed)
-    await operator.venue.RollTradingDay(request, metadata=operator.metadata, timeout=10)
+    await operator.venue.RollTradingDay(request, metadata=operator.metadata, timeout=60)
 
 
 async def agrees(exchange: Any, pod: Any) -> None:
@@ -202,8 +202,8 @@ async def test_a_start_before_the_market_serves(exchange: Exchange) -> None:
     await trade(exchange, 1, 20)
     await exchange.published()
     async with exchange.positions(exchange_url=f"127.0.0.1:{free_port()}") as (pod, _):
+        await until(lambda: pod.follower.ready)
         await asyncio.sleep(0.5)
-        assert pod.follower.ready
         assert pod.book.sequence == 0  # it waits for definitions, and does not guess
         assert not pod.ready()
     async with exchange.positions() as (pod, _):
@@ -308,9 +308,11 @@ async def test_checkpoints_are_kept_and_a_rebuild_begins_them_anew(exchange: Exc
         for seed in (1, 2, 3, 4):
             await trade(exchange, seed, 20)
             await agrees(exchange, pod)  # what comes at once is folded in one step, and makes one checkpoint
-        async with asyncio.timeout(20):
-            while await kept(pod) < 3:
-                await asyncio.sleep(0.05)
+
+        async def enough() -> bool:
+            return await kept(pod) >= 3
+
+        await until(enough)
         reader = exchange.caller(1, at=channel)
         for sequence in range(15, pod.book.sequence, 29):
             told = await reader.ask("GetPortfolioAt", pb.GetPortfolioAtRequest(sequence=sequence))

@@ -10,6 +10,7 @@ from positions import outbox
 from positions.outbox import NOTICES_TOPIC, Relay
 from smartex.notifications.v1.notice_pb2 import Notice
 from smartex_bus import AppendUnknown, Record
+from waiting import until
 
 
 def notice(number: int) -> Notice:
@@ -83,11 +84,11 @@ async def test_a_running_relay_hears_a_wake(desk: Any) -> None:
     try:
         await put(desk, 7)
         relay.wake()
-        for _ in range(200):
-            if await ids(desk) == ["n:7"]:
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(await ids(desk))
+
+        async def relayed() -> bool:
+            return await ids(desk) == ["n:7"]
+
+        await until(relayed)
     finally:
         await relay.stop()
 

@@ -12,6 +12,7 @@ import pytest
 import structlog
 from matching.checkpoints import Checkpoint, Checkpoints
 from smartex_bus import StoredRecord
+from waiting import until
 
 
 def said(offset: int, value: bytes) -> StoredRecord:
@@ -49,7 +50,7 @@ async def test_a_record_of_nobody_does_not_end_the_comparing(poison: bytes) -> N
     checkpoints._known[5] = Checkpoint(5, own="b" * 64)
     with structlog.testing.capture_logs() as logs:
         comparing = asyncio.create_task(checkpoints._compare())
-        await asyncio.wait({comparing}, timeout=0.05)
+        await until(lambda: len(halted) == 2 or comparing.done())
     comparing.cancel()
     assert [each["offset"] for each in logs if each["event"] == "checkpoint_of_nobody"] == [0]
     assert len(halted) == 2

@@ -15,6 +15,7 @@ from matching.replica import Applied
 from matching.sessions import Sessions
 from matching.ticker import Ticker
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_CLOCK, COMMAND_KIND_ROLL_DAY
+from waiting import until
 
 INTERVAL_NS = 10_000_000
 LATER = 1_000 * INTERVAL_NS
@@ -47,10 +48,10 @@ def nobody() -> Any:
     return NO_COMMANDS
 
 
-async def clocks_within(market: Market, seconds: float) -> int:
-    before = market.clocks
-    await asyncio.sleep(seconds)
-    return market.clocks - before
+async def no_more(market: Market, clocks: int) -> bool:
+    """Whether it stays at so many clocks."""
+    await asyncio.sleep(0.1)
+    return market.clocks == clocks
 
 
 @pytest.mark.parametrize(("expiring", "sessions", "clocks"), [(1, 0, 1), (0, 1, 1), (0, 0, 0)])
@@ -71,11 +72,13 @@ async def test_the_clock_of_any_pod_counts_and_nothing_else_does() -> None:
     await ticker.start()
     try:
         market.show(one_command(kind=COMMAND_KIND_CLOCK))  # another pod's
-        assert await clocks_within(market, 0.1) == 0
+        told = market.clocks
+        assert await no_more(market, told)
         now[0] += LATER
         market.show(one_command(kind=COMMAND_KIND_ROLL_DAY))
         # One: its own is seen as well, and the clock stands still.
-        assert await clocks_within(market, 0.1) == 1
+        await until(lambda: market.clocks == told + 1)
+        assert await no_more(market, told + 1)
     finally:
         await ticker.stop()
 
@@ -87,8 +90,11 @@ async def test_a_log_that_stood_still_ends_no_session_whose_stream_is_alive() ->
     class Log(Market):
         """Takes everything and brings none of it to the market while it stands still."""
 
+        waiting = False
+
         async def submit(self, command: Any) -> Applied:
             if command[-1]["kind"] == COMMAND_KIND_CLOCK:
+                self.waiting = True
                 await stalled
             events = core.apply(command, now[0]).copy()
             self.show(command)
@@ -103,9 +109,10 @@ async def test_a_log_that_stood_still_ends_no_session_whose_stream_is_alive() ->
     sessions.leave(dead)
     await ticker.start()
     try:
-        await asyncio.sleep(0.01)  # the clock is on its way now
+        await until(lambda: log.waiting)  # the clock is on its way now
         now[0] += 60 * 10**9
         stalled.set_result(None)
+        await until(lambda: len(core.sessions()) == 1)
         await asyncio.sleep(0.01)
     finally:
         await ticker.stop()
@@ -118,6 +125,7 @@ async def test_the_clock_behind_the_beats_counts_as_one() -> None:
     ticker = Ticker(market, INTERVAL_NS // 1_000_000, lambda: beat, clock=lambda: now[0])  # type: ignore[arg-type]
     await ticker.start()
     try:
-        assert await clocks_within(market, 0.1) == 1
+        await until(lambda: market.clocks == 1)
+        assert await no_more(market, 1)
     finally:
         await ticker.stop()

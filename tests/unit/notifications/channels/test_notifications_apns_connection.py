@@ -269,7 +269,7 @@ async def test_any_other_reset_may_have_been_taken(provider: Provider, code: Err
 
 async def test_silence(provider: Provider) -> None:
     provider.script = [lambda *_: None]
-    impatient = new_channel(provider.port, time_limit=0.2)
+    impatient = new_channel(provider.port, time_limit=1)
     assert maybe_sent(await impatient.send(PHONE, MESSAGE))
     await impatient.close()
 

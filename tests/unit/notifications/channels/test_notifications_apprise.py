@@ -20,6 +20,7 @@ from notifications.domain.sending import (
     Sent,
     Urgency,
 )
+from waiting import until
 
 MESSAGE = Message("d1", "k", Urgency.HIGH, "标题", "正文", "zh-CN", link="https://x.example/")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -151,11 +152,11 @@ async def test_one_that_does_not_end_is_given_up_and_holds_its_thread() -> None:
         assert await channel.send(to(url), MESSAGE) == Failed("TIMEOUT", maybe_sent=True)
         assert await channel.send(to(url), MESSAGE) == Failed("BUSY")
         release.set()
+
         # Its thread ends with the connection, and the next message finds it free.
-        for _ in range(200):
+        async def free() -> object:
             outcome = await channel.send(to("json://"), MESSAGE)
-            if outcome != Failed("BUSY"):
-                break
-            await asyncio.sleep(0.02)
-        assert outcome == AddressGone("BAD_URL")
+            return outcome if outcome != Failed("BUSY") else None
+
+        assert await until(free) == AddressGone("BAD_URL")
     await channel.close()

@@ -146,24 +146,32 @@ async def test_closed_after_the_request_may_have_arrived(new: New) -> None:
         assert cut("CONNECTION_FAILED", await caller.post(url, content=b"x"))
 
 
+async def given_up(new: New, serve: Serve) -> object:
+    """What comes of waiting in vain; a busy machine may need the longer limit to get to the server at all."""
+    for time_limit in (0.2, 5):
+        async with calling(new, serve, time_limit) as (caller, url):
+            got = await caller.post(url)
+        if isinstance(got, Failed) and got.maybe_sent:
+            break
+    return got
+
+
 async def test_silence_may_have_arrived(new: New) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with calling(new, serve, time_limit=0.2) as (caller, url):
-        assert await caller.post(url) == Failed("TIMEOUT", maybe_sent=True)
+    assert await given_up(new, serve) == Failed("TIMEOUT", maybe_sent=True)
 
 
 async def test_an_answer_that_drips_is_given_up(new: New) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(100):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+        for _ in range(1000):
             writer.write(b".")
             await asyncio.sleep(0.02)
 
-    async with calling(new, serve, time_limit=0.2) as (caller, url):
-        assert await caller.post(url) == Failed("ANSWER_CUT TimeoutError", maybe_sent=True)
+    assert await given_up(new, serve) == Failed("ANSWER_CUT TimeoutError", maybe_sent=True)
 
 
 async def test_an_answer_cut_short_proves_nothing(new: New) -> None:
