@@ -114,7 +114,7 @@ async def check_balances(events: Sequence[log_pb2.Event], pod: Pod, accounts: Se
     service = account_pb2_grpc.AccountServiceStub(pod.channel)
     for account in accounts:
         answer = await service.GetAccount(
-            account_pb2.GetAccountRequest(account_id=account), metadata=pod.operator(), timeout=10
+            account_pb2.GetAccountRequest(account_id=account), metadata=pod.operator(), timeout=60
         )
         assert Decimal(answer.cash[0].total.amount) * MICROS == folded.cash[account]
         assert answer.holdings[0].total_lots == folded.lots[account]
@@ -130,10 +130,10 @@ async def check_hashes(pods: Sequence[Pod]) -> None:
 
 async def _hash(pod: Pod, offset: int) -> venue_pb2.GetStateHashResponse:
     stub = venue_pb2_grpc.VenueServiceStub(pod.channel)
-    for _ in range(100):
+    for _ in range(600):
         try:
             answer: venue_pb2.GetStateHashResponse = await stub.GetStateHash(
-                venue_pb2.GetStateHashRequest(offset=offset), metadata=pod.operator(), timeout=10
+                venue_pb2.GetStateHashRequest(offset=offset), metadata=pod.operator(), timeout=60
             )
         except grpc.aio.AioRpcError as failure:
             if failure.code() not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE):

@@ -31,7 +31,7 @@ class Held:
 async def http(port: int, target: str, method: str = "GET") -> tuple[int, str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    raw = (await asyncio.wait_for(reader.read(), 10)).decode()
+    raw = (await asyncio.wait_for(reader.read(), 60)).decode()
     writer.close()
     head, _, body = raw.partition("\r\n\r\n")
     return int(head.split(" ")[1]), body

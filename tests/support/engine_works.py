@@ -138,7 +138,7 @@ class Works:
         rows = await self.reader.page(0, notice_id, 0, before=2**63 - 1, limit=10_000)
         return [row for row in reversed(rows) if row["channel"] != "inbox"]
 
-    async def settle(self, *states: State, within: float = 10.0) -> list[Any]:
+    async def settle(self, *states: State, within: float = 60.0) -> list[Any]:
         """Wait until every delivery stands in one of these states; returns them."""
         waited = 0.0
         while True:
@@ -151,7 +151,7 @@ class Works:
             await asyncio.sleep(0.02)
             waited += 0.02
 
-    async def later(self, within: float = 10.0, **parts: float) -> list[Any]:
+    async def later(self, within: float = 60.0, **parts: float) -> list[Any]:
         """Set the clock ahead and wait until nothing that is due waits any more."""
         self.clock.advance(**parts)
         waited = 0.0

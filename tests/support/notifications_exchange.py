@@ -56,7 +56,7 @@ class Phones:
     """The stand-ins: what phones show, and what the providers are told to do wrong."""
 
     def __init__(self, url: str, providers: Path) -> None:
-        self.http = httpx.AsyncClient(base_url=url, timeout=10, trust_env=False)
+        self.http = httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
         self.providers = providers
         self.tables: dict[str, Any] = tomllib.loads(providers.read_text("utf-8"))
 
@@ -73,7 +73,7 @@ class Phones:
         state = (await self.http.get("/phone/state")).json()
         return [message for message in state["messages"] if message["standin"] == standin]
 
-    async def shown_within(self, standin: str, count: int, seconds: float = 10) -> list[dict[str, Any]]:
+    async def shown_within(self, standin: str, count: int, seconds: float = 60) -> list[dict[str, Any]]:
         """What is shown, once there are so many messages."""
 
         async def enough() -> list[dict[str, Any]] | None:
@@ -167,7 +167,7 @@ class Exchange:
         told = await self.stub.ListDeliveries(request, metadata=self.operator())
         return [one for one in told.deliveries if one.channel != pb.CHANNEL_INBOX]
 
-    async def ended(self, notice_id: str, seconds: float = 15) -> list[pb.Delivery]:
+    async def ended(self, notice_id: str, seconds: float = 60) -> list[pb.Delivery]:
         """The deliveries of a notice once all have ended."""
 
         async def look() -> list[pb.Delivery]:

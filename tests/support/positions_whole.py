@@ -37,7 +37,7 @@ class Caller:
 
     async def __call__(self, method: str, request: Any) -> Any:
         metadata = (("authorization", f"Bearer {self.token}"),)
-        return await getattr(self.stub, method)(request, metadata=metadata, timeout=30)
+        return await getattr(self.stub, method)(request, metadata=metadata, timeout=60)
 
 
 @dataclass

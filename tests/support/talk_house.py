@@ -161,7 +161,7 @@ def order(lots: int = 100, price: int = 1000, side: int = 1) -> OrderSuggestion:
 
 async def quantities(investor: Market, at_least: int, **which: Any) -> list[Decimal]:
     """Quantities of the orders in the history, which follows the market by a moment."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (
             len(found := [each.quantity or Decimal() async for each in investor.orders(**which)]) < at_least
         ):

@@ -130,7 +130,7 @@ async def open_market(pod: Pod, accounts: Sequence[int]) -> None:
     )
     metadata = pod.operator()
     await venue_pb2_grpc.VenueServiceStub(pod.channel).DefineInstrument(
-        venue_pb2.DefineInstrumentRequest(instrument=rules, request_id=1), metadata=metadata, timeout=10
+        venue_pb2.DefineInstrumentRequest(instrument=rules, request_id=1), metadata=metadata, timeout=60
     )
     service = account_pb2_grpc.AccountServiceStub(pod.channel)
     now = Timestamp()
@@ -143,4 +143,4 @@ async def open_market(pod: Pod, accounts: Sequence[int]) -> None:
         ):
             request.account_id, request.request_id = account, 2 * index + number + 1
             request.create_time.CopyFrom(now)
-            await service.Deposit(request, metadata=metadata, timeout=10)
+            await service.Deposit(request, metadata=metadata, timeout=60)

@@ -84,7 +84,7 @@ async def test_what_a_dead_member_did_not_commit_is_delivered_again(
     assert await member.tell("take") == f"{topic} 0 5,6,7,8,9"
     member.signal(signal.SIGKILL)
     async with bus.consume(group, [topic], lease=LEASE, max_records=100) as consumer:
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(60):
             batch = await anext(consumer)
         assert [record.offset for record in batch.records][:5] == [5, 6, 7, 8, 9]
 
@@ -96,7 +96,7 @@ async def test_a_member_that_slept_too_long_cannot_commit(bus: Bus, new_member: 
     assert await member.tell("take") == f"{topic} 0 0,1,2,3,4"
     member.signal(signal.SIGSTOP)
     consumer = bus.consume(group, [topic], lease=LEASE, max_records=7)
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(60):
         batch = await anext(consumer)
     assert [record.offset for record in batch.records] == [0, 1, 2, 3, 4, 5, 6]
     await consumer.commit({(topic, 0): batch.next_offset})
@@ -105,7 +105,7 @@ async def test_a_member_that_slept_too_long_cannot_commit(bus: Bus, new_member: 
     await consumer.close()
     again = bus.consume(group, [topic], lease=LEASE)
     member.signal(signal.SIGKILL)
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(60):
         assert (await anext(again)).records[0].offset == 7
     await again.close()
 
@@ -164,7 +164,7 @@ async def test_who_never_learns_where_to_start_keeps_nothing_from_others(
     tasks.append(asyncio.create_task(work(able, seen)))
     await until(lambda: len(seen) >= 10)
     assert idle.assignment == frozenset()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await idle.close()
     await until(lambda: len({(r.partition, r.offset) for r in seen}) == 20)
     await able.close()
@@ -180,10 +180,10 @@ async def test_a_position_that_was_trimmed_is_an_error(bus: Bus, topic: str) -> 
     await bus.trim(topic, 0, 5)
     async with bus.consume("g-" + topic, [topic], lease=LEASE, start=start) as consumer:
         with pytest.raises(OffsetTrimmed) as caught:
-            async with asyncio.timeout(45):
+            async with asyncio.timeout(60):
                 await anext(consumer)
     assert (caught.value.offset, caught.value.earliest) == (2, 5)
-    async with bus.consume("other-" + topic, [topic], lease=LEASE) as consumer, asyncio.timeout(45):
+    async with bus.consume("other-" + topic, [topic], lease=LEASE) as consumer, asyncio.timeout(60):
         assert (await anext(consumer)).records[0].offset == 5
 
 

@@ -40,7 +40,7 @@ asyncio.run(main())
 
 
 async def gone(process: psutil.Process) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not ended(process):
             await asyncio.sleep(0.05)
 

@@ -183,7 +183,7 @@ async def test_a_follower_elsewhere_is_woken(
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0.01)
         await appender.append(Record(b"%d" % i))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert [record.value for record in await waiting] == [b"%d" % i]
     await stream.aclose()  # type: ignore[attr-defined]
 
@@ -277,7 +277,7 @@ async def test_a_closed_bus_says_so(new_bus: OpenBus, topic: str) -> None:
     waiting = asyncio.ensure_future(anext(consumer, None))
     await asyncio.sleep(0.1)
     await bus.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         outcomes = await asyncio.gather(*following, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [BusClosed, BusClosed]
         assert await waiting is None

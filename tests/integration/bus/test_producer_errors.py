@@ -15,12 +15,12 @@ from smartex_bus import AppenderPoisoned, AppendUnknown, Bus, Record, Topic, Unk
 
 
 async def assert_poisoned(bus: Bus, appender: Any, futures: list[asyncio.Future[int]]) -> None:
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(60):
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [AppendUnknown] * len(futures)
     with pytest.raises(AppenderPoisoned, match="leave the process"):
         appender.append_nowait(Record(b"past the gap"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await bus.fatal.wait()
     assert isinstance(bus.fatal_error, AppendUnknown)
     assert not await bus.healthy()

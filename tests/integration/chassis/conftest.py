@@ -78,7 +78,7 @@ class Caller:
         return (*own, *more)
 
     async def call(
-        self, kind: str, *messages: bytes, deadline: float | None = 10, more: tuple[tuple[str, str], ...] = ()
+        self, kind: str, *messages: bytes, deadline: float | None = 60, more: tuple[tuple[str, str], ...] = ()
     ) -> list[bytes]:
         path, metadata = f"/{SERVICE}/{kind}", self.metadata(*more)
         if kind == "UnaryUnary":
@@ -167,7 +167,7 @@ class Venue:
 
     async def refusal(self, calling: Awaitable[Any]) -> Refusal:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await asyncio.wait_for(calling, 20)
+            await asyncio.wait_for(calling, 60)
         return Refusal(caught.value)
 
 

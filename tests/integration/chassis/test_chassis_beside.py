@@ -100,6 +100,6 @@ async def test_a_module_that_does_not_stop_does_not_keep_the_others(venue: Any) 
 
     first, second = venue.echo.module(stop=stop), venue.echo.module(register=no_rpcs, scopes={}, stop=hang)
     server = await venue.start(first, second, stop_timeout=0.1)
-    await asyncio.wait_for(server.drain(), 10)
+    await asyncio.wait_for(server.drain(), 60)
     assert said == ["stopped"]
     assert server.failed.is_set()

@@ -96,7 +96,7 @@ async def _call(venue: Any, server: ChassisServer, credentials: grpc.ChannelCred
     async with channel:
         call = channel.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")
         metadata = (("authorization", f"Bearer {venue.token()}"),)
-        return bytes(await call(b"x", metadata=metadata, timeout=10))
+        return bytes(await call(b"x", metadata=metadata, timeout=60))
 
 
 async def _refused(venue: Any, server: ChassisServer, credentials: grpc.ChannelCredentials | None) -> None:
@@ -169,7 +169,7 @@ async def test_a_service_shows_its_certificate_to_another(venue: Any, pki: Pki, 
             caller: Any = channel
             call = caller.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")
             if welcome:
-                assert await call(b"x", timeout=10) == b"x"
+                assert await call(b"x", timeout=60) == b"x"
             else:
                 with pytest.raises(grpc.aio.AioRpcError):
                     await call(b"x", timeout=3)

@@ -19,7 +19,7 @@ PATIENCE = 240.0
 """Seconds for a start, which may have to compile, on a busy machine."""
 
 
-def wait_until(condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end, f"still waiting for: {what}"
@@ -85,8 +85,8 @@ class Launched:
         self.process.send_signal(signal.SIGINT)
         status = self.process.wait(60)
         for thread in self._threads:
-            thread.join(10)
-        while (line := self._lines.get(timeout=10)) is not None:
+            thread.join(60)
+        while (line := self._lines.get(timeout=60)) is not None:
             self.said.append(line)
         return status
 

@@ -132,7 +132,7 @@ sys.exit(main(["--data", sys.argv[1], *ports, "--no-demo"]))
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_service_that_fails_for_good_ends_everything_with_its_reason(tmp_path: Path) -> None:
     data = tmp_path / "data"
     done = subprocess.run([sys.executable, "-c", DOOMED, str(data)], capture_output=True, text=True)

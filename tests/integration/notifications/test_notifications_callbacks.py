@@ -33,7 +33,7 @@ Exchanging = Callable[..., AbstractAsyncContextManager[Exchange]]
 
 def client(exchange: Exchange) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{exchange.pod.settings.callback_port}", trust_env=False, timeout=10
+        base_url=f"http://127.0.0.1:{exchange.pod.settings.callback_port}", trust_env=False, timeout=60
     )
 
 

@@ -379,7 +379,7 @@ async def test_random_outcomes_double_nothing_but_what_is_documented(works: Any)
     )
 
 
-async def _until(condition: Any, within: float = 10.0) -> None:
+async def _until(condition: Any, within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.02)

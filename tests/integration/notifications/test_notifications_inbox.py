@@ -30,7 +30,7 @@ class Device:
         request = pb.StreamInboxRequest(after_position=after)
         self._call: Any = exchange.stub.StreamInbox(request, metadata=exchange.investor(account))
 
-    async def next(self, within: float = 5) -> pb.StreamInboxResponse:
+    async def next(self, within: float = 60.0) -> pb.StreamInboxResponse:
         told: pb.StreamInboxResponse = await asyncio.wait_for(self._call.read(), within)
         return told
 

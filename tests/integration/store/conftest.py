@@ -30,7 +30,7 @@ asyncio.run(main())
 """
 
 
-def wait_until(condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f"still waiting for: {what}"

@@ -192,7 +192,7 @@ async def test_who_waits_at_the_log_is_told_of_what_is_known_too() -> None:
     waiting = asyncio.create_task(tail.handed())
     await asyncio.sleep(0)
     tail.hand_over(0, [Record(b"0")], 1)
-    await asyncio.wait_for(waiting, 30)
+    await asyncio.wait_for(waiting, 60)
     assert tail.holds
     assert tail.take(1, 10) == []
     assert not tail.must_look()

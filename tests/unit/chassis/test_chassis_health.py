@@ -19,7 +19,7 @@ def asked(name: str = "") -> Any:
 
 
 async def told(watch: Any) -> int:
-    return int((await asyncio.wait_for(anext(watch), 5)).status)
+    return int((await asyncio.wait_for(anext(watch), 60)).status)
 
 
 async def test_a_status_that_stays_wakes_nobody() -> None:

@@ -103,7 +103,7 @@ async def test_every_command_is_carried_out_once_and_told_once(exchange: Exchang
         await stream.send(rows([place] * 3, 1))
         cancels = rows([cancel] * 2, 1)
         await stream.send(cancels)
-        await asyncio.wait_for(stream.drain(), 20)
+        await asyncio.wait_for(stream.drain(), 60)
         told = []
         async for batch in stream.batches():
             told += [(int(row["kind"]), int(row["client_order_id"]), bool(row["repeated"])) for row in batch]
@@ -145,7 +145,7 @@ async def test_more_than_the_window_waits(exchange: Exchange) -> None:
         assert not done
         assert received <= 1
         release.set()
-        await asyncio.wait_for(second, 10)
+        await asyncio.wait_for(second, 60)
 
 
 async def test_final_failures_reach_everybody(exchange: Exchange, fail: Any, info: Any) -> None:
@@ -199,7 +199,7 @@ async def test_a_stream_leaves_a_connection_that_died_without_a_word(
         async with exchange.market() as market, market.trade_stream() as stream:
             line.die()
             await stream.send(rows([log.COMMAND_KIND_PLACE], 1))
-            await asyncio.wait_for(stream.drain(), 20)
+            await asyncio.wait_for(stream.drain(), 60)
     assert account.placed == {1: 1}
 
 
@@ -403,7 +403,7 @@ async def test_an_entry_that_is_cancelled_leaves_nothing_behind(exchange: Exchan
     exchange.stream(TRADE, silent)
     async with exchange.market() as market:
         entering = asyncio.create_task(market.trade_stream().__aenter__())
-        await asyncio.wait_for(entered.wait(), 10)
+        await asyncio.wait_for(entered.wait(), 60)
         entering.cancel()
         with pytest.raises(asyncio.CancelledError):
             await entering

@@ -55,7 +55,7 @@ async def test_a_request_under_way_is_finished_before_it_stops_and_nothing_is_to
         await server.CallbackServer(Starlette(), LOOPBACK, callbacks.port).start()
     async with httpx.AsyncClient(trust_env=False) as http:
         request = asyncio.create_task(http.get(f"http://{LOOPBACK}:{callbacks.port}/"))
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), 60)
         stopping = asyncio.create_task(callbacks.stop())
         await asyncio.sleep(0)
         answer.set()

@@ -27,7 +27,7 @@ class Client:
         return await asyncio.to_thread(self._run, talk, login)
 
     def _run(self, talk: Callable[[smtplib.SMTP], T], login: bool) -> T:
-        with smtplib.SMTP(self.table["host"], self.table["port"], timeout=5) as client:
+        with smtplib.SMTP(self.table["host"], self.table["port"], timeout=60) as client:
             if login:
                 client.starttls(context=ssl.create_default_context(cafile=self.table["ca_file"]))
                 client.login(self.table["username"], self.table["password"])

@@ -86,21 +86,21 @@ class Client:
             "create_time_ns": time.time_ns(),
         }
         request = order_entry_pb2.PlaceOrderRequest(**(fields | changes))
-        return await self.entry.PlaceOrder(request, metadata=self.metadata, timeout=20)
+        return await self.entry.PlaceOrder(request, metadata=self.metadata, timeout=60)
 
     async def get_account(self) -> account_pb2.GetAccountResponse:
         return await self.account.GetAccount(
-            account_pb2.GetAccountRequest(account_id=self.account_id), metadata=self.metadata, timeout=10
+            account_pb2.GetAccountRequest(account_id=self.account_id), metadata=self.metadata, timeout=60
         )
 
     async def status(self) -> venue_pb2.GetVenueStatusResponse:
         return await self.venue.GetVenueStatus(
-            venue_pb2.GetVenueStatusRequest(), metadata=self.metadata, timeout=10
+            venue_pb2.GetVenueStatusRequest(), metadata=self.metadata, timeout=60
         )
 
     async def state_hash(self, offset: int = 0) -> venue_pb2.GetStateHashResponse:
         return await self.venue.GetStateHash(
-            venue_pb2.GetStateHashRequest(offset=offset), metadata=self.metadata, timeout=10
+            venue_pb2.GetStateHashRequest(offset=offset), metadata=self.metadata, timeout=60
         )
 
     def trade(self) -> Any:
@@ -205,7 +205,7 @@ def open_market() -> Setup:
         await operator.venue.DefineInstrument(
             venue_pb2.DefineInstrumentRequest(instrument=instrument, request_id=1),
             metadata=operator.metadata,
-            timeout=10,
+            timeout=60,
         )
         for account_id in range(1, 5):
             for asset in (
@@ -218,7 +218,7 @@ def open_market() -> Setup:
                     **asset,
                 )
                 request.create_time.GetCurrentTime()
-                await operator.account.Deposit(request, metadata=operator.metadata, timeout=10)
+                await operator.account.Deposit(request, metadata=operator.metadata, timeout=60)
         return operator
 
     return setup

@@ -112,7 +112,7 @@ async def test_a_number_of_another_deposit_is_refused(venue: Any, open_market: A
         async def move(kind: str = "Deposit", **changes: Any) -> Any:
             message = acc.DepositRequest if kind == "Deposit" else acc.WithdrawRequest
             request = message(create_time=made, **(usual | changes))
-            return await getattr(operator.account, kind)(request, metadata=operator.metadata, timeout=10)
+            return await getattr(operator.account, kind)(request, metadata=operator.metadata, timeout=60)
 
         assert not (await move()).repeated
         assert (await move()).repeated

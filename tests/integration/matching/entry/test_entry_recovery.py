@@ -28,7 +28,7 @@ async def test_the_auditor_saves_what_it_agrees_with(venue: Any, open_market: An
         await call.read()
         sent = 0
         folder = venue.folder / "a"
-        while not list(folder.glob("*.snapshot")) and sent < 200_000:
+        while not list(folder.glob("*.snapshot")) and sent < 1_000_000:
             commands = [
                 pb.OrderCommand(
                     kind=1,  # type: ignore[arg-type]

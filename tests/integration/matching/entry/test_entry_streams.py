@@ -44,7 +44,7 @@ async def opened(call: Any, **settings: int) -> pb.TradeOpened:
 
 async def reports(call: Any, count: int) -> list[types.Report]:
     found: list[types.Report] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found) < count:
             response = await call.read()
             assert response is not EOF, await call.code()
@@ -53,7 +53,7 @@ async def reports(call: Any, count: int) -> list[types.Report]:
 
 
 async def refused(call: Any) -> grpc.aio.AioRpcError:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await to_the_end(call)
     return caught.value
@@ -225,7 +225,7 @@ async def test_silence_cancels_the_orders_of_a_session(venue: Any, open_market: 
         )
         assert [session.session_id for session in sessions.sessions] == [7]
         call.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await alice.get_account()).open_order_count != 1:
                 await asyncio.sleep(0.05)
 

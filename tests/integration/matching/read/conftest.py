@@ -135,7 +135,7 @@ class Caller:
         return next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
 
     async def ask(self, name: str, request: Any) -> Any:
-        return await self._method(name)(request, metadata=self._metadata, timeout=20)
+        return await self._method(name)(request, metadata=self._metadata, timeout=60)
 
     def stream(self, request: Any) -> Any:
         return self._method("Subscribe")(request, metadata=self._metadata)

@@ -136,7 +136,7 @@ async def test_a_withdrawn_mandate_ends_everything_at_once(house: House, account
         listening = asyncio.create_task(listen())
         for text in ("two", "three"):  # the second comes to a stream that runs
             await investor.conversations.post(thread.thread_id, text)
-            assert await asyncio.wait_for(heard.get(), 10) == text
+            assert await asyncio.wait_for(heard.get(), 60) == text
         await investor.conversations.revoke("zhang")
         with pytest.raises(FailedPrecondition) as missing:
             await investor.conversations.post(thread.thread_id, "after")

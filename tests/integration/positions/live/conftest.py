@@ -86,7 +86,7 @@ class Caller:
 
     async def ask(self, name: str, request: Any) -> Any:
         """One RPC of PositionService."""
-        return await getattr(self.positions, name)(request, metadata=self.metadata, timeout=30)
+        return await getattr(self.positions, name)(request, metadata=self.metadata, timeout=60)
 
     async def portfolio(self, account_id: int = 0) -> Any:
         request = pb.GetPortfolioRequest(account_id=account_id, lots=True)
@@ -104,11 +104,11 @@ class Caller:
             "create_time_ns": time.time_ns(),
         }
         request = order_entry_pb2.PlaceOrderRequest(**(fields | changes))
-        return (await self.entry.PlaceOrder(request, metadata=self.metadata, timeout=20)).outcome
+        return (await self.entry.PlaceOrder(request, metadata=self.metadata, timeout=60)).outcome
 
     async def balances(self) -> Any:
         request = account_pb2.GetAccountRequest(account_id=self.account_id)
-        return await self.account.GetAccount(request, metadata=self.metadata, timeout=10)
+        return await self.account.GetAccount(request, metadata=self.metadata, timeout=60)
 
 
 @dataclass
@@ -269,7 +269,7 @@ async def define(operator: Caller, number: int, settlement: int, **changes: Any)
             instrument=types_pb2.Instrument(**(fields | changes)), request_id=number
         ),
         metadata=operator.metadata,
-        timeout=10,
+        timeout=60,
     )
 
 
@@ -278,4 +278,4 @@ async def deposit(operator: Caller, account_id: int, request: int, **asset: Any)
         account_id=account_id, request_id=account_id * 100 + request, **asset
     )
     message.create_time.GetCurrentTime()
-    await operator.account.Deposit(message, metadata=operator.metadata, timeout=10)
+    await operator.account.Deposit(message, metadata=operator.metadata, timeout=60)

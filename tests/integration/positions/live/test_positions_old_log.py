@@ -59,7 +59,7 @@ async def give(exchange: Any, account: int, request: int, *, shares: int = 0, ca
     operator = exchange.operator()
     message = account_pb2.DepositRequest(account_id=account, request_id=account * 1000 + request, **asset)
     message.create_time.GetCurrentTime()
-    await operator.account.Deposit(message, metadata=operator.metadata, timeout=10)
+    await operator.account.Deposit(message, metadata=operator.metadata, timeout=60)
 
 
 async def caught_up(exchange: Any, pod: Any) -> None:
@@ -118,7 +118,7 @@ async def test_an_old_breach_is_told_if_it_stands_and_only_once(exchange: Exchan
         # A rebuild goes through all of it again and finds nothing new.
         noted = await states(pod)
         await _begin_anew(pod)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await written(pod):
                 await asyncio.sleep(0.01)
         await caught_up(exchange, pod)

@@ -93,7 +93,7 @@ async def turns(count: int = 10) -> None:
 
 
 async def answer(future: asyncio.Future[Applied]) -> list[int]:
-    applied = await asyncio.wait_for(future, 30)
+    applied = await asyncio.wait_for(future, 60)
     await turns(1)  # since Python 3.12 none passes in waiting for what is done
     return applied.events["account_id"].tolist()  # type: ignore[no-any-return]
 
@@ -166,7 +166,7 @@ async def test_whose_frame_cannot_be_applied_is_told() -> None:
         sequencer.replica.apply = broken  # type: ignore[method-assign]
         log.ack(log.store(log.appends[0][0].value))
         with pytest.raises(Unavailable, match="not known"):
-            await asyncio.wait_for(mine, 30)
+            await asyncio.wait_for(mine, 60)
         assert [error.reason for error in told] == ["OUTCOME_UNKNOWN"]
         assert not sequencer.ready
 
@@ -219,12 +219,12 @@ async def test_an_unknown_append_fails_the_callers_and_the_pod() -> None:
         log.appends.pop(0)[1](-1, AppendUnknown("no answer"))
         for future in (first, second):
             with pytest.raises(Unavailable) as caught:
-                await asyncio.wait_for(future, 30)
+                await asyncio.wait_for(future, 60)
             assert caught.value.reason == "OUTCOME_UNKNOWN"
         assert not sequencer.ready
         assert sequencer.broken
         with pytest.raises(AppendUnknown):
-            await asyncio.wait_for(sequencer.run(), 30)
+            await asyncio.wait_for(sequencer.run(), 60)
         with pytest.raises(Unavailable):
             sequencer.submit(commands(1))
 
@@ -235,7 +235,7 @@ async def test_a_record_that_cannot_be_read_stops_the_pod(spoil: Callable[[bytes
         log.store(spoil(foreign(1)))
         log.show(0)
         with pytest.raises(FrameError, match=r"cannot be read|version"):
-            await asyncio.wait_for(sequencer.run(), 30)
+            await asyncio.wait_for(sequencer.run(), 60)
         assert seen.accounts == []
 
 
@@ -245,7 +245,7 @@ async def test_a_gap_stops_the_pod() -> None:
         log.store(foreign(2, 2))
         log.show(1)
         with pytest.raises(FrameError, match="gap"):
-            await asyncio.wait_for(sequencer.run(), 30)
+            await asyncio.wait_for(sequencer.run(), 60)
 
 
 async def test_the_queue_is_bounded_and_a_halted_pod_takes_nothing() -> None:
@@ -257,7 +257,7 @@ async def test_the_queue_is_bounded_and_a_halted_pod_takes_nothing() -> None:
         assert caught.value.retry_after is not None
         sequencer.halt("the test says so")
         with pytest.raises(Unavailable):
-            await asyncio.wait_for(waiting, 30)
+            await asyncio.wait_for(waiting, 60)
         with pytest.raises(Unavailable) as refused:
             sequencer.submit(commands(1))
         assert refused.value.reason == "STATE_DIVERGED"

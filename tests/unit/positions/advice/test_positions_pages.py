@@ -18,7 +18,7 @@ async def test_pages_are_drawn_one_at_a_time_and_too_many_are_refused() -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
-        go_on.wait(10)
+        go_on.wait(60)
         at_once -= 1
         return "page"
 
