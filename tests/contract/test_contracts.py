@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import pytest
 import smartex_wire
 from google.protobuf.descriptor import FieldDescriptor
@@ -49,6 +53,14 @@ def test_requests_to_the_market_name_no_account_but_for_operators() -> None:
         and "account_id" in {field.name for field in rpc.descriptor.input_type.fields}
     }
     assert naming == {"GetAccount", "ListLedgerEntries", "Deposit", "Withdraw"}
+
+
+def test_every_link_of_the_api_page_leads_to_one_place() -> None:
+    page = (Path(__file__).parents[2] / "docs/API.md").read_text("utf-8")
+    headings = Counter(re.sub(r"[^\w]", "", title.lower()) for title in re.findall("^#+ (.*)$", page, re.M))
+    linked = set(re.findall(r"\]\(#([^)]*)\)", page))
+    assert len(linked) > 100
+    assert {name for name in linked if headings[name] != 1} == set()
 
 
 # Lists that are short by nature: one row for each kind, address, mandate or step of a chain.
