@@ -12,6 +12,8 @@ from notifications.domain.talk import (
     ProposalState,
     fold,
     grams,
+    has_controls,
+    printable,
     query_words,
     read_answer,
     state_at,
@@ -49,6 +51,23 @@ def test_a_reply_is_an_answer_only_if_it_begins_with_a_word_of_one(text: str) ->
     if answer is not None:
         assert 0 <= answer.number < 10**9
         assert fold(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "in_a_line", "in_lines"),
+    [
+        ("Spread the risk 分散风险 🙂", False, False),
+        ("one\n\ttwo", True, False),
+        ("\x1b[2Ksell", True, True),  # a terminal would wipe the line
+        ("buy\u202elles", True, True),  # turns the direction of writing
+        ("a\x00b", True, True),
+    ],
+)
+def test_what_makes_a_text_look_like_another_is_found(text: str, in_a_line: bool, in_lines: bool) -> None:
+    assert has_controls(text) is in_a_line
+    assert has_controls(text, lines=True) is in_lines
+    assert (printable(text) == text) is not in_lines
+    assert not has_controls(printable(text), lines=True)
 
 
 def test_an_open_proposal_ends_by_itself_and_no_other_does() -> None:
