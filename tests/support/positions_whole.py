@@ -55,7 +55,7 @@ class Whole:
 
     def market(self, account: int | None, *scopes: str) -> smartex_client.Market:
         token = self.issuer.issue(subject="test", account_id=account, scopes=scopes or ("trade",))
-        return smartex_client.connect(self.url, token=token)
+        return smartex_client.connect(self.url, token=token, retry=smartex_client.RetryPolicy(deadline=60.0))
 
 
 @asynccontextmanager

@@ -64,7 +64,7 @@ class House:
 
     def client(self, subject: str, account_id: int | None, *scopes: str) -> Market:
         token = self.issuer.issue(subject=subject, account_id=account_id, scopes=scopes)
-        return smartex_client.connect(self.url, token=token)
+        return smartex_client.connect(self.url, token=token, retry=smartex_client.RetryPolicy(deadline=60.0))
 
     def operator(self) -> Market:
         return self.client("operator", None, "operate", "read")

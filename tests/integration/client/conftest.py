@@ -92,7 +92,8 @@ class Exchange:
 
     def client(self, account_id: int | None = None, *scopes: str, **options: object) -> Market:
         token = self.token(account_id, scopes or ("trade",))
-        return smartex_client.connect(self.url, token=token, **options)  # type: ignore[arg-type]
+        patient = {"retry": RetryPolicy(deadline=60.0)}
+        return smartex_client.connect(self.url, token=token, **(patient | options))  # type: ignore[arg-type]
 
     async def opened(self, *, cash: str = "1000000", shares: str = "10000") -> tuple[str, int, int]:
         """A new instrument and two accounts that hold cash and shares of it."""

@@ -91,15 +91,16 @@ class Launched:
         return status
 
     def cli(self, words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command line as a person would in the project's folder."""
-        command = re.sub(r"^\.venv/bin/smartex", f"{Path(sys.executable).parent}/smartex", words)
+        """Run a command line as a person would in the project's folder, who is patient."""
+        patient = f"{Path(sys.executable).parent}/smartex --timeout 90"
+        command = re.sub(r"^\.venv/bin/smartex", patient, words)
         return subprocess.run(
             command,
             shell=True,
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             env={**os.environ, "SMARTEX_HOME": str(self.data)},
         )
 

@@ -55,7 +55,7 @@ def test_an_exchange_lives_through_kill_and_ctrl_c(
 
     postmaster = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGKILL)
-    placed = said(again, "--timeout 60 --as bob order buy 609018.SH 100 --price 11.60")
+    placed = said(again, "--as bob order buy 609018.SH 100 --price 11.60")
     assert placed["status"] == "open"
 
     family = again.family()
@@ -152,7 +152,7 @@ def test_a_local_kafka_that_dies_is_started_again(
     family = exchange.family()
     broker = next(process for process in family if process.name() == "java")
     broker.kill()
-    placed = said(exchange, "--timeout 90 --as bob order buy 609018.SH 100 --price 11.60")
+    placed = said(exchange, "--as bob order buy 609018.SH 100 --price 11.60")
     assert placed["open_quantity"] == "100"
     family = exchange.family()
     assert exchange.interrupt() == 0
