@@ -24,7 +24,6 @@ import asyncpg
 import httpx
 import uvloop
 from notifications import store
-from notifications.addressbook import AddressBook
 from notifications.contract import notice as read_notice
 from notifications.domain.decide import Target, decide
 from notifications.domain.preferences import Preferences
@@ -145,7 +144,6 @@ class Place:
         self._book = TemplateBook(TemplateStore(database))
         configured = frozenset({ChannelKind.FCM})
         self._intake = Intake(self._book, configured, _now)
-        self._addresses = AddressBook(database, self._vault, configured, _now)
 
     async def take_in(self, count: int) -> float:
         """Take notices in; returns how many a second."""

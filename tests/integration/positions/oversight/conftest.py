@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
@@ -135,9 +135,6 @@ class Desk:
             pass
         records = await self.bus.read(NOTICES_TOPIC, 0, 0)
         return [Notice.FromString(record.value) for record in records]
-
-
-NewDesk = Callable[[], Desk]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
