@@ -124,7 +124,7 @@ async def publisher_of(pods: list[Pod]) -> Pod:
     raise TimeoutError("nobody publishes")
 
 
-@pytest.mark.timeout(120 + 60 * ROUNDS)
+@pytest.mark.timeout(600 + 60 * ROUNDS)
 @pytest.mark.parametrize("engine", ["postgresql", "kafka"])
 async def test_nothing_acknowledged_is_lost(engine: str, tmp_path: Path) -> None:
     chance = random.Random(SEED)

@@ -20,7 +20,8 @@ from smartex.matching.v1 import venue_pb2, venue_pb2_grpc
 from smartex_chassis import ChassisSettings, LocalIssuer
 from smartex_chassis.settings import unknown_variables
 
-READY_WITHIN = 90.0
+READY_WITHIN = 300.0
+"""Seconds for a start, which may have to compile, on a busy machine."""
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Pod:
         """SIGTERM; the exit code."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(60)
+        return self._process.wait(120)
 
     @property
     def channel(self) -> grpc.aio.Channel:

@@ -15,7 +15,7 @@ from processes import ended
 
 ROOT = Path(__file__).resolve().parents[3]
 PUSH_PORTS = ("--standins-port", "0", "--callback-port", "0")
-PATIENCE = 240.0
+PATIENCE = 300.0
 """Seconds for a start, which may have to compile, on a busy machine."""
 
 
@@ -83,7 +83,7 @@ class Launched:
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(60)
+        status = self.process.wait(120)
         for thread in self._threads:
             thread.join(60)
         while (line := self._lines.get(timeout=60)) is not None:
