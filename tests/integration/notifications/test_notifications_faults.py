@@ -359,7 +359,7 @@ async def test_random_outcomes_double_nothing_but_what_is_documented(works: Any)
     for number in range(150):
         urgency = dice.choice([pb.URGENCY_NORMAL, pb.URGENCY_HIGH, pb.URGENCY_CRITICAL])
         await made.tell(made.notice(f"n{number}", 1 + number % 10, urgency))
-    for _ in range(400):
+    for _ in range(4000):
         rows = await made.deliveries()
         if not {State.WAITING, State.SENDING} & set(states(rows)):
             break
