@@ -9,7 +9,15 @@ from typing import ClassVar
 
 import pytest
 from pydantic import Field, SecretStr, ValidationError
-from smartex_chassis import ChassisSettings, Settings, SettingsInvalid, describe_settings, load, read_secret
+from smartex_chassis import (
+    BackingSettings,
+    ChassisSettings,
+    Settings,
+    SettingsInvalid,
+    describe_settings,
+    load,
+    read_secret,
+)
 from smartex_chassis.settings import unknown_variables
 
 
@@ -186,3 +194,24 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
         read_secret(file)
     with pytest.raises(SettingsInvalid, match="cannot be read"):
         read_secret(tmp_path / "nowhere")
+
+
+def test_a_log_is_in_the_database_unless_it_has_a_place_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = load(BackingSettings)
+    assert nowhere.database_if_any() is None
+    for missing in (nowhere.database, nowhere.bus):
+        with pytest.raises(SettingsInvalid, match="SMARTEX_DATABASE_URL"):
+            missing()
+
+    monkeypatch.setenv("SMARTEX_DATABASE_URL", "postgresql://u:p@here/one")
+    here = load(BackingSettings)
+    assert here.database() == here.bus() == "postgresql://u:p@here/one"
+    assert "u:p" not in repr(here)
+
+    (tmp_path / "uri").write_text("postgresql://u:p@here/two\n")
+    monkeypatch.setenv("SMARTEX_DATABASE_URL_FILE", str(tmp_path / "uri"))
+    monkeypatch.setenv("SMARTEX_BUS_URL", "kafka://there:9092")
+    both = load(BackingSettings)
+    assert (both.database(), both.bus()) == ("postgresql://u:p@here/two", "kafka://there:9092")

@@ -18,7 +18,7 @@ from smartex_bus.errors import (
     UnknownTopic,
 )
 from smartex_bus.letters import origin, redrive_topic
-from smartex_bus.opening import open_bus, service_settings, settings_of
+from smartex_bus.opening import known_url, open_bus, service_settings, settings_of
 from smartex_bus.records import DeadLetter, GroupBatch, Record, StoredRecord, Topic
 from smartex_bus.settings import KafkaCompression, KafkaSecurity, KafkaSettings, PostgresSettings
 from smartex_bus.tracing import batch_links, extract_trace, inject_trace
@@ -54,6 +54,7 @@ __all__ = [
     "batch_links",
     "extract_trace",
     "inject_trace",
+    "known_url",
     "open_bus",
     "origin",
     "redrive_topic",

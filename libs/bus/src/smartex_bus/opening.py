@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from smartex_bus.api import Bus
 from smartex_bus.errors import Misconfigured
@@ -36,6 +36,23 @@ def settings_of(url: str) -> PostgresSettings | KafkaSettings:
     if scheme == "kafka" and rest:
         return kafka_settings(rest)
     raise Misconfigured("a bus is kafka://host:port,… or postgresql://…")
+
+
+class Secret(Protocol):
+    """A word that settings hide (pydantic's `SecretStr`)."""
+
+    def get_secret_value(self) -> str:
+        """The word."""
+
+
+S = TypeVar("S", bound=Secret)
+
+
+def known_url(url: S | None) -> S | None:
+    """For the validators of settings: the URL, if there is one, as it is. ``Misconfigured`` as `settings_of`."""
+    if url is not None:
+        settings_of(url.get_secret_value())
+    return url
 
 
 class BusChoice(Protocol):

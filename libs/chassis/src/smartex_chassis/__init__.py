@@ -2,6 +2,7 @@
 
 import smartex_chassis.grpc_setup  # noqa: F401  # before anything loads gRPC
 from smartex_chassis.auth import PUBLIC, SCOPES, Principal, TokenVerifier
+from smartex_chassis.backing import BackingSettings
 from smartex_chassis.call import drain_started, principal
 from smartex_chassis.errors import (
     BindFailed,
@@ -48,6 +49,7 @@ from smartex_chassis.waiting import set_within
 __all__ = [
     "PUBLIC",
     "SCOPES",
+    "BackingSettings",
     "BindFailed",
     "Category",
     "ChassisServer",

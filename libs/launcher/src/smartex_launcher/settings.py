@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from smartex_bus import settings_of
+from smartex_bus import known_url
 from smartex_chassis import Settings
 
 
@@ -77,12 +77,7 @@ class LauncherSettings(Settings):
             raise ValueError("names no service: leave it out to run all")
         return value
 
-    @field_validator("bus_url")
-    @classmethod
-    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            settings_of(value.get_secret_value())
-        return value
+    _known_bus = field_validator("bus_url")(known_url)
 
     @model_validator(mode="after")
     def _one_bus(self) -> Self:

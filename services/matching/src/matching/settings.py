@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
-from smartex_bus import KafkaCompression, settings_of
-from smartex_chassis import Settings, SettingsInvalid, read_secret
+from smartex_bus import known_url
+from smartex_chassis import BackingSettings
 
 from matching.domain import CoreSettings
 
 
-class MatchingSettings(Settings):
+class MatchingSettings(BackingSettings):
     """Where this pod finds its log, and how much it takes on."""
 
     section: ClassVar[str] = "matching"
 
     shard: int = Field(default=0, ge=0, le=65_535, description="group of instruments that this pod serves")
-    pod: str = Field(
-        default_factory=socket.gethostname,
-        min_length=1,
-        max_length=128,
-        description="name of this pod; unique",
-    )
     database_url: SecretStr | None = Field(
         default=None, description="postgresql:// URL of the history, and of the log unless bus_url is set"
-    )
-    database_url_file: Path | None = Field(default=None, description="file that holds database_url")
-    bus_url: SecretStr | None = Field(
-        default=None,
-        description="the log: kafka://host:port,… (TLS, logins: libs/bus) or postgresql://…; the database by default",
-    )
-    kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
-    kafka_compression: KafkaCompression = Field(
-        default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
     )
     matching_data: Path = Field(
         default=Path("data/matching"), description="folder of this pod's snapshots; each pod has its own"
@@ -113,25 +97,7 @@ class MatchingSettings(Settings):
     )
     snapshots_kept: int = Field(default=3, ge=1, le=100, description="snapshots kept")
 
-    @field_validator("bus_url")
-    @classmethod
-    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            settings_of(value.get_secret_value())
-        return value
-
-    def database(self) -> str | None:
-        """The database's URL with its password, or None."""
-        if self.database_url_file is not None:
-            return read_secret(self.database_url_file).get_secret_value()
-        return self.database_url.get_secret_value() if self.database_url is not None else None
-
-    def bus(self) -> str:
-        """The log's URL; SettingsInvalid if there is none."""
-        url = self.bus_url.get_secret_value() if self.bus_url is not None else self.database()
-        if url is None:
-            raise SettingsInvalid(["no log: set SMARTEX_BUS_URL or SMARTEX_DATABASE_URL"])
-        return url
+    _known_bus = field_validator("bus_url")(known_url)
 
     def core(self) -> CoreSettings:
         """The sizes of the core."""

@@ -172,7 +172,7 @@ class Pod:
         """Open log and database, and bring their tables and topics up to date."""
         async with AsyncExitStack() as undo:
             database: Database | None = None
-            url = settings.database()
+            url = settings.database_if_any()
             if url is not None:
                 database = await Database.connect(url, name=f"matching-{settings.pod}")
                 undo.push_async_callback(database.close)
@@ -324,7 +324,7 @@ class Pod:
 
 
 def _history_beside(settings: MatchingSettings) -> history.Beside | None:
-    url = settings.database()
+    url = settings.database_if_any()
     if url is None or not settings.history_beside:
         return None
     return history.Beside(url, settings.bus(), settings.kafka_replication, settings.kafka_compression)

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
-from smartex_bus import KafkaCompression, settings_of
-from smartex_chassis import PeerSettings, SettingsInvalid, read_secret
+from smartex_bus import known_url
+from smartex_chassis import BackingSettings, PeerSettings
 
 
-class NotificationsSettings(PeerSettings):
+class NotificationsSettings(BackingSettings, PeerSettings):
     """Where this pod finds what it stands on, and how much it does at once."""
 
     section: ClassVar[str] = "notifications"
 
-    pod: str = Field(
-        default_factory=socket.gethostname,
-        min_length=1,
-        max_length=128,
-        description="name of this pod; unique",
-    )
     database_url: SecretStr | None = Field(
         default=None, description="postgresql:// URL of inboxes and deliveries, and of the bus unless set"
-    )
-    database_url_file: Path | None = Field(default=None, description="file that holds database_url")
-    bus_url: SecretStr | None = Field(
-        default=None,
-        description="the log: kafka://host:port,… (TLS, logins: libs/bus) or postgresql://…; the database by default",
-    )
-    kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
-    kafka_compression: KafkaCompression = Field(
-        default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
     )
     exchange_url: str = Field(default="", description="host:port at which the exchange's services answer")
     token_file: Path | None = Field(default=None, description="file with this service's own token")
@@ -74,21 +58,4 @@ class NotificationsSettings(PeerSettings):
         "them still waits; a notice that is older is not taken in. Conversations are kept for ever",
     )
 
-    @field_validator("bus_url")
-    @classmethod
-    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            settings_of(value.get_secret_value())
-        return value
-
-    def database(self) -> str:
-        """The database's URL with its password; SettingsInvalid if there is none."""
-        if self.database_url_file is not None:
-            return read_secret(self.database_url_file).get_secret_value()
-        if self.database_url is None:
-            raise SettingsInvalid(["no database: set SMARTEX_DATABASE_URL or SMARTEX_DATABASE_URL_FILE"])
-        return self.database_url.get_secret_value()
-
-    def bus(self) -> str:
-        """The log's URL."""
-        return self.bus_url.get_secret_value() if self.bus_url is not None else self.database()
+    _known_bus = field_validator("bus_url")(known_url)

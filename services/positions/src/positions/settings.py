@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
-from smartex_bus import KafkaCompression, settings_of
-from smartex_chassis import PeerSettings, SettingsInvalid, read_secret
+from smartex_bus import known_url
+from smartex_chassis import BackingSettings, PeerSettings
 
 from positions.oversight_settings import OversightFields
 
 
-class PositionsSettings(OversightFields, PeerSettings):
+class PositionsSettings(BackingSettings, OversightFields, PeerSettings):
     """Where this pod finds the log and the exchange, how marks are taken, and how often it writes and looks."""
 
     section: ClassVar[str] = "positions"
 
     shard: int = Field(default=0, ge=0, le=65_535, description="shard of the market that is supervised")
-    pod: str = Field(
-        default_factory=socket.gethostname,
-        min_length=1,
-        max_length=128,
-        description="name of this pod; unique",
-    )
     database_url: SecretStr | None = Field(
         default=None, description="postgresql:// URL of the book, and of the log unless bus_url is set"
-    )
-    database_url_file: Path | None = Field(default=None, description="file that holds database_url")
-    bus_url: SecretStr | None = Field(
-        default=None,
-        description="the log: kafka://host:port,… (TLS, logins: libs/bus) or postgresql://…; the database by default",
-    )
-    kafka_replication: int = Field(default=1, ge=1, le=9, description="copies of the topics made on Kafka")
-    kafka_compression: KafkaCompression = Field(
-        default="none", description="none, snappy, lz4 or zstd: fewer bytes to far brokers for more work here"
     )
     exchange_url: str = Field(default="127.0.0.1:7400", description="host:port of the market's services")
     token_file: Path | None = Field(
@@ -79,12 +63,7 @@ class PositionsSettings(OversightFields, PeerSettings):
         default=100, ge=1, description="checkpoints kept at most; beyond, older ones are thinned out evenly"
     )
 
-    @field_validator("bus_url")
-    @classmethod
-    def _known_bus(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            settings_of(value.get_secret_value())
-        return value
+    _known_bus = field_validator("bus_url")(known_url)
 
     @field_validator("rates")
     @classmethod
@@ -95,18 +74,6 @@ class PositionsSettings(OversightFields, PeerSettings):
     def rate_table(self) -> dict[str, float]:
         """Base currency for one unit, by currency."""
         return _parse(self.rates)
-
-    def database(self) -> str:
-        """The database's URL with its password; SettingsInvalid if there is none."""
-        if self.database_url_file is not None:
-            return read_secret(self.database_url_file).get_secret_value()
-        if self.database_url is None:
-            raise SettingsInvalid(["no database: set SMARTEX_DATABASE_URL or SMARTEX_DATABASE_URL_FILE"])
-        return self.database_url.get_secret_value()
-
-    def bus(self) -> str:
-        """The log's URL."""
-        return self.bus_url.get_secret_value() if self.bus_url is not None else self.database()
 
 
 def _parse(rates: str) -> dict[str, float]:

@@ -30,7 +30,7 @@ async def main(arguments: Sequence[str]) -> int:
     parser.parse_args(arguments)
     try:
         settings = load(MatchingSettings)
-        url = settings.database()
+        url = settings.database_if_any()
         if url is None:
             raise SettingsInvalid(["no history: set SMARTEX_DATABASE_URL or SMARTEX_DATABASE_URL_FILE"])
         async with (
