@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import isolated
 import pytest
 from smartex_bus import BusUnavailable
 from smartex_chassis import StartupError
-from smartex_launcher import services
+from smartex_launcher import checks, services
 from smartex_launcher.checks import check_folder, check_place, check_python, placed
 from smartex_launcher.main import main
 from smartex_store.folder import FORMAT_VERSION, DataFolder
@@ -194,6 +195,38 @@ def test_a_check_or_a_failed_start_leaves_the_bus_open(
     capsys.readouterr()
     assert "is taken" in refusal(capsys, *words, "--port", str(taken), "--kafka")
     assert main([*words, "--port", "0", "--check"]) == 0
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("variable", "url", "says"),
+    [
+        ("SMARTEX_DATABASE_URL", "postgresql://smartex:geheim@127.0.0.1:{port}/x", "cannot be reached"),
+        ("SMARTEX_DATABASE_URL", "postgresql://smartex:geheim@127.0.0.1:port/x", "cannot be read"),
+        ("SMARTEX_BUS_URL", "kafka://127.0.0.1:{port}", "the bus cannot be reached"),
+        ("SMARTEX_BUS_URL", "postgresql://smartex:geheim@127.0.0.1:port/x", "cannot be read"),
+    ],
+)
+def test_a_database_or_bus_that_is_not_there_is_told_before_anything_starts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    url: str,
+    says: str,
+) -> None:
+    monkeypatch.setattr(checks, "_REACH_SECONDS", 0.1)
+    monkeypatch.setattr(services, "find", lambda: pytest.fail("services were loaded before"))
+    monkeypatch.setenv(variable, url.format(port=isolated.free_port()))
+    ports = [f"--{name}port=0" for name in ("", "metrics-", "standins-", "callback-")]
+    assert main(["--data", str(tmp_path), *ports]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert variable in lines[0]
+    assert "geheim" not in lines[0]
+    assert not (tmp_path / "PLACE").exists()
+    assert not (tmp_path / "postgres").exists()
 
 
 @pytest.mark.usefixtures("installed")

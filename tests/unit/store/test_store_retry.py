@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from smartex_store import DatabaseUnavailable, retrying
+from smartex_store import Database, DatabaseRefused, DatabaseUnavailable, retrying
 from smartex_store.retry import backoff
 
 
@@ -47,3 +47,10 @@ async def test_gives_up_with_a_typed_error() -> None:
     with pytest.raises(DatabaseUnavailable):
         await retrying(flaky, within=0.2)
     assert 1 < flaky.calls < 100
+
+
+async def test_a_url_that_cannot_be_read_is_told_without_its_password() -> None:
+    with pytest.raises(DatabaseRefused, match="cannot be read") as told:
+        await Database.connect("postgresql://smartex:ge/heim@nowhere/x")
+    assert "'ge'" not in told.value.message
+    assert told.value.__suppress_context__

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from smartex_bus import BusUnavailable
+from smartex_bus import BusUnavailable, open_bus
 from smartex_chassis import BindFailed, ChassisSettings, StartupError
 from smartex_chassis.ports import refusal
-from smartex_store import DatabaseRefused, DatabaseUnavailable
+from smartex_store import Database, DatabaseRefused, DatabaseUnavailable
 from smartex_store.folder import DataFolder
 
 from .settings import LauncherSettings
 
 OLDEST_PYTHON = (3, 11)
 _PLACE = "PLACE"
+_REACH_SECONDS = 5.0
+"""For which a database that does not answer is asked again: it may be starting, too."""
 
 
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:2])) -> None:
@@ -89,6 +91,27 @@ def check_ports(chassis: ChassisSettings, launcher: LauncherSettings) -> None:
     if launcher.starts_standins:
         _check_port("127.0.0.1", launcher.standins_port, "--standins-port or SMARTEX_STANDINS_PORT")
     _check_port("127.0.0.1", launcher.callback_port, "--callback-port or SMARTEX_CALLBACK_PORT")
+
+
+async def check_reach(launcher: LauncherSettings) -> None:
+    """Raise StartupError or BusUnavailable if a database or bus of yours cannot be had, before kernels are compiled."""
+    if launcher.database_url is not None:
+        await _check_database(launcher.database_url.get_secret_value(), "SMARTEX_DATABASE_URL")
+    if launcher.bus_url is None:
+        return
+    url = launcher.bus_url.get_secret_value()
+    if url.startswith("kafka://"):
+        await (await open_bus(url)).close()
+    else:
+        await _check_database(url, "--bus or SMARTEX_BUS_URL")
+
+
+async def _check_database(url: str, remedy: str) -> None:
+    try:
+        async with Database.connect(url, name="smartex-up", connect_within=_REACH_SECONDS):
+            pass
+    except (DatabaseRefused, DatabaseUnavailable) as error:
+        raise StartupError(f"{error.message} ({remedy})") from error
 
 
 def free_port(host: str) -> int:

@@ -21,7 +21,7 @@ from smartex_client import SmartexError
 from smartex_store import EmbeddedPostgres, StoreError
 
 from . import demo, demo_people, services
-from .checks import free_port, placed
+from .checks import check_reach, free_port, placed
 from .child import Child, agents_command
 from .compiling import warm_up
 from .logs import roll
@@ -100,6 +100,7 @@ class Exchange:
 
     async def _start(self) -> ChassisServer:
         screen, data = self._screen, self._plan.data
+        await self._reach_yours()
         database_url = await self._start_database()
         bus_url = await self._start_bus(database_url)
         callback_port = self._launcher.callback_port or free_port("127.0.0.1")
@@ -141,6 +142,12 @@ class Exchange:
             with screen.step("settling the demo's people") as note:
                 note.text = await self._settle_people()
         return server
+
+    async def _reach_yours(self) -> None:
+        if self._launcher.database_url is None and self._launcher.bus_url is None:
+            return
+        with self._screen.step("reaching your database and bus", "what is yours is reached"):
+            await check_reach(self._launcher)
 
     async def _start_database(self) -> str:
         url = self._launcher.database_url

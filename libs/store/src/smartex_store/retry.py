@@ -89,6 +89,12 @@ async def connecting(attempt: Callable[[], Awaitable[_T]], within: float) -> _T:
         raise DatabaseRefused(
             f"the database refused the connection ({error}): check the user, password and name in its URL"
         ) from error
+    except ValueError:
+        # Without the driver's words: where a password holds a / or @, they repeat a part of it.
+        raise DatabaseRefused(
+            "the database's URL cannot be read: it is postgresql://user:password@host:port/name, with %40 for an @ "
+            "and %2F for a / in the password"
+        ) from None
 
 
 @contextlib.contextmanager
