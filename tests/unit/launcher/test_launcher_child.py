@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 from processes import ended
 from smartex_launcher.child import Child, agents_command
+from structlog.testing import capture_logs
 from waiting import until
 
 OBEDIENT = "import sys; print('up', flush=True); sys.stdin.read()"
@@ -52,6 +53,20 @@ async def test_it_is_started_again_when_it_ends(tmp_path: Path) -> None:
     await until(lambda: kept.starts >= 3)
     await kept.stop()
     assert (tmp_path / "log").read_text().startswith("up\nup\n")
+
+
+async def test_it_is_started_again_once_its_log_can_be_opened(tmp_path: Path) -> None:
+    logs, away = tmp_path / "logs", tmp_path / "away"
+    logs.mkdir()
+    kept = child(SHORT, logs / "log", first_pause=0.01)
+    with capture_logs() as told:
+        await kept.start()
+        logs.rename(away)
+        await until(lambda: any(each["event"] == "child not started" for each in told))
+        away.rename(logs)
+        starts = kept.starts
+        await until(lambda: kept.starts > starts)
+    await kept.stop()
 
 
 async def test_it_is_started_again_when_it_is_killed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import stat
+import sys
 from datetime import date, datetime, timedelta
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from smartex_chassis import ChassisSettings, LocalIssuer, ServiceModule, StartupError
+from smartex_chassis.printing import mute
 from smartex_launcher import services
 from smartex_launcher.demo import DayRoller, commands, seconds_to_midnight
-from smartex_launcher.logs import RollingFile, roll
+from smartex_launcher.logs import RollingFile, Tee, roll
 from smartex_launcher.profiles import PEOPLE, write_profiles
 from smartex_launcher.screen import Screen
 
@@ -58,6 +60,47 @@ def test_a_log_rolls_and_keeps_some(tmp_path: Path) -> None:
     assert [(tmp_path / "logs" / name).read_text() for name in names] == [
         f"line {number} …\n" for number in (5, 4, 3)
     ]
+
+
+def test_a_log_that_cannot_be_moved_goes_on_in_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    log = RollingFile(tmp_path / "x.log", max_bytes=10)
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "replace", refused)
+        for number in range(3):
+            log.write(f"line {number} …\n")
+    assert (tmp_path / "x.log").read_text() == "line 0 …\nline 1 …\nline 2 …\n"
+    log.write("moved\n")
+    log.close()
+    assert (tmp_path / "x.log").read_text() == "moved\n"
+
+
+def test_a_log_comes_back_once_its_file_can_be_opened(tmp_path: Path) -> None:
+    logs, away = tmp_path / "logs", tmp_path / "away"
+    log = RollingFile(logs / "x.log", max_bytes=5)
+    log.write("before\n")
+    logs.rename(away)
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            log.write("lost\n")
+    away.rename(logs)
+    log.write("after\n")
+    log.close()
+    assert (logs / "x.log").read_text() == "after\n"
+
+
+def test_what_one_stream_refuses_the_others_get(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open("/dev/full", "w", buffering=1) as full:
+        tee = Tee(full.write, said.append)
+        with pytest.raises(OSError, match="No space left"):
+            tee.write("line\n")
+        mute(full)
+    assert said == ["line\n"]
 
 
 def test_a_file_rolls_by_itself_too(tmp_path: Path) -> None:
@@ -146,6 +189,19 @@ async def test_a_screen_shows_steps_with_their_time(capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert "✓ started well" in out
     assert "one" in out
+
+
+def test_an_exchange_goes_on_without_a_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        screen = Screen()
+        with screen.step("starting"):
+            pass
+        screen.say("hello")
+    told = "the screen cannot be written (No space left on device): the exchange goes on without\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_quiet_screen_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,8 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from smartex_chassis.printing import complain
+
 REDACTED: Final = "[redacted]"
 
 _SECRET_WORDS: Final = frozenset(
@@ -71,7 +73,7 @@ def configure(*, service: str, level: str = "info", form: str = "auto", stream: 
         foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -87,6 +89,31 @@ def configure(*, service: str, level: str = "info", form: str = "auto", stream: 
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines. What cannot be written is lost, and one line on standard error tells when that begins."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        lost = self._lost
+        super().emit(record)
+        if self._lost == lost:
+            self._lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Called by the library when a record could not be written."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._lost += 1
+        if self._lost == 1 and self.stream is not sys.stderr:
+            complain(f"the log cannot be written ({error.strerror}): it goes on without")
 
 
 class _Named:

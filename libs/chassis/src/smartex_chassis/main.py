@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -14,6 +13,7 @@ import structlog
 
 from smartex_chassis import logging, telemetry
 from smartex_chassis.errors import StartupError
+from smartex_chassis.printing import complain, say, standard_streams
 from smartex_chassis.server import ChassisServer, ServiceModule
 from smartex_chassis.serving import serve
 from smartex_chassis.settings import ChassisSettings, Settings, describe_settings, load, unknown_variables
@@ -43,21 +43,29 @@ def run_all(
     on_ready: Callable[[ChassisServer], None] | None = None,
 ) -> int:
     """Run several services in one process on one port; `settings_cls` says where and how they are served."""
-    asked = _parser(name).parse_args(argv)
+    with standard_streams():
+        return _run_all(services, settings_cls, name, _parser(name).parse_args(argv), on_ready)
+
+
+def _run_all(
+    services: Sequence[Service[Any]],
+    settings_cls: type[ChassisSettings],
+    name: str | None,
+    asked: argparse.Namespace,
+    on_ready: Callable[[ChassisServer], None] | None,
+) -> int:
     classes = list(dict.fromkeys([settings_cls, *(service.settings_cls for service in services)]))
     if asked.print_settings:
-        print("\n\n".join(describe_settings(cls) for cls in classes))
-        return 0
+        return say("\n\n".join(describe_settings(cls) for cls in classes))
     try:
         loaded = {cls: load(cls) for cls in classes}
         if asked.check:
-            print("settings are good")
-            return 0
+            return say("settings are good")
         chassis = loaded[settings_cls]
         assert isinstance(chassis, ChassisSettings)
         return run_loop(_host(services, loaded, chassis, name or "smartex", on_ready), chassis.event_loop)
     except StartupError as error:
-        print(error.message, file=sys.stderr)
+        complain(error.message)
         return error.exit_code
 
 
@@ -83,7 +91,7 @@ async def _host(
         # By the log, which masks secrets and can be read by programs; then in one line, for who has a terminal.
         _log.error("left by a failure", exc_info=error)
         words = " ".join(str(error).split()) or type(error).__name__
-        print(f"{name} cannot go on: {logging.redact_text(words)}", file=sys.stderr)
+        complain(f"{name} cannot go on: {logging.redact_text(words)}")
         return 1
     finally:
         await asyncio.to_thread(telemetry.stop_tracing)

@@ -94,7 +94,16 @@ class Child:
             )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_PAUSE)
+            while not await self._spawned():
+                await asyncio.sleep(pause)
+
+    async def _spawned(self) -> bool:
+        try:
             await self._spawn()
+        except OSError as error:
+            _log.warning("child not started", child=self._name, why=str(error))
+            return False
+        return True
 
     async def _spawn(self) -> None:
         if self._log.exists() and self._log.stat().st_size > MAX_BYTES:

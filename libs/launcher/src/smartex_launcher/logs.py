@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 MAX_BYTES = 20 << 20
@@ -25,7 +26,7 @@ class RollingFile(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Append, after moving a full file away."""
-        if self._file.tell() >= self._max_bytes:
+        if self._file.closed or self._file.tell() >= self._max_bytes:
             self._roll()
         self._file.write(text.encode("utf-8", "backslashreplace"))
         return len(text)
@@ -41,7 +42,9 @@ class RollingFile(io.TextIOBase):
 
     def _roll(self) -> None:
         self._file.close()
-        roll(self._path, self._kept)
+        # Rather a file that has become too large than no log.
+        with suppress(OSError):
+            roll(self._path, self._kept)
         self._file = self._path.open("ab", buffering=0)
 
 
@@ -61,9 +64,15 @@ class Tee(io.TextIOBase):
         self._writes = writes
 
     def write(self, text: str) -> int:
-        """Write to each."""
+        """Write to each, then raise the first OSError if one could not be written."""
+        failed = []
         for write in self._writes:
-            write(text)
+            try:
+                write(text)
+            except OSError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
         return len(text)
 
     def writable(self) -> bool:

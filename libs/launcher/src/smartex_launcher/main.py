@@ -20,13 +20,14 @@ from smartex_chassis import (
     telemetry,
 )
 from smartex_chassis import logging as chassis_logging
+from smartex_chassis.printing import complain, say, standard_streams
 from smartex_store import StoreError
 
 from . import services
 from .checks import check_clear, check_folder, check_place, check_ports, check_python
 from .exchange import Exchange, Plan
 from .logs import RollingFile, Tee
-from .screen import Screen, mute
+from .screen import Screen
 from .settings import LauncherSettings, chassis_overrides, launcher_overrides, parse
 
 _BUG = 70
@@ -39,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 stopped in order, 1 it failed while running, 2 it could not start, 70 a bug (the log tells), 130 interrupted.
     """
+    with standard_streams():
+        return _told(argv)
+
+
+def _told(argv: Sequence[str] | None) -> int:
     try:
         return _run(argv)
     except StartupError as error:
@@ -52,10 +58,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(services.one_line(error), 2)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Who reads what is printed (head, less) has enough.
-        mute(sys.stdout)
-        return 0
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -73,8 +75,7 @@ def _run(argv: Sequence[str] | None) -> int:
     check_ports(chassis, launcher)
     if asked.check:
         services.find()
-        print("settings, data folder and ports are good")
-        return 0
+        return say("settings, data folder and ports are good")
     return run_loop(_host(plan, json_logs=asked.json_logs), chassis.event_loop)
 
 
@@ -105,10 +106,9 @@ async def _host(plan: Plan, *, json_logs: bool) -> int:
 def _print_settings() -> int:
     found = [each.settings for each in services.find() if each.settings is not None]
     classes: dict[type[Settings], None] = dict.fromkeys([LauncherSettings, ChassisSettings, *found])
-    print("\n\n".join(describe_settings(cls) for cls in classes), flush=True)
-    return 0
+    return say("\n\n".join(describe_settings(cls) for cls in classes))
 
 
 def _complain(line: str, exit_code: int) -> int:
-    print(line, file=sys.stderr)
+    complain(line)
     return exit_code

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.panel import Panel
 from rich.status import Status
+from smartex_chassis.printing import complain, mute
 
 from .compiling import CompileCounter
 
@@ -20,25 +20,42 @@ _TICK_SECONDS = 0.2
 _PLAIN_EVERY_SECONDS = 10.0
 
 
-def mute(stream: TextIO) -> None:
-    """Let what is still to be written go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+class _Paper:
+    """A stream to draw on. The exchange goes on when nobody reads it (`make up | head`), or its disk is full."""
 
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
-class _Console(Console):
-    """An exchange goes on when nobody reads its screen any more (`make up | head`); Rich would leave."""
+    def write(self, text: str) -> int:
+        """Write, or give up writing."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._give_up(error)
+            return len(text)
 
-    def on_broken_pipe(self) -> None:
-        """Called by Rich."""
-        self.quiet = True
-        mute(sys.stdout)
+    def flush(self) -> None:
+        """Send what was written, or give up writing."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def _give_up(self, error: OSError) -> None:
+        mute(self._stream)
+        if not isinstance(error, BrokenPipeError):
+            complain(f"the screen cannot be written ({error.strerror}): the exchange goes on without")
 
 
 class Screen:
     """The terminal of `make up`. Quiet shows nothing (`--json-logs`)."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
-        self.console = console or _Console(quiet=quiet, highlight=False)
+        paper = cast(TextIO, _Paper(sys.stdout))
+        self.console = console or Console(file=paper, quiet=quiet, highlight=False)
         self.compiled = CompileCounter()
 
     @contextmanager
