@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from engine_works import Scripted, Works, states
-from notifications.consumer import GROUP, TOPIC, NoticeConsumer
+from notifications.consumer import GROUP, REDRIVE, TOPIC, NoticeConsumer
 from notifications.domain.notice import State
 from notifications.domain.sending import AddressGone, ChannelKind, Failed, Message, Outcome, Refused, Sent
 from notifications.receipts import Receipt
 from notifications.store.told import NotReplayed
+from prometheus_client import REGISTRY
 from smartex.notifications.v1 import notice_pb2 as pb
-from smartex_bus import Record, open_bus
+from smartex_bus import Record, Topic, open_bus
 from smartex_store import Database
 
 FCM, EMAIL, SMS = ChannelKind.FCM, ChannelKind.EMAIL, ChannelKind.SMS
@@ -312,6 +313,29 @@ async def test_a_poison_notice_is_set_aside_and_the_others_arrive(works: Any, ta
         await _until(lambda: len(channel.sent) == 3)
         await again.stop()
     assert len(set(channel.ids)) == 3
+
+
+async def test_how_far_the_intake_is_behind_can_be_told(works: Any, tables: Database) -> None:
+    def told() -> float | None:
+        return REGISTRY.get_sample_value("notifications_lag_records")
+
+    made: Works = await works()
+    await tables.execute("DROP SCHEMA IF EXISTS bus CASCADE")
+    async with await open_bus(tables.url) as bus:
+        consumer = NoticeConsumer(bus, tables, made.intake)
+        await bus.ensure_topics(Topic(TOPIC), Topic(REDRIVE))
+        waiting = [Record(made.notice(f"n{number}").SerializeToString()) for number in range(3)]
+        await bus.appender(TOPIC).append(*waiting)
+        await bus.appender(REDRIVE).append(waiting[0])
+        assert await consumer.lag() == 4
+        await consumer.start()
+        while await consumer.lag():
+            await asyncio.sleep(0.01)
+        await consumer.stop()
+        await bus.appender(TOPIC).append(waiting[0])
+        assert await consumer.lag() == 1
+        await consumer._look()
+        assert told() == 1
 
 
 async def test_a_delivery_that_cannot_be_said_holds_up_no_other(works: Any, tables: Database) -> None:

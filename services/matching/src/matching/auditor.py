@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 from smartex_bus import open_bus
-from smartex_chassis import start_task, stop_tasks
+from smartex_chassis import gauge, start_task, stop_tasks
 from smartex_chassis.logging import configure
 
 from matching.checkpoints import Checkpoint, Checkpoints
@@ -30,6 +30,10 @@ from matching.sequencer import Sequencer
 from matching.snapshots import SnapshotFolder
 
 _log = structlog.get_logger("matching.auditor")
+_position = gauge(
+    "matching_snapshot_position_events",
+    "Sequence of this pod's newest snapshot: a start replays what is later; 0: it has none",
+)
 
 DISAGREES: Final = 3
 _NICENESS: Final = "15"  # it may take its time
@@ -98,7 +102,7 @@ class Auditing:
         """Begin."""
         folder = SnapshotFolder(Path(self._template.folder), self._template.shard, self._template.keep)
         newest = await asyncio.to_thread(folder.newest_first)
-        self._audited = newest[0].sequence if newest else 0
+        self._stands(newest[0].sequence if newest else 0)
         self._task = start_task(self._run(), "matching-auditing")
 
     async def stop(self) -> None:
@@ -118,9 +122,13 @@ class Auditing:
                 continue
             began = time.monotonic()
             if await self._audit(checkpoint):
-                self._audited = checkpoint.sequence
+                self._stands(checkpoint.sequence)
             ended = time.monotonic()
             rested = ended + _REST * (ended - began)
+
+    def _stands(self, sequence: int) -> None:
+        self._audited = sequence
+        _position.set(sequence)
 
     def _due(self, sequence: int, rested: bool) -> bool:
         events = sequence - self._audited

@@ -38,6 +38,9 @@ Rows: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 
 _log = structlog.get_logger("matching.sequencer")
 _queue_commands = gauge("matching_queue_commands", "Commands that wait for the log")
+_halted = gauge(
+    "matching_halted_info", "1 once this pod takes no more because its state is not to be trusted"
+)
 
 _RETRY = timedelta(milliseconds=50)
 _TAIL_RECORDS = 64
@@ -93,6 +96,7 @@ class Sequencer:
         self._appender = self._bus.appender(COMMANDS_TOPIC, self._shard)
         self._tail = start_task(self._follow(), "matching-tail")
         _queue_commands.set_function(lambda: self._waiting_commands)
+        _halted.set_function(lambda: bool(self.halt_reason))
 
     async def settle(self, within: float = 10.0) -> None:
         """Take no more, and wait until what is on its way is applied."""

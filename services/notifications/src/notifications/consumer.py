@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry import trace
 from smartex.notifications.v1.notice_pb2 import Notice
 from smartex_bus import Bus, BusError, GroupBatch, GroupConsumer, StoredRecord, Topic, batch_links
-from smartex_chassis import counter, start_task, stop_tasks
+from smartex_chassis import counter, gauge, start_task, stop_tasks
 from smartex_store import Connection, Database, is_retryable
 
 from notifications.contract import Malformed
@@ -20,6 +20,7 @@ TOPIC = "notifications.notices.v1"
 GROUP = "notifications"
 REDRIVE = f"{GROUP}.redrive"
 _RETRY_SECONDS = 0.5
+_LOOK_SECONDS = 5.0
 _BATCH = 100
 """Records at once: texts are written on the event loop, and orders may wait on it."""
 
@@ -28,6 +29,9 @@ _tracer = trace.get_tracer("notifications")
 _set_aside = counter(
     "notifications_dead_letters_total",
     "Records of notices that were set aside (python -m smartex_bus letters)",
+)
+_lag = gauge(
+    "notifications_lag_records", "Notices on the bus that no pod had taken in when it was last looked"
 )
 
 _MOVE = """
@@ -43,17 +47,40 @@ class NoticeConsumer:
         self._bus = bus
         self._database = database
         self._intake = intake
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to take notices in."""
         await self._bus.ensure_topics(Topic(TOPIC), Topic(REDRIVE))
-        self._task = start_task(self._run(), "notifications-consumer")
+        self._tasks = [
+            start_task(self._run(), "notifications-consumer"),
+            start_task(self._watch(), "notifications-lag"),
+        ]
 
     async def stop(self) -> None:
         """Stop; what was not committed comes again."""
-        await stop_tasks(self._task)
-        self._task = None
+        await stop_tasks(*self._tasks)
+        self._tasks = []
+
+    async def lag(self) -> int:
+        """How many notices on the bus no pod has taken in."""
+        behind = 0
+        for topic in (TOPIC, REDRIVE):
+            position = await self._position(topic, 0)
+            earliest, end = await self._bus.offsets(topic, 0)
+            behind += max(0, end - max(earliest, position or 0))
+        return behind
+
+    async def _watch(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        try:
+            _lag.set(await self.lag())
+        except Exception as error:
+            _log.warning("lag_unknown", why=str(error))
 
     async def _run(self) -> None:
         while True:

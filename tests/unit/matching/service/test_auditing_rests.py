@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matching import auditor
 from matching.checkpoints import Checkpoint
+from prometheus_client import REGISTRY
 
 AUDIT_SECONDS = 10.0
 EVERY = 5_000_000
@@ -61,6 +62,7 @@ async def test_an_audit_is_followed_by_a_rest_that_outweighs_it(clock: Clock) ->
     audited = await audits(clock, auditing(clock, EVERY))
     assert 0.15 < len(audited) * AUDIT_SECONDS / clock.now < 0.25
     assert audited == sorted(set(audited))
+    assert REGISTRY.get_sample_value("matching_snapshot_position_events") == audited[-1]
 
 
 async def test_a_rest_ends_before_a_start_would_have_too_much_to_replay(clock: Clock) -> None:

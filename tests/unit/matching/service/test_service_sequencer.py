@@ -13,6 +13,7 @@ from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
 from matching.sequencer import Sequencer
+from prometheus_client import REGISTRY
 from smartex_bus import AppendUnknown, Record, StoredRecord, Told
 from smartex_chassis import Overloaded, Unavailable
 
@@ -303,3 +304,13 @@ async def test_a_full_frame_waits_for_the_one_that_is_under_way() -> None:
             await turns()
         assert [len((await future).events) for future in full] == [10_000] * 2
         assert seen.accounts == [1, *[2] * 10_000, *[3] * 10_000]
+
+
+async def test_a_halt_can_be_told() -> None:
+    def told() -> float | None:
+        return REGISTRY.get_sample_value("matching_halted_info")
+
+    async with sequencing() as (sequencer, _, _):
+        assert told() == 0
+        sequencer.halt("the state is wrong")
+        assert told() == 1

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from matching.auditor import Audit, Auditing
 from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import NO_COMMANDS, Frame
 from matching.recovery import restore
 from matching.replica import Replica
 from matching.snapshots import FrameId, SnapshotFolder, SnapshotInvalid
+from prometheus_client import REGISTRY
 from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_DEPOSIT_CASH, InstrumentDefinition
 
@@ -65,6 +68,18 @@ def test_comes_back_and_goes_on_alike(tmp_path: Path, replica: Replica) -> None:
     for each in (replica, again):
         deposit(each, 2)
     assert again.state_hash() == replica.state_hash()
+
+
+async def test_how_much_a_start_would_replay_can_be_told(tmp_path: Path, replica: Replica) -> None:
+    def told() -> float | None:
+        return REGISTRY.get_sample_value("matching_snapshot_position_events")
+
+    auditing = Auditing(Audit("", 0, str(tmp_path), 3, {}, 0, ""), *cast(Any, (None, None, None, 100)))
+    for newest in (0, replica.core.sequence):
+        await auditing.start()
+        await auditing.stop()
+        assert told() == newest
+        save(SnapshotFolder(tmp_path, 0, 3), replica)
 
 
 def test_old_ones_are_pruned_and_nothing_half_written_stays(tmp_path: Path, replica: Replica) -> None:
