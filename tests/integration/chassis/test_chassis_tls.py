@@ -2,83 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import Pki, certify
 from smartex_chassis import ChassisServer, PeerSettings, SettingsInvalid, StartupError, load, peer_channel
-
-
-@dataclass(frozen=True)
-class Certified:
-    """A key and its certificate."""
-
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-
-    @property
-    def key_pem(self) -> bytes:
-        return self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _certify(name: str, by: Certified | None = None) -> Certified:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    unsigned = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(by.certificate.subject if by else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
-    )
-    return Certified(key, unsigned.sign(by.key if by else key, hashes.SHA256()))
-
-
-class Pki:
-    """An authority, a server it vouches for, and files for the settings."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self.authority = _certify("authority")
-        self.server = _certify("server", self.authority)
-        self.files = {
-            "tls_cert_file": folder / "server.pem",
-            "tls_key_file": folder / "server.key",
-            "tls_client_ca_file": folder / "authority.pem",
-        }
-        for name, content in zip(
-            self.files.values(), (self.server.pem, self.server.key_pem, self.authority.pem), strict=True
-        ):
-            name.write_bytes(content)
-
-    def one_way(self) -> dict[str, Path]:
-        return {name: file for name, file in self.files.items() if name != "tls_client_ca_file"}
-
-    def credentials(self, client: Certified | None = None) -> grpc.ChannelCredentials:
-        own = (client.key_pem, client.pem) if client else (None, None)
-        return grpc.ssl_channel_credentials(self.authority.pem, *own)
 
 
 @pytest.fixture
@@ -109,19 +41,19 @@ async def test_tls_serves_who_trusts_it_and_nobody_in_the_clear(venue: Any, pki:
     server = await venue.start(**pki.one_way())
     assert await _call(venue, server, pki.credentials()) == b"x"
     await _refused(venue, server, None)
-    await _refused(venue, server, grpc.ssl_channel_credentials(_certify("another authority").pem))
+    await _refused(venue, server, grpc.ssl_channel_credentials(certify("another authority").pem))
 
 
 async def test_mutual_tls_serves_only_certified_clients(venue: Any, pki: Pki) -> None:
     server = await venue.start(**pki.files)
-    assert await _call(venue, server, pki.credentials(_certify("client", pki.authority))) == b"x"
+    assert await _call(venue, server, pki.credentials(certify("client", pki.authority))) == b"x"
     await _refused(venue, server, pki.credentials())
-    await _refused(venue, server, pki.credentials(_certify("client", _certify("another authority"))))
+    await _refused(venue, server, pki.credentials(certify("client", certify("another authority"))))
 
 
 async def test_a_certificate_is_no_token(venue: Any, pki: Pki) -> None:
     server = await venue.start(**pki.files)
-    credentials = pki.credentials(_certify("client", pki.authority))
+    credentials = pki.credentials(certify("client", pki.authority))
     async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:
         call: Any = channel
         refusal = await venue.refusal(call.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")(b"x"))
@@ -133,13 +65,13 @@ async def test_a_renewed_certificate_is_shown_to_who_connects_next(
 ) -> None:
     """Or everybody would be shut out when the first one expires."""
     server = await venue.start(**pki.files)
-    client = _certify("client", pki.authority)
+    client = certify("client", pki.authority)
     assert await _call(venue, server, pki.credentials(client)) == b"x"
     renewed = Pki(tmp_path / "renewed")
     for name, file in pki.files.items():
         os.replace(renewed.files[name], file)
     await _refused(venue, server, pki.credentials(client))
-    own = _certify("client", renewed.authority)
+    own = certify("client", renewed.authority)
     assert await _call(venue, server, renewed.credentials(own)) == b"x"
 
     # What is no pair, or away, is not shown; the next whole one is.
@@ -148,12 +80,12 @@ async def test_a_renewed_certificate_is_shown_to_who_connects_next(
     pki.files["tls_cert_file"].unlink()
     assert await _call(venue, server, renewed.credentials(own)) == b"x"
     again = Pki(tmp_path)
-    assert await _call(venue, server, again.credentials(_certify("client", again.authority))) == b"x"
+    assert await _call(venue, server, again.credentials(certify("client", again.authority))) == b"x"
 
 
 async def test_a_service_shows_its_certificate_to_another(venue: Any, pki: Pki, tmp_path: Path) -> None:
     server = await venue.start(**pki.files)
-    own = _certify("positions", pki.authority)
+    own = certify("positions", pki.authority)
     (tmp_path / "own.pem").write_bytes(own.pem)
     (tmp_path / "own.key").write_bytes(own.key_pem)
     authority = pki.files["tls_client_ca_file"]

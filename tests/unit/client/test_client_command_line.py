@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -186,8 +187,9 @@ def test_spans_of_time() -> None:
 
 @pytest.mark.parametrize("field", ["profile", "url", "token_file"])
 def test_an_empty_argument_is_no_default(field: str) -> None:
+    empty: dict[str, Any] = {field: ""}
     with pytest.raises(InvalidInput) as caught:
-        resolve(**{field: ""}, environment={})
+        resolve(**empty, environment={})
     assert caught.value.field == field
 
 

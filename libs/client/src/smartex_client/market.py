@@ -83,10 +83,13 @@ def connect(
     """A client; the connection is made with the first call.
 
     What is left out comes from `SMARTEX_URL`, `SMARTEX_TOKEN` or `SMARTEX_TOKEN_FILE`, and then from the profile
-    (`SMARTEX_PROFILE`, or the default one that `make up` writes to `./data/profiles`). `lang` ("en", "zh-CN") is
-    the language of rejections. InvalidInput if a profile is missing or broken.
+    (`SMARTEX_PROFILE`, or the default one that `make up` writes to `./data/profiles`); the files of `tls` from
+    `SMARTEX_CA_FILE`, `SMARTEX_CERT_FILE`, `SMARTEX_KEY_FILE` and the profile likewise. `tls=True` trusts what the
+    system trusts, `False` goes in the clear whatever they say. `lang` ("en", "zh-CN") is the language of rejections.
+    InvalidInput if a profile is missing or broken.
     """
-    found = resolve(url=url, token=token, token_file=token_file, profile=profile)
-    secure = Tls() if tls is True else tls or None
+    given = tls if isinstance(tls, Tls) else None
+    found = resolve(url=url, token=token, token_file=token_file, profile=profile, tls=given)
+    secure = None if tls is False else found.tls or (Tls() if tls else None)
     connection = Connection(found.url, found.token_source(), secure, retry or RetryPolicy())
     return Market(connection, language=lang)

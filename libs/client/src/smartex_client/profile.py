@@ -1,7 +1,8 @@
 """Where the exchange is and who we are: arguments, environment, profile files.
 
-A profile is `<folder>/profiles/<name>.toml` with `url`, `token_file` (relative to the file) and `account`; `make up`
-writes some. Folders, in this order: `SMARTEX_HOME`, `./data`, `~/.config/smartex`.
+A profile is `<folder>/profiles/<name>.toml` with `url`, `account` and, relative to the file, `token_file` and for TLS
+`ca_file`, `cert_file` and `key_file`; `make up` writes some. Folders, in this order: `SMARTEX_HOME`, `./data`,
+`~/.config/smartex`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .connection import Tls
 from .errors import InvalidInput
 
 DEFAULT_URL = "127.0.0.1:7400"
@@ -32,6 +34,8 @@ class Profile:
     """Account that the token trades for, as far as the profile says."""
     source: str = "built in"
     """Where it comes from."""
+    tls: Tls | None = None
+    """Files of a TLS connection; None: in the clear."""
 
     def __repr__(self) -> str:
         return f"Profile(url={self.url!r}, account_id={self.account_id}, source={self.source!r})"
@@ -93,12 +97,17 @@ def read(path: Path) -> Profile:
         raise InvalidInput(f"cannot read the profile {path}: {error.strerror}", field="profile") from None
     except ValueError as error:
         raise InvalidInput(f"the profile {path} is not valid TOML: {error}", field="profile") from None
-    token_file = _entry(table, "token_file", str, path)
+
+    def file(key: str) -> Path | None:
+        found = _entry(table, key, str, path)
+        return path.parent / found if found else None
+
     return Profile(
         url=_entry(table, "url", str, path) or DEFAULT_URL,
-        token_file=path.parent / token_file if token_file else None,
+        token_file=file("token_file"),
         account_id=_entry(table, "account", int, path),
         source=str(path),
+        tls=_tls(file("ca_file"), file("cert_file"), file("key_file")),
     )
 
 
@@ -108,6 +117,7 @@ def resolve(
     token: str | None = None,
     token_file: str | Path | None = None,
     profile: str | None = None,
+    tls: Tls | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Profile:
     """Arguments before environment before profile, each by itself.
@@ -132,7 +142,31 @@ def resolve(
         token_file=Path(file) if file else base.token_file,
         account_id=base.account_id if direct is None and not file else None,
         source=base.source,
+        tls=_resolved_tls(tls or Tls(), base.tls or Tls(), environment),
     )
+
+
+def _resolved_tls(given: Tls, base: Tls, environment: Mapping[str, str]) -> Tls | None:
+    def file(variable: str) -> Path | None:
+        found = environment.get(variable)
+        return Path(found) if found else None
+
+    found = _tls(
+        given.ca_file or file("SMARTEX_CA_FILE") or base.ca_file,
+        given.certificate_file or file("SMARTEX_CERT_FILE") or base.certificate_file,
+        given.key_file or file("SMARTEX_KEY_FILE") or base.key_file,
+    )
+    if found is not None and (found.certificate_file is None) != (found.key_file is None):
+        raise InvalidInput(
+            "a client certificate is a certificate and its key: give both --cert and --key, or none",
+            field="tls",
+        )
+    return found
+
+
+def _tls(ca_file: Path | None, certificate_file: Path | None, key_file: Path | None) -> Tls | None:
+    """None where no file is given: in the clear."""
+    return Tls(ca_file, certificate_file, key_file) if ca_file or certificate_file or key_file else None
 
 
 def _entry(table: dict[str, Any], key: str, kind: type, path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from smartex_client.connection import Tls
 from smartex_client.messages import CHINESE, ENGLISH
 
 from . import (
@@ -91,7 +92,14 @@ def options(
     token_file: Annotated[
         Path | None, typer.Option(help="file with the token (or SMARTEX_TOKEN_FILE)")
     ] = None,
-    ca: Annotated[Path | None, typer.Option(help="use TLS and trust these certificates")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="use TLS and trust these certificates (or SMARTEX_CA_FILE)")
+    ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option(help="certificate to show to an exchange that asks for one (or SMARTEX_CERT_FILE)"),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="its private key (or SMARTEX_KEY_FILE)")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="JSON on stdout and nothing else; streams: one document a line")
     ] = False,
@@ -118,7 +126,7 @@ def options(
         token=token,
         token_file=token_file,
         profile=profile,
-        ca_file=ca,
+        tls=Tls(ca, cert, key),
         as_json=as_json,
         language=lang or language_of(locale),
         colours=Colours(convention),
@@ -126,9 +134,8 @@ def options(
     )
 
 
-_WITH_VALUE = frozenset(
-    ("--url", "--profile", "--as", "--token", "--token-file", "--ca", "--lang", "--colours", "--timeout")
-)
+_CONNECTION = ("--url", "--profile", "--as", "--token", "--token-file", "--ca", "--cert", "--key")
+_WITH_VALUE = frozenset((*_CONNECTION, "--lang", "--colours", "--timeout"))
 
 
 def hoisted(words: Sequence[str]) -> list[str]:

@@ -68,10 +68,14 @@ def lobster(
 async def _replay(
     session: Session, market: Market, keys: Path, messages: list[Message], books: list[BookRow]
 ) -> Result:
-    url = resolve(
-        url=session.url, token=session.token, token_file=session.token_file, profile=session.profile
-    ).url
-    if session.ca_file is not None:
+    found = resolve(
+        url=session.url,
+        token=session.token,
+        token_file=session.token_file,
+        profile=session.profile,
+        tls=session.tls,
+    )
+    if found.tls is not None:
         raise InvalidInput("the replay runs on a local exchange, without TLS", field="ca")
     columns = (
         TextColumn("replaying"),
@@ -82,5 +86,5 @@ async def _replay(
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("replay", total=len(messages))
         return await replay(
-            market, url, keys, messages, books, lambda done: progress.update(task, completed=done)
+            market, found.url, keys, messages, books, lambda done: progress.update(task, completed=done)
         )

@@ -110,7 +110,7 @@ class Session:
     token: str | None = None
     token_file: Path | None = None
     profile: str | None = None
-    ca_file: Path | None = None
+    tls: Tls = Tls()  # noqa: RUF009 - never changed
     as_json: bool = False
     language: str = ENGLISH
     colours: Colours = Colours("intl")  # noqa: RUF009 - never changed
@@ -134,7 +134,7 @@ class Session:
             token=self.token,
             token_file=self.token_file,
             profile=self.profile,
-            tls=Tls(self.ca_file) if self.ca_file else None,
+            tls=self.tls,
             retry=RetryPolicy(deadline=self.timeout, attempt_deadline=min(5.0, self.timeout)),
             lang=self.language,
         )
