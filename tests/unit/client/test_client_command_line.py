@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from smartex.matching.v1.types_pb2 import Instrument, Reason
-from smartex_client import InvalidInput
+from smartex_client import InvalidInput, connect_as
 from smartex_client.cli.app import app, hoisted
 from smartex_client.cli.orders import end_time, limit_price
 from smartex_client.cli.output import plain
@@ -212,6 +212,18 @@ def test_arguments_come_before_environment_before_profile(home: Path) -> None:
     assert resolve(token_file=home / "t", environment=environment).token_source()() == "renewed"
     with pytest.raises(InvalidInput, match="no profile"):
         resolve(profile="nobody", environment=environment)
+
+
+async def test_a_program_may_act_as_a_profile_says_and_nothing_else(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo's participants trade where `make up` is, also when its shell was set up for another exchange."""
+    (home / "own.toml").write_text('url = "one:1"\ntoken_file = "t"\n')
+    (home / "t").write_text("own")
+    for name in ("URL", "TOKEN", "TOKEN_FILE", "PROFILE", "CA_FILE", "CERT_FILE"):
+        monkeypatch.setenv(f"SMARTEX_{name}", "elsewhere")
+    connection = connect_as(home / "own.toml")._connection
+    assert (connection.url, connection.token(), connection.tls) == ("one:1", "own", None)
 
 
 @pytest.mark.parametrize("text", ["url = 5", "account = true", "url = ", "token_file = []"])

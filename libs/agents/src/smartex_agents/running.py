@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from smartex_client import Market, SmartexError, connect
+from smartex_client import Market, SmartexError, connect_as
 
 from .desk import Desk
 from .floor import Floor
@@ -113,7 +113,7 @@ async def _inventory(market: Market, who: Participant, floor: Floor) -> dict[int
 
 
 def _connect(orders: Orders, who: Participant) -> Market:
-    return connect(profile=str(orders.profiles / f"{who.name}.toml"))
+    return connect_as(orders.profiles / f"{who.name}.toml")
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

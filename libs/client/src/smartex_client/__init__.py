@@ -26,7 +26,7 @@ from .errors import (
     Unavailable,
 )
 from .ids import IdSource
-from .market import Market, connect
+from .market import Market, connect, connect_as
 from .model import (
     Account,
     Book,
@@ -118,5 +118,6 @@ __all__ = [
     "Venue",
     "VenueStatus",
     "connect",
+    "connect_as",
     "connect_sync",
 ]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from smartex_agents import PARTICIPANTS, Participant, demo_instruments, endowments, open_market
-from smartex_client import FailedPrecondition, Market, SmartexError, connect
+from smartex_client import FailedPrecondition, Market, SmartexError, connect_as
 
 _log = structlog.get_logger("smartex.launcher")
 _RETRY_SECONDS = 30.0
@@ -106,7 +106,7 @@ async def status_lines(profiles: Path, every: float) -> AsyncIterator[str]:
 
 
 def _operator(profiles: Path) -> Market:
-    return connect(profile=str(profiles / "operator.toml"))
+    return connect_as(profiles / "operator.toml")
 
 
 def commands(running: Collection[str], *, demo: bool) -> list[str]:

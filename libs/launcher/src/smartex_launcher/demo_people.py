@@ -14,7 +14,7 @@ import structlog
 from smartex.notifications.v1.notification_service_pb2 import ADDRESS_STATE_VERIFIED, CHANNEL_WECHAT
 from smartex.positions.v1.position_service_pb2 import DailyClose
 from smartex_agents import Close, past_closes
-from smartex_client import Market, SmartexError, connect
+from smartex_client import Market, SmartexError, connect_as
 
 from .profiles import ALICE, BOB
 
@@ -102,4 +102,4 @@ async def _link_phone(investor: Market, person: str, phone: str) -> None:
 
 
 def _as(profiles: Path, name: str) -> Market:
-    return connect(profile=str(profiles / f"{name}.toml"))
+    return connect_as(profiles / f"{name}.toml")
