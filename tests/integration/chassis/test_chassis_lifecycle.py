@@ -304,6 +304,26 @@ async def test_a_signal_drains_the_program_and_it_leaves_with_zero(
     assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+async def test_a_signal_ends_a_program_that_waits_for_what_it_stands_on(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    waits = 'async def build(settings):\n    print("building", flush=True)\n    await asyncio.sleep(600)'
+    script = tmp_path / "waiting.py"
+    script.write_text(PROGRAM.replace("def build(settings):", waits).format(seconds=0))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        env={"SMARTEX_PORT": "0", "SMARTEX_METRICS_PORT": "0"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert await _line(process) == "building"
+    process.send_signal(number)
+    assert await asyncio.wait_for(process.communicate(), 60) == (b"", b"")
+    assert process.returncode == code
+
+
 async def test_a_second_signal_does_not_wait_for_calls(tmp_path: Path, free_port: int) -> None:
     process = await _program(tmp_path, free_port, 600)
     assert await _line(process) == "started"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import inspect
+import os
+import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -67,6 +69,8 @@ def _run_all(
     except StartupError as error:
         complain(error.message)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
 
 
 async def _host(
@@ -82,6 +86,8 @@ async def _host(
     )
     for name_and_hint in unknown_variables(loaded):
         _log.warning("there is no such setting", variable=name_and_hint)
+    # Nothing is begun that would have to be ended. As the first process of a container it would not be ended otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
         modules = [await _built(service.build(loaded[service.settings_cls])) for service in services]
         return await serve(modules, chassis, on_ready=on_ready)
