@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 from smartex_bus import known_url
-from smartex_chassis import BackingSettings
+from smartex_chassis import BackingSettings, SettingsInvalid
 
 from matching.domain import CoreSettings
 
@@ -98,6 +99,17 @@ class MatchingSettings(BackingSettings):
     snapshots_kept: int = Field(default=3, ge=1, le=100, description="snapshots kept")
 
     _known_bus = field_validator("bus_url")(known_url)
+
+    def check_folder(self) -> None:
+        """SettingsInvalid if no snapshot could be written: a pod would be told after millions of events, and each start
+        would replay the whole log."""
+        try:
+            self.matching_data.mkdir(parents=True, exist_ok=True)
+            why = "" if os.access(self.matching_data, os.W_OK | os.X_OK) else "not writable"
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            raise SettingsInvalid([f"SMARTEX_MATCHING_DATA={self.matching_data}: cannot be written: {why}"])
 
     def core(self) -> CoreSettings:
         """The sizes of the core."""

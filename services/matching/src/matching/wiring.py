@@ -170,6 +170,7 @@ class Pod:
     @classmethod
     async def open(cls, settings: MatchingSettings, clock: Clock = time.time_ns) -> Pod:
         """Open log and database, and bring their tables and topics up to date."""
+        settings.check_folder()
         async with AsyncExitStack() as undo:
             database: Database | None = None
             url = settings.database_if_any()

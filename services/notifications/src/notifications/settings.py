@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 from smartex_bus import known_url
-from smartex_chassis import BackingSettings, PeerSettings
+from smartex_chassis import BackingSettings, PeerSettings, SettingsInvalid
 
 
 class NotificationsSettings(BackingSettings, PeerSettings):
@@ -59,3 +59,9 @@ class NotificationsSettings(BackingSettings, PeerSettings):
     )
 
     _known_bus = field_validator("bus_url")(known_url)
+
+    def check_keys(self) -> None:
+        """SettingsInvalid if no keys are where they are said to be: an issuer would make some that nobody believes."""
+        keys = self.delegation_keys
+        if keys is not None and not (keys / "signing_key.pem").is_file():
+            raise SettingsInvalid([f"SMARTEX_DELEGATION_KEYS={keys}: no signing_key.pem is there"])

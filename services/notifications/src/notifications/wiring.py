@@ -159,6 +159,7 @@ class Pod:
     @classmethod
     async def open(cls, settings: NotificationsSettings, clock: Clock = utc_now) -> Pod:
         """Read keys and providers, open bus and database, and bring their tables and topics up to date."""
+        settings.check_keys()
         async with AsyncExitStack() as undo:
             vault = open_vault(settings.addresses_key_file)
             providers = read_providers(settings.providers_file)
