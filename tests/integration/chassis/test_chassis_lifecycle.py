@@ -324,6 +324,22 @@ async def test_a_signal_ends_a_program_that_waits_for_what_it_stands_on(
     assert process.returncode == code
 
 
+async def test_a_program_ends_before_what_it_compiles(tmp_path: Path) -> None:
+    long = 'print("compiling", flush=True)\n    await in_abandoned_thread(lambda: time.sleep(600))'
+    text = PROGRAM.replace('print("started", flush=True)', long).format(seconds=0)
+    script = tmp_path / "compiling.py"
+    script.write_text(f"import time\nfrom smartex_chassis import in_abandoned_thread\n{text}")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        env={"SMARTEX_PORT": "0", "SMARTEX_METRICS_PORT": "0"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert await _line(process) == "compiling"
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+
+
 async def test_a_second_signal_does_not_wait_for_calls(tmp_path: Path, free_port: int) -> None:
     process = await _program(tmp_path, free_port, 600)
     assert await _line(process) == "started"

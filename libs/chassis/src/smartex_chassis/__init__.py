@@ -1,6 +1,7 @@
 """What every service stands on: settings, logging, tracing, auth, health, errors, drain."""
 
 import smartex_chassis.grpc_setup  # noqa: F401  # before anything loads gRPC
+from smartex_chassis.abandoning import in_abandoned_thread
 from smartex_chassis.auth import PUBLIC, SCOPES, Principal, TokenVerifier
 from smartex_chassis.backing import BackingSettings
 from smartex_chassis.call import drain_started, principal
@@ -86,6 +87,7 @@ __all__ = [
     "drain_started",
     "gauge",
     "histogram",
+    "in_abandoned_thread",
     "load",
     "peer_channel",
     "principal",

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from smartex_chassis import logging, telemetry
+from smartex_chassis.abandoning import leave_abandoned
 from smartex_chassis.errors import StartupError
 from smartex_chassis.printing import complain, say, standard_streams
 from smartex_chassis.server import ChassisServer, ServiceModule
@@ -46,7 +47,8 @@ def run_all(
 ) -> int:
     """Run several services in one process on one port; `settings_cls` says where and how they are served."""
     with standard_streams():
-        return _run_all(services, settings_cls, name, _parser(name).parse_args(argv), on_ready)
+        code = _run_all(services, settings_cls, name, _parser(name).parse_args(argv), on_ready)
+    return leave_abandoned(code)
 
 
 def _run_all(

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from smartex_chassis import in_abandoned_thread
+
 from . import services
 
 _EVENT = "numba:compile"
@@ -52,7 +54,7 @@ async def warm_up(found: Sequence[services.Found], compiled: CompileCounter) -> 
     """Compile all kernels of the services, or load them from the disk."""
     before = compiled.count
     parts = [part for each in found for part in each.warm_ups]
-    ours = asyncio.create_task(asyncio.to_thread(_do_all, parts))
+    ours = asyncio.create_task(in_abandoned_thread(lambda: _do_all(parts)))
     second: asyncio.subprocess.Process | None = None
     try:
         while not (await asyncio.wait({ours}, timeout=_LOOK_SECONDS))[0]:
@@ -60,6 +62,7 @@ async def warm_up(found: Sequence[services.Found], compiled: CompileCounter) -> 
                 second = await _start_second([each.name for each in found])
         await ours
     finally:
+        ours.cancel()
         if second is not None:
             with contextlib.suppress(ProcessLookupError):
                 second.kill()  # all is compiled: what it still does was in vain

@@ -20,6 +20,7 @@ from smartex_chassis import (
     telemetry,
 )
 from smartex_chassis import logging as chassis_logging
+from smartex_chassis.abandoning import leave_abandoned
 from smartex_chassis.printing import complain, say, standard_streams
 from smartex_store import StoreError
 
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 stopped in order, 1 it failed while running, 2 it could not start, 70 a bug (the log tells), 130 interrupted.
     """
     with standard_streams():
-        return _told(argv)
+        code = _told(argv)
+    return leave_abandoned(code)
 
 
 def _told(argv: Sequence[str] | None) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 from smartex_bus import Bus, Topic, open_bus, service_settings
-from smartex_chassis import ServiceModule, load
+from smartex_chassis import ServiceModule, in_abandoned_thread, load
 from smartex_store import Database, StoreError
 
 from matching import domain, frames, history, lease, marketdata, meters, reports
@@ -243,7 +243,7 @@ class Pod:
     async def start(self) -> None:
         """Recover the market and begin to serve. What was started is stopped again if a part fails."""
         async with AsyncExitStack() as undo:
-            await asyncio.to_thread(warm_up)
+            await in_abandoned_thread(warm_up)
             undo.push_async_callback(self.prefault.stop)
             await self._recover()
             parts: list[Any] = [

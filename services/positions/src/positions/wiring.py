@@ -24,7 +24,7 @@ import smartex_quant
 import smartex_store
 import smartex_wire
 from smartex_bus import Bus, Topic, open_bus, service_settings
-from smartex_chassis import ServiceModule, load, peer_channel, settle_imports
+from smartex_chassis import ServiceModule, in_abandoned_thread, load, peer_channel, settle_imports
 from smartex_store import Database
 
 from positions.api.portfolios import PortfoliosApi
@@ -212,7 +212,7 @@ class Pod:
     async def start(self) -> None:
         """Set everything going. The market need not answer yet."""
         async with AsyncExitStack() as undo:
-            await asyncio.to_thread(warm_up)
+            await in_abandoned_thread(warm_up)
             for part in (self.oversight, self.keeper, self.follower, self.mids):
                 await part.start()
                 undo.push_async_callback(part.stop)
