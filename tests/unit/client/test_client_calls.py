@@ -130,7 +130,7 @@ async def test_time_that_is_up_tells_whether_the_order_may_stand(
 async def test_nobody_there_is_told(exchange: Exchange) -> None:
     market = smartex_client.connect("127.0.0.1:1", retry=RetryPolicy(deadline=1.0))
     async with market:
-        with pytest.raises(Unavailable, match="is the exchange running") as error:
+        with pytest.raises(Unavailable, match="no exchange answers") as error:
             await market.book(7)
     assert error.value.reason == "UNREACHABLE"
 
@@ -139,7 +139,7 @@ async def test_streams_that_never_began_tell_it_as_soon_as_calls_do() -> None:
     async with smartex_client.connect("127.0.0.1:1", retry=RetryPolicy(deadline=0.2)) as market:
         for stream in (market.notifications.live_inbox(), market.subscribe(), market.trade_stream()):
             async with asyncio.timeout(60):
-                with pytest.raises(Unavailable, match="is the exchange running") as error:
+                with pytest.raises(Unavailable, match="no exchange answers") as error:
                     await (anext(stream) if hasattr(stream, "__anext__") else stream.__aenter__())
             assert error.value.reason == "UNREACHABLE"
 

@@ -177,9 +177,7 @@ class Connection:
         if isinstance(error, OutcomeUnknown):
             return Unavailable(f"no answer from {self.url} in time: try again later", reason="NO_ANSWER")
         if error.reason == "UNAVAILABLE":
-            return Unavailable(
-                f"cannot reach {self.url}: is the exchange running there?", reason="UNREACHABLE"
-            )
+            return Unavailable(f"cannot reach {self.url}: no exchange answers there", reason="UNREACHABLE")
         return error
 
 
