@@ -107,7 +107,7 @@ def read(path: Path) -> Profile:
         token_file=file("token_file"),
         account_id=_entry(table, "account", int, path),
         source=str(path),
-        tls=_tls(file("ca_file"), file("cert_file"), file("key_file")),
+        tls=tls_of(file("ca_file"), file("cert_file"), file("key_file")),
     )
 
 
@@ -151,7 +151,7 @@ def _resolved_tls(given: Tls, base: Tls, environment: Mapping[str, str]) -> Tls 
         found = environment.get(variable)
         return Path(found) if found else None
 
-    found = _tls(
+    found = tls_of(
         given.ca_file or file("SMARTEX_CA_FILE") or base.ca_file,
         given.certificate_file or file("SMARTEX_CERT_FILE") or base.certificate_file,
         given.key_file or file("SMARTEX_KEY_FILE") or base.key_file,
@@ -164,8 +164,8 @@ def _resolved_tls(given: Tls, base: Tls, environment: Mapping[str, str]) -> Tls 
     return found
 
 
-def _tls(ca_file: Path | None, certificate_file: Path | None, key_file: Path | None) -> Tls | None:
-    """None where no file is given: in the clear."""
+def tls_of(ca_file: Path | None, certificate_file: Path | None, key_file: Path | None) -> Tls | None:
+    """The files of a TLS connection; None where no file is given: in the clear."""
     return Tls(ca_file, certificate_file, key_file) if ca_file or certificate_file or key_file else None
 
 

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from smartex_client.connection import Tls
 from smartex_client.messages import CHINESE, ENGLISH
+from smartex_client.profile import tls_of
 
 from . import (
     accounts,
@@ -126,7 +126,7 @@ def options(
         token=token,
         token_file=token_file,
         profile=profile,
-        tls=Tls(ca, cert, key),
+        tls=tls_of(ca, cert, key),
         as_json=as_json,
         language=lang or language_of(locale),
         colours=Colours(convention),

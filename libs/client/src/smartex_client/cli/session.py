@@ -110,7 +110,7 @@ class Session:
     token: str | None = None
     token_file: Path | None = None
     profile: str | None = None
-    tls: Tls = Tls()  # noqa: RUF009 - never changed
+    tls: Tls | None = None
     as_json: bool = False
     language: str = ENGLISH
     colours: Colours = Colours("intl")  # noqa: RUF009 - never changed
