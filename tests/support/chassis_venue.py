@@ -11,14 +11,16 @@ ECHO = "smartex.test.v1.EchoService"
 
 
 class Held:
-    """A behaviour that says when it was entered and waits to be let go."""
+    """A behaviour that says when it was entered, and for what, and waits to be let go."""
 
     def __init__(self) -> None:
+        self.messages: list[bytes] = []
         self.entered = asyncio.Event()
         self.let_go = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def __call__(self, message: bytes) -> bytes:
+        self.messages.append(message)
         self.entered.set()
         try:
             await self.let_go.wait()

@@ -184,7 +184,9 @@ async def test_a_drain_lets_calls_finish_and_refuses_new_ones(venue: Any, kind: 
     await until(lambda: not server.ready())
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await late.call("UnaryUnary", b"y")
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    # gRPC cancels what comes in the very moment in which it tells its connections to go elsewhere.
+    assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+    assert held.messages == [b"x"]
     assert not stopped.is_set()
     held.let_go.set()
     assert set(await call) == {b"x"}
