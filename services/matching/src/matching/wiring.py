@@ -133,7 +133,13 @@ class Pod:
             settings.kept_events, settings.max_streams_per_account, settings.stream_queue_bytes
         )
         self.sessions = Sessions(self.sequencer, settings.max_sessions_per_account)
-        self.ticker = Ticker(self.sequencer, settings.clock_interval_ms, self.sessions.beats, clock)
+        self.ticker = Ticker(
+            self.sequencer,
+            settings.clock_interval_ms,
+            self.sessions.beats,
+            clock,
+            marketdata.CANDLE_SECONDS,
+        )
         self.prefault = Prefault()
         self.history = (
             history.build(
@@ -285,7 +291,8 @@ class Pod:
         self.replica.become(await asyncio.to_thread(restored))
         if self.settings.prefault:
             self.prefault.start([*self.replica.core.filled_by_orders(), *self.market_data.filled_by_orders()])
-        await self.market_data.recall(self.bus, self.settings.shard, self.replica.core.sequence)
+        core = self.replica.core
+        await self.market_data.recall(self.bus, self.settings.shard, core.sequence, core.now)
         await replay(self.bus, self.settings.shard, self.replica, on_applied=applied)
         stands_at(self.replica.core.sequence)
         await self._learn_last_frame()

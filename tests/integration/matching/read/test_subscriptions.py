@@ -301,3 +301,14 @@ async def test_a_new_pod_without_a_past_begins_with_snapshots(place: Any) -> Non
     for instrument in venue.flow.all():
         number = instrument.instrument_id
         assert reader.in_priority(number) == venue.flow.order_tuples(number)
+
+
+async def test_a_new_pod_knows_the_time_and_not_only_that_of_the_last_event(place: Any) -> None:
+    """By it a candle is closed, though nothing has happened since its end."""
+    before, after = Venue(84), Venue(84)
+    for offset in range(20):
+        _, (first, time_ns, events) = next(before.frames)
+        await place.bus.appender(place.topic).append(place.record(first, time_ns, events, offset))
+    await after.data.recall(place.bus, 0, before.flow.sequence, before.flow.now + 7)
+    trades = after.data.feed.deltas.trades.after(0)
+    assert after.data.feed.time_ns == before.flow.now + 7 > trades["time_ns"].max()

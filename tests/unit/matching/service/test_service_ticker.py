@@ -26,7 +26,7 @@ class Market:
 
     def __init__(self) -> None:
         self.replica = SimpleNamespace(
-            core=SimpleNamespace(expiring_order_count=0, session_count=1, sequence=1)
+            core=SimpleNamespace(expiring_order_count=0, session_count=1, sequence=1, now=0)
         )
         self.frame_hooks: list[Callable[[int, Frame], None]] = []
         self.ready = True
@@ -127,5 +127,46 @@ async def test_the_clock_behind_the_beats_counts_as_one() -> None:
     try:
         await until(lambda: market.clocks == 1)
         assert await no_more(market, 1)
+    finally:
+        await ticker.stop()
+
+
+class Quiet(Market):
+    """A market without orders or sessions, whose time is what its last clock said."""
+
+    def __init__(self, began_ns: int) -> None:
+        super().__init__()
+        self.core = self.replica.core
+        self.core.session_count, self.core.now = 0, began_ns
+        self.time_ns = began_ns
+
+    def look(self) -> int:
+        """A clock on which 50 seconds pass between two looks."""
+        self.time_ns += 50 * 10**9
+        return self.time_ns
+
+    async def submit(self, command: Any) -> Applied:
+        self.core.now = self.time_ns
+        await super().submit(command)
+        return Applied(0, self.core.sequence + 1, self.time_ns, np.zeros(0, EVENT))
+
+
+async def test_a_quiet_market_is_told_the_end_of_its_last_candles_and_no_more() -> None:
+    """Else the last candle of a day would stay open until the next one's first trade."""
+    hour = 3600 * 10**9
+    market = Quiet(1000 * hour)
+    lengths = (60, 900, 3600)
+    ticker = Ticker(market, 1, nobody, clock=market.look, candle_seconds=lengths)  # type: ignore[arg-type]
+    await ticker.start()
+    try:
+        await until(lambda: market.time_ns > 1003 * hour)
+        assert market.clocks == len(lengths)
+        market.core.sequence += 1  # something happens: that is told, and then the ends of its candles
+        market.core.now = market.time_ns
+        await until(lambda: market.time_ns > 1006 * hour)
+        assert len(lengths) < market.clocks <= 2 * len(lengths) + 1
+        told = market.clocks
+        await until(lambda: market.time_ns > 1009 * hour)
+        assert market.clocks == told
     finally:
         await ticker.stop()

@@ -1,7 +1,7 @@
 """Market data of one pod: books, trades and candles from its own core, to any number of readers.
 
     data = marketdata.build(market=lambda: core, instruments=catalogue, past=history.past)
-    await data.recall(bus, shard, core.sequence)    # once, before the first frame, also of a replay
+    await data.recall(bus, shard, core.sequence, core.now)    # once, before the first frame, also of a replay
     sequencer.listeners.append(data)    # data.on_applied(offset, first_sequence, time_ns, events)
     data.register(server)               # scopes: data.scopes
     await data.start() … await data.stop()
@@ -24,6 +24,7 @@ from smartex_bus import Bus
 from matching.event_rows import empty
 from matching.marketdata import messages
 from matching.marketdata.api import SCOPES, MarketDataApi
+from matching.marketdata.candles import SECONDS as CANDLE_SECONDS
 from matching.marketdata.deltas import Deltas
 from matching.marketdata.feed import Feed
 from matching.marketdata.listing import Listing
@@ -49,9 +50,11 @@ class MarketData:
         rings = (self.feed.deltas.orders, self.feed.deltas.trades)
         return [(ring.rows.ctypes.data, ring.rows.nbytes) for ring in rings]
 
-    async def recall(self, bus: Bus, shard: int, sequence: int) -> None:
-        """Begin after `sequence`, with what was published before it; see `matching.marketdata.recall`."""
+    async def recall(self, bus: Bus, shard: int, sequence: int, time_ns: int = 0) -> None:
+        """Begin after `sequence`, at the market's time, with what was published before; see
+        `matching.marketdata.recall`."""
         await recall(self.feed, bus, shard, sequence)
+        self.feed.time_ns = max(self.feed.time_ns, time_ns)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add MarketDataService to a server."""
@@ -87,4 +90,13 @@ def warm_up() -> None:
     Deltas(16, 16).apply(1, 0, empty(1))
 
 
-__all__ = ["Instruments", "Market", "MarketData", "MarketDataSettings", "Past", "build", "warm_up"]
+__all__ = [
+    "CANDLE_SECONDS",
+    "Instruments",
+    "Market",
+    "MarketData",
+    "MarketDataSettings",
+    "Past",
+    "build",
+    "warm_up",
+]
