@@ -42,6 +42,7 @@ _R_AMENDED, _R_AMEND_REJECTED = (
     int(ReportKind.REPORT_KIND_AMEND_REJECTED),
 )
 _R_FILLED = int(ReportKind.REPORT_KIND_FILLED)
+_BY_OPERATOR = int(types.REASON_CANCELLED_BY_OPERATOR)
 _SELL = int(types.SIDE_SELL)
 _MAKER, _TAKER = int(types.LIQUIDITY_MAKER), int(types.LIQUIDITY_TAKER)
 
@@ -95,7 +96,8 @@ def _report(event: Any, kind: int, sequence: int, time_ns: int, report: Any) -> 
     report.instrument_id = event.instrument_id
     report.client_order_id = event.client_order_id
     report.order_id = event.order_id
-    report.request_id = event.request_id
+    # An operator's numbers are not the owner's, whose own request may have the same.
+    report.request_id = 0 if event.reason == _BY_OPERATOR else event.request_id
     report.side = event.side
     report.price_ticks = event.price_ticks
     report.quantity_lots = event.quantity_lots

@@ -43,6 +43,8 @@ SAME = (
 def plain_reports(event: dict[str, int], sequence: int, time_ns: int) -> list[tuple[int, types.Report]]:
     """What the owners read of an event, written for reading."""
     report = types.Report(sequence=sequence, event_time_ns=time_ns, **{name: event[name] for name in SAME})  # type: ignore[arg-type]
+    if event["reason"] == types.REASON_CANCELLED_BY_OPERATOR:
+        report.request_id = 0
     if event["kind"] == EventKind.EVENT_KIND_TRADE:
         report.kind, report.trade_id, report.request_id = types.REPORT_KIND_FILLED, sequence, 0
         taker, maker = types.Report(), types.Report()
@@ -84,6 +86,7 @@ def event_rows(draw: st.DrawFn) -> Any:
     for name in EVENT.names or ():
         events[name] = random.integers(0, 100, count)
     events["kind"] = random.integers(0, 27, count)
+    events["reason"] = random.choice((0, types.REASON_MASS_CANCEL, types.REASON_CANCELLED_BY_OPERATOR), count)
     events["side"] = random.integers(1, 3, count)
     events["flags"] = random.integers(0, 8, count)
     events["client_order_id"] = random.integers(-1, 5, count)
