@@ -232,8 +232,10 @@ class Pod:
             settings.pod, settings.shard, _engine(settings.bus()), self._start_time_ns, self._projected
         )
         OrderEntryApi(self.sequencer, buckets, streams).register(server)
-        ledger = self.history.api.list_ledger_entries if self.history is not None else None
-        AccountApi(self.sequencer, ledger).register(server)
+        past = self.history
+        ledger = past.api.list_ledger_entries if past is not None else None
+        transfer = past.queries.transfer if past is not None else None
+        AccountApi(self.sequencer, ledger, transfer).register(server)
         VenueApi(facts, self.sequencer, self.publisher, self.checkpoints, self.instruments).register(server)
         self.market_data.register(server)
         if self.history is not None:

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from smartex.matching.v1 import account_pb2 as acc
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
+from smartex.matching.v1 import venue_pb2
 
 STILL_MS = 10_000
 """Between two ticks of a pod whose state is compared: the market's time is part of its hash, and would go on."""
@@ -101,6 +102,23 @@ def dollars(amount: str) -> types.Money:
     return types.Money(currency_code="USD", amount=amount)
 
 
+def in_another_currency() -> types.Instrument:
+    return types.Instrument(
+        symbol="YUAN",
+        name="Yuan",
+        currency_code="CNY",
+        tick_size="0.01",
+        lot_size="1",
+        board_lot=1,
+        odd_lot_rule=types.ODD_LOT_RULE_NONE,
+        reference_price_ticks=1000,
+        max_price_ticks=100_000,
+        max_order_lots=1_000,
+        settlement=types.SETTLEMENT_T0,
+        trading_state=types.TRADING_STATE_OPEN,
+    )
+
+
 async def test_a_number_of_another_deposit_is_refused(venue: Any, open_market: Any) -> None:
     """Two operators count from one: the second must not be told that its money is there."""
     async with venue.pod() as running:
@@ -114,6 +132,11 @@ async def test_a_number_of_another_deposit_is_refused(venue: Any, open_market: A
             request = message(create_time=made, **(usual | changes))
             return await getattr(operator.account, kind)(request, metadata=operator.metadata, timeout=60)
 
+        await operator.venue.DefineInstrument(
+            venue_pb2.DefineInstrumentRequest(instrument=in_another_currency(), request_id=2),
+            metadata=operator.metadata,
+            timeout=60,
+        )
         assert not (await move()).repeated
         assert (await move()).repeated
         shares = acc.ShareAmount(instrument_id=1, quantity_lots=5)
@@ -122,11 +145,14 @@ async def test_a_number_of_another_deposit_is_refused(venue: Any, open_market: A
             ("Deposit", {"cash": dollars("6")}),
             ("Deposit", {"cash": None, "shares": shares}),
             ("Withdraw", {"cash": dollars("7")}),
+            ("Withdraw", {}),
+            ("Deposit", {"cash": types.Money(currency_code="CNY", amount="5")}),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await move(kind, **changes)
             assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION, changes
             assert "900" in (caught.value.details() or "")
+        assert (await move()).repeated
         far = {"request_id": 901, "cash": dollars("999999999")}
         for account_id, told in ((1, "too little free cash"), (1, "too little free cash"), (2, "another")):
             with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -37,15 +37,24 @@ SCOPES: Final = {
 }
 
 ListLedger = Callable[[pb.ListLedgerEntriesRequest, Any], Awaitable[pb.ListLedgerEntriesResponse]]
+FindTransfer = Callable[[int, int, int], Awaitable[tuple[int, int, int] | None]]
 Move = pb.DepositRequest | pb.WithdrawRequest
+_OUT: Final = (COMMAND_KIND_WITHDRAW_CASH, COMMAND_KIND_WITHDRAW_SHARES)
 
 
 class AccountApi:
-    """The servicer; the ledger comes from the history, if there is one."""
+    """The servicer; the ledger comes from the history, if there is one, and so does what a deposit or withdrawal of a
+    number was."""
 
-    def __init__(self, sequencer: Sequencer, list_ledger: ListLedger | None) -> None:
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        list_ledger: ListLedger | None,
+        find_transfer: FindTransfer | None = None,
+    ) -> None:
         self._sequencer = sequencer
         self._list_ledger = list_ledger
+        self._find_transfer = find_transfer
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service."""
@@ -135,13 +144,14 @@ class AccountApi:
         outcome = applied.events[0]
         repeated = bool(outcome["kind"] == EVENT_KIND_REPEATED)
         if repeated and _is_of_another(outcome, fields):
-            raise FailedPrecondition(
-                f"request_id {request.request_id} was used before, for another deposit or withdrawal: "
-                "nothing was moved; take another number",
-                reason="REQUEST_ID_USED",
-            )
+            raise _used(request)
         if outcome["kind"] == EVENT_KIND_COMMAND_REJECTED or outcome["flags"] & EVENT_FLAG_FIRST_REJECTED:
             raise refusal(outcome)
+        if repeated and self._find_transfer is not None:
+            ids = fields["account_id"], fields["request_id"]
+            first = await self._find_transfer(*ids, applied.first_sequence)
+            if first is not None and _moved_otherwise(first, fields):
+                raise _used(request)
         return applied.first_sequence, repeated
 
     def _cash(self, money: Money) -> dict[str, int]:
@@ -169,6 +179,22 @@ def _is_of_another(first: Any, fields: dict[str, int]) -> bool:
     if not first["flags"] & EVENT_FLAG_FIRST_REJECTED:  # a refusal does not say how much
         said += [("quantity_lots", "quantity_lots"), ("required", "amount_micros")]
     return any(first[name] != fields.get(asked, 0) for name, asked in said)
+
+
+def _moved_otherwise(first: tuple[int, int, int], fields: dict[str, int]) -> bool:
+    """Whether the first request of a number went the other way or was of another currency, which its outcome does not
+    say."""
+    sign = -1 if fields["kind"] in _OUT else 1
+    asked = sign * fields.get("amount_micros", 0), sign * fields.get("quantity_lots", 0)
+    return first != (*asked, fields.get("currency_id", 0))
+
+
+def _used(request: Move) -> FailedPrecondition:
+    return FailedPrecondition(
+        f"request_id {request.request_id} was used before, for another deposit or withdrawal: "
+        "nothing was moved; take another number",
+        reason="REQUEST_ID_USED",
+    )
 
 
 def _create_time(request: Move) -> int:

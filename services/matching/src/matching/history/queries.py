@@ -241,6 +241,28 @@ class Queries:
             list(currency[1]) if currency else None,
         )
 
+    async def transfer(self, account_id: int, request_id: int, sequence: int) -> tuple[int, int, int] | None:
+        """The account's last deposit or withdrawal of that number: micros and lots, signed, and the number of the
+        currency. None if the history has none and holds `sequence`; Unavailable if it does not come so far in time."""
+        known = await self._transfer(account_id, request_id)
+        if known is None:
+            await self.position(sequence)
+            known = await self._transfer(account_id, request_id)
+        return known
+
+    async def _transfer(self, account_id: int, request_id: int) -> tuple[int, int, int] | None:
+        row = await self._database.fetchrow(
+            """
+            SELECT amount_micros, quantity_lots, currency_id FROM matching.transfers
+             WHERE account_id = $1 AND request_id = $2 AND shard = $3
+             ORDER BY sequence DESC LIMIT 1
+            """,
+            account_id,
+            request_id,
+            self._shard,
+        )
+        return None if row is None else (row["amount_micros"], row["quantity_lots"], row["currency_id"])
+
 
 def _newest_of(selects: Sequence[str], where: _Conditions) -> str:
     """Both selects merged; each gives no more than a page, so the database reads no further."""
