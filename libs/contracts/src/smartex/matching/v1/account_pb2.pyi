@@ -214,13 +214,13 @@ class ListLedgerEntriesRequest(_message.Message):
     account_id: _builtins.int
     """Operators only: which account. 0: the caller's."""
     currency_code: _builtins.str
-    """Only of this currency. Empty: all."""
+    """Only cash of this currency. Empty: all, holdings too."""
     instrument_id: _builtins.int
-    """Only of this instrument. 0: all."""
+    """Only of this instrument: its holdings, and the cash of its trades. 0: all, plain cash too."""
     page_size: _builtins.int
     """Rows a page, 1 to 1000. 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before. The filters must be the same."""
     min_sequence: _builtins.int
     """As in GetOrderRequest."""
     def __init__(
@@ -338,7 +338,8 @@ class DepositRequest(_message.Message):
     """Into which account, 1 to 4294967295. A new one is opened."""
     request_id: _builtins.int
     """Number of the request, positive, unique among the venue's deposits and withdrawals. Repeating the request returns the first outcome;
-    FAILED_PRECONDITION, reason REQUEST_ID_USED, if the number's first request was of another account, instrument or amount.
+    FAILED_PRECONDITION, reason REQUEST_ID_USED, if the number's first request was of another account, instrument, currency or amount, or went the
+    other way. UNAVAILABLE, reason HISTORY_BEHIND, if that cannot be told yet.
     """
     @_builtins.property
     def cash(self) -> _types_pb2.Money:
@@ -350,7 +351,7 @@ class DepositRequest(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the caller made the request. Required."""
+        """When the caller made the request. Required. FAILED_PRECONDITION, reason REQUEST_TOO_OLD or REQUEST_FROM_FUTURE, as for orders."""
 
     def __init__(
         self,
@@ -380,7 +381,7 @@ class DepositResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     REPEATED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Sequence of its event."""
+    """Sequence of its event; of a repeat, the sequence of that, which is later."""
     repeated: _builtins.bool
     """True if the request had been carried out before."""
     def __init__(
@@ -412,7 +413,8 @@ class WithdrawRequest(_message.Message):
     """From which account."""
     request_id: _builtins.int
     """Number of the request, positive, unique among the venue's deposits and withdrawals. Repeating the request returns the first outcome;
-    FAILED_PRECONDITION, reason REQUEST_ID_USED, if the number's first request was of another account, instrument or amount.
+    FAILED_PRECONDITION, reason REQUEST_ID_USED, if the number's first request was of another account, instrument, currency or amount, or went the
+    other way. UNAVAILABLE, reason HISTORY_BEHIND, if that cannot be told yet.
     """
     @_builtins.property
     def cash(self) -> _types_pb2.Money:
@@ -424,7 +426,7 @@ class WithdrawRequest(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the caller made the request. Required."""
+        """When the caller made the request. Required. FAILED_PRECONDITION, reason REQUEST_TOO_OLD or REQUEST_FROM_FUTURE, as for orders."""
 
     def __init__(
         self,
@@ -454,7 +456,7 @@ class WithdrawResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     REPEATED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Sequence of its event."""
+    """Sequence of its event; of a repeat, the sequence of that, which is later."""
     repeated: _builtins.bool
     """True if the request had been carried out before."""
     def __init__(

@@ -76,7 +76,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Deposit(self, request, context):
-        """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`.
+        """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason UNKNOWN_CURRENCY, if no
+        instrument trades in it; NOT_FOUND, reason UNKNOWN_INSTRUMENT; INVALID_ARGUMENT, reason INVALID_AMOUNT, if the venue's total would be too large.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,7 +85,7 @@ class AccountServiceServicer:
 
     def Withdraw(self, request, context):
         """Withdraw takes free cash or free holdings out. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason
-        INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little.
+        INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little. Else as Deposit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

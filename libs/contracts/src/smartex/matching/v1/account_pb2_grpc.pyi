@@ -38,10 +38,12 @@ class AccountServiceStub:
     ListLedgerEntries: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListLedgerEntriesRequest, _account_pb2.ListLedgerEntriesResponse]
     """ListLedgerEntries lists what moved an account's balances, newest first."""
     Deposit: _grpc.UnaryUnaryMultiCallable[_account_pb2.DepositRequest, _account_pb2.DepositResponse]
-    """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`."""
+    """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason UNKNOWN_CURRENCY, if no
+    instrument trades in it; NOT_FOUND, reason UNKNOWN_INSTRUMENT; INVALID_ARGUMENT, reason INVALID_AMOUNT, if the venue's total would be too large.
+    """
     Withdraw: _grpc.UnaryUnaryMultiCallable[_account_pb2.WithdrawRequest, _account_pb2.WithdrawResponse]
     """Withdraw takes free cash or free holdings out. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason
-    INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little.
+    INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little. Else as Deposit.
     """
 
 @_typing.type_check_only
@@ -54,10 +56,12 @@ class AccountServiceAsyncStub(AccountServiceStub):
     ListLedgerEntries: _aio.UnaryUnaryMultiCallable[_account_pb2.ListLedgerEntriesRequest, _account_pb2.ListLedgerEntriesResponse]  # type: ignore[assignment]
     """ListLedgerEntries lists what moved an account's balances, newest first."""
     Deposit: _aio.UnaryUnaryMultiCallable[_account_pb2.DepositRequest, _account_pb2.DepositResponse]  # type: ignore[assignment]
-    """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`."""
+    """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason UNKNOWN_CURRENCY, if no
+    instrument trades in it; NOT_FOUND, reason UNKNOWN_INSTRUMENT; INVALID_ARGUMENT, reason INVALID_AMOUNT, if the venue's total would be too large.
+    """
     Withdraw: _aio.UnaryUnaryMultiCallable[_account_pb2.WithdrawRequest, _account_pb2.WithdrawResponse]  # type: ignore[assignment]
     """Withdraw takes free cash or free holdings out. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason
-    INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little.
+    INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little. Else as Deposit.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -85,7 +89,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.DepositRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.DepositResponse, _abc.Awaitable[_account_pb2.DepositResponse]]:
-        """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`."""
+        """Deposit puts cash or holdings into an account. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason UNKNOWN_CURRENCY, if no
+        instrument trades in it; NOT_FOUND, reason UNKNOWN_INSTRUMENT; INVALID_ARGUMENT, reason INVALID_AMOUNT, if the venue's total would be too large.
+        """
 
     @_abc_1.abstractmethod
     def Withdraw(
@@ -94,7 +100,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.WithdrawResponse, _abc.Awaitable[_account_pb2.WithdrawResponse]]:
         """Withdraw takes free cash or free holdings out. Scope `operate`. Idempotent by `request_id`. FAILED_PRECONDITION, reason
-        INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little.
+        INSUFFICIENT_FUNDS or INSUFFICIENT_HOLDINGS, with the numbers, if there is too little. Else as Deposit.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -129,7 +129,7 @@ class GetBookRequest(_message.Message):
     depth: _builtins.int
     """Levels a side, 1 to 1000. 0: 10."""
     orders: _builtins.bool
-    """Whether to list the single orders too (L3)."""
+    """Whether to list the single orders too (L3): all of them, whatever the depth."""
     def __init__(
         self,
         *,
@@ -320,15 +320,15 @@ class SubscribeRequest(_message.Message):
     interval_ms: _builtins.int
     """L1, L2, candles: least time between two updates of one instrument, in milliseconds, 0 to 60000. 0: as fast as the reader reads."""
     resume_sequence: _builtins.int
-    """L3, trades: last sequence seen; what came later is sent instead of a snapshot. If the server no longer has it, it sends a fresh snapshot. 0: snapshot.
-    OUT_OF_RANGE, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
-    UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far.
+    """L3, trades: last sequence seen; what came later is sent instead of a snapshot. Others begin anew. If the server no longer has it, it sends a
+    fresh snapshot. 0: snapshot. OUT_OF_RANGE, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or
+    the number is wrong. UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far.
     """
     candle_seconds: _builtins.int
     """Candles: as in ListCandlesRequest."""
     @_builtins.property
     def instrument_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Which instruments, at most 1000. Empty: all."""
+        """Which instruments, at most 1000. Empty: all, those that are defined later too."""
 
     def __init__(
         self,
@@ -803,7 +803,7 @@ class Candle(_message.Message):
     sequence: _builtins.int
     """Sequence of the last trade in it."""
     closed: _builtins.bool
-    """Whether its time is over."""
+    """Whether its time is over, by the time of the market."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it starts: a multiple of the length since the Unix epoch, UTC."""

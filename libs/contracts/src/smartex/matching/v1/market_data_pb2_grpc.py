@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MarketDataServiceStub:
-    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when.
+    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when. NOT_FOUND,
+    reason INSTRUMENT_NOT_FOUND, for an instrument that there is not.
     """
 
     def __init__(self, channel):
@@ -63,7 +64,8 @@ class MarketDataServiceStub:
 
 
 class MarketDataServiceServicer:
-    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when.
+    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when. NOT_FOUND,
+    reason INSTRUMENT_NOT_FOUND, for an instrument that there is not.
     """
 
     def ListInstruments(self, request, context):
@@ -95,9 +97,11 @@ class MarketDataServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Subscribe(self, request, context):
-        """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-        L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
-        halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
+        """Subscribe sends a snapshot for each instrument (candles: the newest candle, if it has traded) and then what changes. With L1, L2 and candles a
+        slow reader gets fewer, newer updates: the last one of a candle may be left out if another candle has ended since; ListCandles has it. With L3
+        and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument
+        is halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not. RESOURCE_EXHAUSTED, reason
+        TOO_MANY_SUBSCRIPTIONS, if the pod serves as many as it may: ask another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +144,8 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MarketDataService:
-    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when.
+    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when. NOT_FOUND,
+    reason INSTRUMENT_NOT_FOUND, for an instrument that there is not.
     """
 
     @staticmethod

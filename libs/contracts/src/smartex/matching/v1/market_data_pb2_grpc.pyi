@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MarketDataServiceStub:
-    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when."""
+    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when. NOT_FOUND,
+    reason INSTRUMENT_NOT_FOUND, for an instrument that there is not.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -42,14 +44,18 @@ class MarketDataServiceStub:
     ListCandles: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.ListCandlesRequest, _market_data_pb2.ListCandlesResponse]
     """ListCandles lists past candles of an instrument, newest first."""
     Subscribe: _grpc.UnaryStreamMultiCallable[_market_data_pb2.SubscribeRequest, _market_data_pb2.SubscribeResponse]
-    """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-    L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
-    halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
+    """Subscribe sends a snapshot for each instrument (candles: the newest candle, if it has traded) and then what changes. With L1, L2 and candles a
+    slow reader gets fewer, newer updates: the last one of a candle may be left out if another candle has ended since; ListCandles has it. With L3
+    and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument
+    is halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not. RESOURCE_EXHAUSTED, reason
+    TOO_MANY_SUBSCRIPTIONS, if the pod serves as many as it may: ask another one.
     """
 
 @_typing.type_check_only
 class MarketDataServiceAsyncStub(MarketDataServiceStub):
-    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when."""
+    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when. NOT_FOUND,
+    reason INSTRUMENT_NOT_FOUND, for an instrument that there is not.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListInstruments: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListInstrumentsRequest, _market_data_pb2.ListInstrumentsResponse]  # type: ignore[assignment]
@@ -61,13 +67,17 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     ListCandles: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListCandlesRequest, _market_data_pb2.ListCandlesResponse]  # type: ignore[assignment]
     """ListCandles lists past candles of an instrument, newest first."""
     Subscribe: _aio.UnaryStreamMultiCallable[_market_data_pb2.SubscribeRequest, _market_data_pb2.SubscribeResponse]  # type: ignore[assignment]
-    """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-    L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
-    halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
+    """Subscribe sends a snapshot for each instrument (candles: the newest candle, if it has traded) and then what changes. With L1, L2 and candles a
+    slow reader gets fewer, newer updates: the last one of a candle may be left out if another candle has ended since; ListCandles has it. With L3
+    and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument
+    is halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not. RESOURCE_EXHAUSTED, reason
+    TOO_MANY_SUBSCRIPTIONS, if the pod serves as many as it may: ask another one.
     """
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
-    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when."""
+    """MarketDataService tells instruments, books, trades and candles. Scope `read`. Any pod of the shard answers; `sequence` says as of when. NOT_FOUND,
+    reason INSTRUMENT_NOT_FOUND, for an instrument that there is not.
+    """
 
     @_abc_1.abstractmethod
     def ListInstruments(
@@ -107,9 +117,11 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _market_data_pb2.SubscribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_market_data_pb2.SubscribeResponse], _abc.AsyncIterator[_market_data_pb2.SubscribeResponse]]:
-        """Subscribe sends a snapshot for each instrument and then what changes. With L1, L2 and candles a slow reader gets fewer, newer updates. With
-        L3 and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument is
-        halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not.
+        """Subscribe sends a snapshot for each instrument (candles: the newest candle, if it has traded) and then what changes. With L1, L2 and candles a
+        slow reader gets fewer, newer updates: the last one of a candle may be left out if another candle has ended since; ListCandles has it. With L3
+        and trades it gets all or is cut with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes with `resume_sequence`. L1 tells when an instrument
+        is halted, closed or opened, L2 by a new snapshot; L3 and trades, once they have begun, do not. RESOURCE_EXHAUSTED, reason
+        TOO_MANY_SUBSCRIPTIONS, if the pod serves as many as it may: ask another one.
         """
 
 def add_MarketDataServiceServicer_to_server(servicer: MarketDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -39,7 +39,7 @@ class PlaceOrderRequest(_message.Message):
     MIN_QUANTITY_LOTS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_NS_FIELD_NUMBER: _builtins.int
     client_order_id: _builtins.int
-    """The caller's number of the order, positive, unique per account for ever. Repeating it returns the first outcome."""
+    """The caller's number of the order, positive, unique per account for ever. Repeating it returns the first outcome, whatever else the request says."""
     instrument_id: _builtins.int
     """What to trade."""
     side: _types_pb2.Side.ValueType
@@ -53,7 +53,9 @@ class PlaceOrderRequest(_message.Message):
     quantity_lots: _builtins.int
     """Quantity in lots, positive."""
     create_time_ns: _builtins.int
-    """When the caller made the order. One older than the venue's idempotency window is refused (REQUEST_TOO_OLD). Required."""
+    """When the caller made the order. One older than the venue's idempotency window is refused (REQUEST_TOO_OLD), and so is one that lies more than the
+    venue's tolerance, 2 s by default, in the future (REQUEST_FROM_FUTURE). Required.
+    """
     post_only: _types_pb2.PostOnly.ValueType
     """Keeps it from taking. Optional."""
     self_trade_prevention: _types_pb2.SelfTradePrevention.ValueType
@@ -128,7 +130,7 @@ class CancelOrderRequest(_message.Message):
     order_id: _builtins.int
     """The venue's number of the order. Or:"""
     client_order_id: _builtins.int
-    """the caller's number of it. One of the two is required."""
+    """the caller's number of it. One of the two is required; `order_id` counts if both are given."""
     request_id: _builtins.int
     """Echoed in the outcome. Optional."""
     def __init__(
@@ -186,15 +188,15 @@ class AmendOrderRequest(_message.Message):
     order_id: _builtins.int
     """The venue's number of the order. Or:"""
     client_order_id: _builtins.int
-    """the caller's number of it. One of the two is required."""
+    """the caller's number of it. One of the two is required; `order_id` counts if both are given."""
     request_id: _builtins.int
-    """Number of this request, positive, unique per account. Repeating it returns the first outcome."""
+    """Number of this request, positive, unique per account. Repeating it returns the first outcome, whatever else the request says."""
     price_ticks: _builtins.int
     """New limit price in ticks. 0 keeps it."""
     quantity_lots: _builtins.int
     """New total quantity in lots, what has traded included (with `replace`: new open quantity). 0 keeps it."""
     create_time_ns: _builtins.int
-    """When the caller made the request. Required."""
+    """When the caller made the request. Required, and bounded as in PlaceOrderRequest."""
     replace: _builtins.bool
     """Cancel and enter anew in one step: `quantity_lots` is the new open quantity and the place in the queue is always lost."""
     def __init__(
@@ -314,7 +316,7 @@ class TradeRequest(_message.Message):
 
     @_builtins.property
     def open(self) -> Global___TradeOpen:
-        """Settings of the stream. In the first message only."""
+        """Settings of the stream. In the first message only; later ones are not looked at."""
 
     def __init__(
         self,
@@ -332,7 +334,10 @@ Global___TradeRequest: _TypeAlias = TradeRequest  # noqa: Y015
 
 @_typing.final
 class OrderCommand(_message.Message):
-    """OrderCommand is one command on the Trade stream. It is flat: `libs/wire` maps it to arrays."""
+    """OrderCommand is one command on the Trade stream. It is flat: `libs/wire` maps it to arrays. A malformed field is an outcome with a reason
+    (REJECTED, AMEND_REJECTED, CANCEL_REJECTED) and the stream goes on, but for `kind` and for a MASS_CANCEL's `side`, which end it with
+    INVALID_ARGUMENT before any command of the message is taken.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -420,17 +425,20 @@ class TradeOpen(_message.Message):
     WINDOW_FIELD_NUMBER: _builtins.int
     session_id: _builtins.int
     """Number of the session, positive, chosen by the client; a stream that comes back within the grace time names the same one. 0 for none.
-    RESOURCE_EXHAUSTED, reason TOO_MANY_SESSIONS, if the account has too many that have not ended; FAILED_PRECONDITION if it is another account's.
+    Required with `cancel_on_disconnect_ms`, and without effect if that is 0: such a stream does not come back to a session, whose silence goes on.
+    RESOURCE_EXHAUSTED, reason TOO_MANY_SESSIONS, if the account has too many that have not ended; FAILED_PRECONDITION, reason UNKNOWN_SESSION, if it
+    is another account's.
     """
     cancel_on_disconnect_ms: _builtins.int
-    """Cancel the session's orders when it has been silent for this long, in milliseconds, 100 to 3600000. 0: orders outlive the stream.
+    """Cancel the session's orders when it has been silent for this long, in milliseconds, 100 to 3600000. 0: this stream's orders outlive it. A stream
+    that comes back sets it anew.
     An open stream is not silent, whether commands come or not. One whose connection dies without a word (no power, no network) is open until
     a ping finds no answer, twice the server's setting `ping_after`: 10 seconds.
     """
     resume_sequence: _builtins.int
     """Last sequence that the client has seen; later reports of the account are sent again first. 0: only new ones."""
     window: _builtins.int
-    """Most unanswered commands, 1 to 100000. 0: the server's default."""
+    """Most unanswered commands, 1 to 100000; a message with more is taken when none is unanswered. 0: the server's default."""
     def __init__(
         self,
         *,

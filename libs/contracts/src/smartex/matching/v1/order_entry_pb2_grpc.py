@@ -29,8 +29,9 @@ class OrderEntryServiceStub:
     """OrderEntryService takes orders. The account comes from the caller's token. Scope `trade`.
 
     An answer means that the command is durable and applied. A rejection by the market is an outcome with a reason, not an RPC failure.
-    RPC failures: INVALID_ARGUMENT (a field is malformed), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (too many orders; carries
-    RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same `client_order_id` again, or ask OrderQueryService).
+    RPC failures: INVALID_ARGUMENT (a field is malformed; on a Trade stream that is an outcome, see OrderCommand), UNAUTHENTICATED, PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED (too many orders; carries RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same
+    `client_order_id` again, or ask OrderQueryService).
     """
 
     def __init__(self, channel):
@@ -70,8 +71,9 @@ class OrderEntryServiceServicer:
     """OrderEntryService takes orders. The account comes from the caller's token. Scope `trade`.
 
     An answer means that the command is durable and applied. A rejection by the market is an outcome with a reason, not an RPC failure.
-    RPC failures: INVALID_ARGUMENT (a field is malformed), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (too many orders; carries
-    RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same `client_order_id` again, or ask OrderQueryService).
+    RPC failures: INVALID_ARGUMENT (a field is malformed; on a Trade stream that is an outcome, see OrderCommand), UNAUTHENTICATED, PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED (too many orders; carries RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same
+    `client_order_id` again, or ask OrderQueryService).
     """
 
     def PlaceOrder(self, request, context):
@@ -103,12 +105,13 @@ class OrderEntryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Trade(self, request_iterator, context):
-        """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to
-        the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
-        The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
-        RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
-        kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
-        UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the same.
+        """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to the
+        account's orders, trades of resting ones and the outcomes of its other streams and calls included. The first message must carry `open`; the
+        first answer carries `opened`. The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut
+        with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no
+        longer kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
+        UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the
+        same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,8 +157,9 @@ class OrderEntryService:
     """OrderEntryService takes orders. The account comes from the caller's token. Scope `trade`.
 
     An answer means that the command is durable and applied. A rejection by the market is an outcome with a reason, not an RPC failure.
-    RPC failures: INVALID_ARGUMENT (a field is malformed), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (too many orders; carries
-    RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same `client_order_id` again, or ask OrderQueryService).
+    RPC failures: INVALID_ARGUMENT (a field is malformed; on a Trade stream that is an outcome, see OrderCommand), UNAUTHENTICATED, PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED (too many orders; carries RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same
+    `client_order_id` again, or ask OrderQueryService).
     """
 
     @staticmethod

@@ -30,8 +30,9 @@ class OrderEntryServiceStub:
     """OrderEntryService takes orders. The account comes from the caller's token. Scope `trade`.
 
     An answer means that the command is durable and applied. A rejection by the market is an outcome with a reason, not an RPC failure.
-    RPC failures: INVALID_ARGUMENT (a field is malformed), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (too many orders; carries
-    RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same `client_order_id` again, or ask OrderQueryService).
+    RPC failures: INVALID_ARGUMENT (a field is malformed; on a Trade stream that is an outcome, see OrderCommand), UNAUTHENTICATED, PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED (too many orders; carries RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same
+    `client_order_id` again, or ask OrderQueryService).
     """
 
     @_typing.overload
@@ -47,12 +48,13 @@ class OrderEntryServiceStub:
     MassCancel: _grpc.UnaryUnaryMultiCallable[_order_entry_pb2.MassCancelRequest, _order_entry_pb2.MassCancelResponse]
     """MassCancel takes all open orders off that match."""
     Trade: _grpc.StreamStreamMultiCallable[_order_entry_pb2.TradeRequest, _order_entry_pb2.TradeResponse]
-    """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to
-    the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
-    The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
-    RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
-    kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
-    UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the same.
+    """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to the
+    account's orders, trades of resting ones and the outcomes of its other streams and calls included. The first message must carry `open`; the
+    first answer carries `opened`. The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut
+    with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no
+    longer kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
+    UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the
+    same.
     """
 
 @_typing.type_check_only
@@ -60,8 +62,9 @@ class OrderEntryServiceAsyncStub(OrderEntryServiceStub):
     """OrderEntryService takes orders. The account comes from the caller's token. Scope `trade`.
 
     An answer means that the command is durable and applied. A rejection by the market is an outcome with a reason, not an RPC failure.
-    RPC failures: INVALID_ARGUMENT (a field is malformed), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (too many orders; carries
-    RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same `client_order_id` again, or ask OrderQueryService).
+    RPC failures: INVALID_ARGUMENT (a field is malformed; on a Trade stream that is an outcome, see OrderCommand), UNAUTHENTICATED, PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED (too many orders; carries RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same
+    `client_order_id` again, or ask OrderQueryService).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -74,20 +77,22 @@ class OrderEntryServiceAsyncStub(OrderEntryServiceStub):
     MassCancel: _aio.UnaryUnaryMultiCallable[_order_entry_pb2.MassCancelRequest, _order_entry_pb2.MassCancelResponse]  # type: ignore[assignment]
     """MassCancel takes all open orders off that match."""
     Trade: _aio.StreamStreamMultiCallable[_order_entry_pb2.TradeRequest, _order_entry_pb2.TradeResponse]  # type: ignore[assignment]
-    """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to
-    the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
-    The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
-    RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
-    kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
-    UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the same.
+    """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to the
+    account's orders, trades of resting ones and the outcomes of its other streams and calls included. The first message must carry `open`; the
+    first answer carries `opened`. The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut
+    with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no
+    longer kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
+    UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the
+    same.
     """
 
 class OrderEntryServiceServicer(metaclass=_abc_1.ABCMeta):
     """OrderEntryService takes orders. The account comes from the caller's token. Scope `trade`.
 
     An answer means that the command is durable and applied. A rejection by the market is an outcome with a reason, not an RPC failure.
-    RPC failures: INVALID_ARGUMENT (a field is malformed), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (too many orders; carries
-    RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same `client_order_id` again, or ask OrderQueryService).
+    RPC failures: INVALID_ARGUMENT (a field is malformed; on a Trade stream that is an outcome, see OrderCommand), UNAUTHENTICATED, PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED (too many orders; carries RetryInfo), UNAVAILABLE and DEADLINE_EXCEEDED (the outcome may be unknown: send the same
+    `client_order_id` again, or ask OrderQueryService).
     """
 
     @_abc_1.abstractmethod
@@ -128,12 +133,13 @@ class OrderEntryServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_order_entry_pb2.TradeRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_order_entry_pb2.TradeResponse], _abc.AsyncIterator[_order_entry_pb2.TradeResponse]]:
-        """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to
-        the account's orders, trades of resting ones included. The first message must carry `open`; the first answer carries `opened`.
-        The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut with
-        RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no longer
-        kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
-        UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the same.
+        """Trade carries batches of commands in and batches of reports out: the outcome of every command in the order sent, and all that happens to the
+        account's orders, trades of resting ones and the outcomes of its other streams and calls included. The first message must carry `open`; the
+        first answer carries `opened`. The server stops reading when `window` commands are unanswered; a client that does not read its reports is cut
+        with RESOURCE_EXHAUSTED, reason SLOW_CONSUMER, and resumes by sequence. OUT_OF_RANGE, reason RESUME_TOO_OLD, if the reports since then are no
+        longer kept, reason RESUME_AHEAD, if the market never came so far: the venue was restored from an older backup, or the number is wrong.
+        UNAVAILABLE, reason POD_BEHIND, if only this pod has not come so far; reason SESSION_ENDED, if the market took the session for silent all the
+        same.
         """
 
 def add_OrderEntryServiceServicer_to_server(servicer: OrderEntryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

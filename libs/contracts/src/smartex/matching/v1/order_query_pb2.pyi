@@ -32,7 +32,7 @@ class GetOrderRequest(_message.Message):
     order_id: _builtins.int
     """The venue's number. Or:"""
     client_order_id: _builtins.int
-    """the owner's number. One of the two is required."""
+    """the owner's number; of one that was used again after a rejection, the order that was taken, else the last. Exactly one of the two is required."""
     min_sequence: _builtins.int
     """Answer only from a history that holds this sequence (a report's); waits for it a little. 0: as it is. UNAVAILABLE, reason
     HISTORY_BEHIND, if it is not reached in time.

@@ -742,7 +742,7 @@ class Order(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     order_id: _builtins.int
-    """The venue's number of the order. Never used again."""
+    """The venue's number of the order. Never used again. 0 if it was rejected."""
     client_order_id: _builtins.int
     """The owner's number of the order."""
     instrument_id: _builtins.int
@@ -777,7 +777,7 @@ class Order(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the venue took it."""
+        """When the venue took it, or rejected it."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
@@ -922,13 +922,17 @@ class Report(_message.Message):
     order_id: _builtins.int
     """The venue's number of the order. 0 if there is none."""
     request_id: _builtins.int
-    """Number of the request that caused it, where one did (amend, cancel, mass cancel)."""
+    """Number of the owner's request that caused it, where one did (amend, cancel, mass cancel)."""
     side: Global___Side.ValueType
     """Side of the order."""
     price_ticks: _builtins.int
-    """ACCEPTED and AMENDED: limit price (after a slide; of a market order the protecting price). FILLED: price of the trade. In ticks."""
+    """ACCEPTED and AMENDED: limit price (after a slide; of a market order the protecting price). FILLED: price of the trade. CANCELLED: price it rested
+    at. REJECTED and AMEND_REJECTED: as sent. In ticks.
+    """
     quantity_lots: _builtins.int
-    """ACCEPTED, AMENDED, REJECTED: quantity of the order. FILLED: lots traded. CANCELLED: lots taken off. MASS_CANCELLED: orders cancelled."""
+    """ACCEPTED, AMENDED: quantity of the order. REJECTED, AMEND_REJECTED: as sent. FILLED: lots traded. CANCELLED: lots taken off. MASS_CANCELLED: orders
+    cancelled.
+    """
     leaves_lots: _builtins.int
     """Lots that rest after it. On ACCEPTED and AMENDED: what rests when the whole command is done."""
     reason: Global___Reason.ValueType

@@ -131,7 +131,7 @@ class GetStateHashRequest(_message.Message):
 
     OFFSET_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
-    """Offset of a checkpoint that the pod still remembers. 0: make a checkpoint now and answer it."""
+    """Offset of a checkpoint that the pod still remembers, else NOT_FOUND, reason CHECKPOINT_NOT_FOUND. 0: make a checkpoint now and answer it."""
     def __init__(
         self,
         *,
@@ -223,8 +223,10 @@ class DefineInstrumentRequest(_message.Message):
     """Number of the request, positive."""
     @_builtins.property
     def instrument(self) -> _types_pb2.Instrument:
-        """The rules, whole. An `instrument_id` of 0 takes the next free one. Asked again with the same symbol and rules it is the instrument that
-        was made of them; with other rules it is refused, for a symbol is taken once.
+        """The rules, whole. `trading_state` and `reference_price_ticks` hold for a new instrument only: SetTradingState and SetReferencePrice change them
+        later. `currency_code`, `tick_size`, `lot_size` and `settlement` stay as they are, and while its orders rest no fee or duty may rise and no
+        largest price or quantity fall. An `instrument_id` of 0 takes the next free one. Asked again with the same symbol and rules it is the instrument
+        that was made of them; with other rules it is refused, for a symbol is taken once.
         """
 
     def __init__(

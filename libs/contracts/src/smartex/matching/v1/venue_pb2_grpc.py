@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class VenueServiceStub:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
-    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what they name: one that is
+    sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events. NOT_FOUND,
+    reason UNKNOWN_INSTRUMENT, for an instrument that there is not. CancelOrders of an account that there is not cancels nothing.
     """
 
     def __init__(self, channel):
@@ -84,8 +85,9 @@ class VenueServiceStub:
 
 
 class VenueServiceServicer:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
-    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what they name: one that is
+    sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events. NOT_FOUND,
+    reason UNKNOWN_INSTRUMENT, for an instrument that there is not. CancelOrders of an account that there is not cancels nothing.
     """
 
     def GetVenueStatus(self, request, context):
@@ -212,8 +214,9 @@ def add_VenueServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VenueService:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
-    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what they name: one that is
+    sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events. NOT_FOUND,
+    reason UNKNOWN_INSTRUMENT, for an instrument that there is not. CancelOrders of an account that there is not cancels nothing.
     """
 
     @staticmethod

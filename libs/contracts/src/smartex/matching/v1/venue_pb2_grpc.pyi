@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VenueServiceStub:
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
-    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what they name: one that is
+    sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events. NOT_FOUND,
+    reason UNKNOWN_INSTRUMENT, for an instrument that there is not. CancelOrders of an account that there is not cancels nothing.
     """
 
     @_typing.overload
@@ -64,8 +65,9 @@ class VenueServiceStub:
 
 @_typing.type_check_only
 class VenueServiceAsyncStub(VenueServiceStub):
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
-    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what they name: one that is
+    sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events. NOT_FOUND,
+    reason UNKNOWN_INSTRUMENT, for an instrument that there is not. CancelOrders of an account that there is not cancels nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -97,8 +99,9 @@ class VenueServiceAsyncStub(VenueServiceStub):
     """ListSessions lists the sessions whose silence would cancel orders."""
 
 class VenueServiceServicer(metaclass=_abc_1.ABCMeta):
-    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what
-    they name: one that is sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events.
+    """VenueService runs the market. Scope `operate`, but for GetVenueStatus (`read`). Changes are logged commands that set what they name: one that is
+    sent again at once changes nothing, but sent again later it would undo what came between. `request_id` comes back in their events. NOT_FOUND,
+    reason UNKNOWN_INSTRUMENT, for an instrument that there is not. CancelOrders of an account that there is not cancels nothing.
     """
 
     @_abc_1.abstractmethod
