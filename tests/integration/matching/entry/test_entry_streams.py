@@ -249,7 +249,7 @@ async def test_no_account_takes_all_sessions(venue: Any, open_market: Any) -> No
 
 
 async def test_overload_is_told_with_advice(venue: Any, open_market: Any) -> None:
-    async with venue.pod(order_rate=1.0, order_burst=3.0) as running:
+    async with venue.pod(order_rate=0.001, order_burst=3.0) as running:
         await open_market(running)
         alice = running.trader(1)
         for _ in range(3):
