@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from itertools import islice
 
 import pytest
 import pytest_asyncio
@@ -123,6 +124,12 @@ def test_order_of_acceptance_is_order_in_the_log(
         assert log.records == accepted
         # A group exceeds its bounds only if a single append does.
         assert all(group <= max(group_records, 5) for group in log.groups)
+        most = max(sum(each.size() for each in accepted[at : at + 5]) for at in range(len(accepted)))
+        written = iter(log.records)
+        assert all(
+            sum(each.size() for each in islice(written, group)) <= max(group_bytes, most)
+            for group in log.groups
+        )
         await appender.close()
 
     asyncio.run(run())
@@ -147,6 +154,20 @@ async def test_bounds(log: Log) -> None:
     await appender.close()
 
 
+async def test_records_that_wait_are_bounded_too(log: Log) -> None:
+    """And an append that could never be taken is not told to come again."""
+    appender = log.appender(Limits(3, 100, append_bytes=200))
+    log.gate.clear()
+    with pytest.raises(RecordTooLarge, match="at most 100 bytes"):
+        appender.append_nowait(record(0, 101))
+    taken = appender.append_nowait(record(0), record(1))
+    with pytest.raises(Overloaded, match="2 records, 8 bytes wait"):
+        appender.append_nowait(record(2), record(3))
+    log.gate.set()
+    assert await taken == 0
+    await appender.close()
+
+
 async def test_headers_count_for_the_bounds() -> None:
     assert Record(b"abc", b"de", {"name": b"value"}).size() == 14
 
@@ -161,10 +182,13 @@ async def test_callers_are_told_before_followers(log: Log, appender: GroupCommit
     assert log.told == ["a at 0", "b at 2", "followers of 0 to 4 at 7"]
 
 
-async def test_a_failed_write_poisons_everything_behind_it(log: Log, appender: GroupCommitAppender) -> None:
+@pytest.mark.parametrize("error", [OSError("gone"), AppendUnknown("no answer")])
+async def test_a_failed_write_poisons_everything_behind_it(
+    log: Log, appender: GroupCommitAppender, error: Exception
+) -> None:
     assert await appender.append(record(0)) == 0
     log.gate.clear()
-    log.error = OSError("gone")
+    log.error = error
     lost = appender.append_nowait(record(1))
     await until(lambda: log.begun == 2)
     behind = appender.append_nowait(record(2))
@@ -177,6 +201,23 @@ async def test_a_failed_write_poisons_everything_behind_it(log: Log, appender: G
     assert len(log.fatal) == 1
     assert appender.pending == 0
     assert log.records == [record(0)]
+
+
+async def test_who_is_told_of_an_unknown_outcome_cannot_pass_it(log: Log) -> None:
+    """One that tries again at once would be written behind the gap, or be told for ever."""
+    appender = log.appender(WIDE)
+    log.error = AppendUnknown("no answer")
+    refused: list[BusError] = []
+
+    def again(_offset: int, _error: BusError | None) -> None:
+        with pytest.raises(AppenderPoisoned) as caught:
+            appender.append_telling(again, record(1))
+        refused.append(caught.value)
+
+    appender.append_telling(again, record(0))
+    await until(lambda: bool(log.fatal))
+    assert (len(refused), appender.pending) == (1, 0)
+    await appender.close()
 
 
 async def test_an_unknown_topic_is_no_unknown_outcome(log: Log, appender: GroupCommitAppender) -> None:

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from matching.domain import COMMAND, Core, CoreSettings
-from matching.frames import Frame, FrameError, decode_frame
+from matching.frames import MAX_COMMANDS, NO_COMMANDS, Frame, FrameError, decode_frame
 from matching.replica import Applied, Replica
 from matching.sequencer import Sequencer
 from prometheus_client import REGISTRY
-from smartex_bus import AppendUnknown, Record, StoredRecord, Told
+from smartex.matching.v1.log_pb2 import InstrumentDefinition
+from smartex_bus import AppendUnknown, BusError, Record, StoredRecord, Told
+from smartex_bus import Overloaded as BusOverloaded
 from smartex_chassis import Overloaded, Unavailable
+from waiting import until
 
 MASS_CANCEL = 5
 
@@ -153,6 +156,20 @@ async def test_listeners_know_of_an_early_answer_in_the_next_turn() -> None:
         await turns()
         assert known == [[]]
         assert seen.sequences == [1]
+
+
+async def test_listeners_miss_none_of_early_answers_that_come_together() -> None:
+    """A frame of another pod lets two of ours go at once; the event log would have a gap without the first one's."""
+    async with sequencing() as (sequencer, log, seen):
+        log.store(foreign(9))
+        for account_id in (1, 2):
+            sequencer.submit(commands(account_id), early=True)
+            log.ack(log.store(log.appends[0][0].value))
+            await turns()
+        assert seen.accounts == []
+        log.show(0)
+        await turns()
+        assert (seen.accounts, seen.sequences) == ([9, 1, 2], [1, 2, 3])
 
 
 async def test_whose_frame_cannot_be_applied_is_told() -> None:
@@ -314,3 +331,99 @@ async def test_a_halt_can_be_told() -> None:
         assert told() == 0
         sequencer.halt("the state is wrong")
         assert told() == 1
+
+
+async def test_a_definition_goes_alone_wherever_it_stands_among_commands() -> None:
+    """Or it would be lost: a frame takes the definitions of its first submission only."""
+    async with sequencing() as (sequencer, log, _):
+        definition = InstrumentDefinition(request_id=7)
+        under_way = sequencer.submit(commands(1))
+        parts = [
+            sequencer.submit(commands(2)),
+            sequencer.submit(NO_COMMANDS, (definition,)),
+            sequencer.submit(NO_COMMANDS, (definition,)),
+            sequencer.submit(commands(3)),
+        ]
+        sent = []
+        for _ in range(5):
+            frame = decode_frame(log.appends[0][0].value)
+            sent.append((frame.commands["account_id"].tolist(), len(frame.definitions)))
+            log.ack(log.store(log.appends[0][0].value))
+            await turns()
+        assert sent == [([1], 0), ([2], 0), ([], 1), ([], 1), ([3], 0)]
+        assert all(future.done() for future in (under_way, *parts))
+
+
+async def test_what_comes_before_the_gathered_frame_is_sent_takes_it_along() -> None:
+    """Two frames under way could change places, and the callers of the first would never hear."""
+    async with sequencing() as (sequencer, log, seen):
+        first, waited = sequencer.submit(commands(1)), sequencer.submit(commands(2))
+        log.ack(log.store(log.appends[0][0].value))
+        prompt, later = sequencer.submit(commands(3)), sequencer.submit(commands(4))
+        await turns()
+        assert [decode_frame(record.value).commands["account_id"].tolist() for record, _ in log.appends] == [
+            [2, 3]
+        ]
+        for _ in range(2):
+            log.ack(log.store(log.appends[0][0].value))
+            await turns()
+        assert [await answer(future) for future in (first, waited, prompt, later)] == [[1], [2], [3], [4]]
+        assert seen.accounts == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("refusal", [BusOverloaded("full"), BusError("poisoned")])
+async def test_a_frame_that_the_log_does_not_take_is_not_waited_for(refusal: BusError) -> None:
+    async with sequencing() as (sequencer, log, _):
+
+        def refuse(told: Told, record: Record) -> None:
+            raise refusal
+
+        log.append_telling = refuse  # type: ignore[method-assign]
+        with pytest.raises(Unavailable) as caught:
+            await asyncio.wait_for(sequencer.submit(commands(1)), 60)
+        assert caught.value.reason == "OUTCOME_UNKNOWN"
+        with pytest.raises(type(refusal)):
+            await asyncio.wait_for(sequencer.run(), 60)
+
+
+async def test_a_pod_that_is_stopped_answers_what_it_took_and_takes_no_more() -> None:
+    async with sequencing() as (sequencer, log, _):
+        under_way, waiting = sequencer.submit(commands(1)), sequencer.submit(commands(2))
+        stopping = asyncio.ensure_future(sequencer.stop())
+        await turns()
+        assert not sequencer.ready
+        with pytest.raises(Unavailable) as caught:
+            sequencer.submit(commands(3))
+        assert caught.value.reason == "NOT_SERVING"
+        for _ in range(2):
+            await until(lambda: bool(log.appends))
+            log.ack(log.store(log.appends[0][0].value))
+        assert [await answer(future) for future in (under_way, waiting)] == [[1], [2]]
+        await stopping
+
+
+async def test_nothing_is_applied_after_the_frame_at_which_a_pod_halts() -> None:
+    """Stop rather than lie: also in the middle of a batch of the log, and whatever returns from the log later."""
+    async with sequencing() as (sequencer, log, seen):
+        mine = sequencer.submit(commands(1))
+        sequencer.frame_hooks.append(lambda offset, _: sequencer.halt(f"wrong at {offset}"))
+        for frame_id in range(3):
+            log.store(foreign(9, frame_id))
+        log.show(0, 1, 2)
+        with pytest.raises(Unavailable) as caught:
+            await asyncio.wait_for(mine, 60)
+        assert caught.value.reason == "OUTCOME_UNKNOWN"
+        log.ack(1)
+        await turns()
+        assert (sequencer.halt_reason, seen.accounts) == ("wrong at 0", [9])
+        assert sequencer.broken
+
+
+async def test_more_than_a_frame_holds_or_than_can_be_published_is_refused() -> None:
+    async with sequencing() as (sequencer, log, _):
+        with pytest.raises(ValueError, match="at most"):
+            sequencer.submit(commands(1, MAX_COMMANDS + 1))
+        sequencer.may_take = lambda: False
+        with pytest.raises(Overloaded):
+            sequencer.submit(commands(1))
+        assert not log.appends
