@@ -83,6 +83,8 @@ USED = {
     Kind.WITHDRAW_CASH: "account_id currency_id amount_micros request_id",
     Kind.DEPOSIT_SHARES: "account_id instrument_id quantity_lots request_id",
     Kind.WITHDRAW_SHARES: "account_id instrument_id quantity_lots request_id",
+    Kind.CANCEL_ORDERS: "account_id instrument_id side request_id",
+    Kind.SET_ACCOUNT_STATE: "account_id trading_state request_id",
 }
 
 
