@@ -1,13 +1,18 @@
 """Repeats, the window of remembered outcomes, and what it can vouch for."""
 
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
+from matching.domain.compiled import INTERPRETED
+from matching.domain.idempotency import ORDERS, REQUESTS, bucket_of, id_hash, tag_of
 from matching.domain.state import BUCKET_WORD
 
 SECOND = 10**9
+
+calls_kernels = pytest.mark.skipif(not INTERPRETED, reason="compiled, they are not to be called from Python")
 
 
 def test_a_repeat_gets_the_first_outcome(venue: Any) -> None:
@@ -114,6 +119,57 @@ def test_many_ids_in_few_buckets(new_venue: Any, small_settings: Any, step: int)
     then = venue.now - window * 3 * SECOND
     (late,) = venue.place(1, "buy", 1, 90, client_order_id=step * (2 * window - 1), create_time_ns=then)
     assert late["reason"] == "REQUEST_TOO_OLD"
+
+
+def place_in_table(venue: Any, space: int, account: int, number: int) -> tuple[int, int]:
+    """Bucket and tag of an id."""
+    base = venue.core._memory.base
+    hashed = id_hash(base, space, account, number)
+    return int(bucket_of(base, hashed)), int(tag_of(hashed))
+
+
+@calls_kernels
+def test_accounts_whose_entries_look_alike_get_their_own_outcomes(
+    new_venue: Any, small_settings: Any
+) -> None:
+    venue = new_venue(replace(small_settings, window=4))
+    venue.define()
+    found: dict[tuple[int, int], int] = {}
+    for other in count(1):
+        one = found.setdefault(place_in_table(venue, ORDERS, other, 7), other)
+        if one != other:
+            break
+    orders = {}
+    for account in (one, other):
+        venue.fund(account, 10**6)
+        (placed,) = venue.place(account, "buy", 1, 90, client_order_id=7)
+        assert placed["kind"] == "ACCEPTED"
+        orders[account] = placed["order_id"]
+    for _ in range(10):  # while the window holds their outcomes, and when they have outlived it
+        for account, order in orders.items():
+            (again,) = venue.place(account, "buy", 1, 90, client_order_id=7)
+            assert (again["kind"], again["account_id"], again["order_id"]) == ("REPEATED", account, order)
+        venue.now += 10 * SECOND
+        venue.place(one, "buy", 1, 80, time_in_force=4)
+    for account in (other, one):
+        (gone,) = venue.do("CANCEL", account_id=account, client_order_id=7)
+        assert (gone["kind"], gone["order_id"]) == ("CANCELLED", orders[account])
+        assert venue.do("CANCEL", account_id=account, client_order_id=7)[0]["kind"] == "CANCEL_REJECTED"
+
+
+@calls_kernels
+def test_an_order_and_a_request_whose_entries_look_alike_are_two(venue: Any) -> None:
+    alike = (
+        each
+        for each in count(1)
+        if place_in_table(venue, ORDERS, 1, each) == place_in_table(venue, REQUESTS, 1, each)
+    )
+    number = next(alike)
+    venue.place(1, "buy", 5, 90, client_order_id=number)
+    ids = {"client_order_id": number, "request_id": number}
+    assert venue.do("AMEND", account_id=1, quantity_lots=4, **ids)[0]["kind"] == "AMENDED"
+    assert venue.place(1, "buy", 5, 90, client_order_id=number)[0]["quantity_lots"] == 5
+    assert venue.do("AMEND", account_id=1, quantity_lots=3, **ids)[0]["quantity_lots"] == 4
 
 
 def test_where_an_id_lies_is_a_secret_and_no_part_of_the_state(new_venue: Any) -> None:
