@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import asyncpg
 import pytest
+from matching import lease as leasing
 from matching.lease import Lease
 from smartex_store import DatabaseUnavailable
 from waiting import until
@@ -88,6 +90,28 @@ async def test_who_resigns_releases_it_at_once_and_claims_it_no_more(
     await asyncio.sleep(0.2)
     assert not database.asked
     assert not lease.held
+
+
+async def test_its_time_runs_from_when_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the answer: the database counts from the claim, and gives it to another pod then."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(leasing, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class SlowOnce(Database):
+        async def fetchval(self, query: str, *arguments: Any) -> int:
+            if self.asked:
+                await asyncio.Event().wait()
+            clock.now += 4.0
+            return await super().fetchval(query, *arguments)
+
+    lease = Lease(cast(Any, SlowOnce()), 0, "this", 10.0)
+    await lease.start()
+    await until(lambda: lease.held)
+    clock.now = 109.9
+    assert lease.held
+    clock.now = 110.0
+    assert not lease.held
+    await lease.stop()
 
 
 async def test_without_a_database_it_is_held_until_one_resigns() -> None:
