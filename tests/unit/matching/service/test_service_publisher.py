@@ -239,6 +239,42 @@ async def test_a_frame_that_is_too_large_for_one_append_goes_in_several(
     assert log.sequences() == list(range(1, 151))
 
 
+async def test_only_what_is_not_published_yet_is_kept() -> None:
+    """A start applies frames again of which the event log has all, a part or nothing; some bring nothing about."""
+    publishing = Publisher(Log(), SimpleNamespace(held=True, resigned=False), 0)  # type: ignore[arg-type]
+    publishing.begin(10)
+    assert publishing.backlog == 0
+    keep(publishing, 2, 5)
+    assert (publishing.backlog, len(publishing._kept)) == (0, 0)
+    keep(publishing, 3, 5)
+    assert (publishing.backlog, len(publishing._kept)) == (5, 1)
+    publishing.on_applied(3, 16, 5, np.zeros(0, EVENT))
+    assert (publishing.backlog, len(publishing._kept)) == (5, 1)
+
+
+async def test_a_pod_that_does_not_lead_learns_what_is_published(started: Started) -> None:
+    """What was published before it came too; a former publisher's repeats take nothing back."""
+    log = SlowLog()
+
+    def say(*firsts: int) -> None:
+        for first in firsts:
+            each = of_events(len(log.records), first, 3)
+            log.records.append(Record(each.value, key=each.key))
+
+    say(1, 4)
+    publishing, _, _ = await started(5, 3, log=log, leads=False)
+    await until(lambda: publishing.published == 6)
+    say(7, 10, 4)
+    await until(lambda: publishing.published == 12)
+    assert publishing.backlog == 3
+    say(1)
+    say(13)
+    await until(lambda: publishing.published == 15)
+    say(7)
+    await asyncio.sleep(0.05)
+    assert (publishing.published, publishing.backlog) == (15, 0)
+
+
 async def test_what_a_former_publisher_says_late_makes_no_gap(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
