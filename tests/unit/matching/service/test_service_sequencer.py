@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -400,6 +401,17 @@ async def test_a_pod_that_is_stopped_answers_what_it_took_and_takes_no_more() ->
             log.ack(log.store(log.appends[0][0].value))
         assert [await answer(future) for future in (under_way, waiting)] == [[1], [2]]
         await stopping
+
+
+async def test_callers_of_a_pod_that_cannot_settle_are_told() -> None:
+    async with sequencing() as (sequencer, _, _):
+        sequencer.settle = partial(sequencer.settle, within=0.05)  # type: ignore[method-assign]
+        futures = [sequencer.submit(commands(1)), sequencer.submit(commands(2))]
+        await sequencer.stop()
+        for future in futures:
+            with pytest.raises(Unavailable) as caught:
+                await asyncio.wait_for(future, 60)
+            assert caught.value.reason == "OUTCOME_UNKNOWN"
 
 
 async def test_nothing_is_applied_after_the_frame_at_which_a_pod_halts() -> None:
