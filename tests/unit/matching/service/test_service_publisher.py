@@ -239,6 +239,19 @@ async def test_a_frame_that_is_too_large_for_one_append_goes_in_several(
     assert log.sequences() == list(range(1, 151))
 
 
+async def test_no_group_is_larger_than_the_log_takes(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is refused would be refused again and again, and nothing more be published."""
+    monkeypatch.setattr(publisher, "_GROUP_BYTES", 1)
+    publishing, log, _ = await started(3, 3)
+    for _ in range(3):
+        await until(lambda: bool(log.asked))
+        assert len(log.asked[0][1]) == 1
+        log.next()
+    await until(lambda: publishing.published == 9)
+
+
 async def test_only_what_is_not_published_yet_is_kept() -> None:
     """A start applies frames again of which the event log has all, a part or nothing; some bring nothing about."""
     publishing = Publisher(Log(), SimpleNamespace(held=True, resigned=False), 0)  # type: ignore[arg-type]
