@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from matching import snapshots
 from matching.auditor import Audit, Auditing
 from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import NO_COMMANDS, Frame
@@ -91,6 +93,44 @@ def test_old_ones_are_pruned_and_nothing_half_written_stays(tmp_path: Path, repl
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_it_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a machine that loses power could keep the name without what belongs to it."""
+    done: list[str] = []
+    fsync, rename = os.fsync, os.replace
+
+    def sync(descriptor: int) -> None:
+        done.append("file" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "folder")
+        fsync(descriptor)
+
+    def named(source: Path, target: Path) -> None:
+        done.append("name")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", named)
+    save(SnapshotFolder(tmp_path, 0, 2), replica)
+    assert done == ["file", "name", "folder"]
+
+
+def test_one_that_cannot_be_written_leaves_nothing_behind(
+    tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk each try would take more of it."""
+    folder = SnapshotFolder(tmp_path, 0, 1)
+    before = save(folder, replica)
+    deposit(replica, 1)
+
+    def full(_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(replica.core, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        save(folder, replica)
+    assert list(tmp_path.iterdir()) == [before]
+
+
 def test_a_damaged_one_is_passed_over(tmp_path: Path, replica: Replica) -> None:
     folder = SnapshotFolder(tmp_path, 0, 3)
     deposit(replica, 1)
@@ -108,6 +148,35 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path, replica: Replica) -> None:
     assert restore(folder, SETTINGS, 10**9).state_hash() == good
     newest.write_bytes(raw)
     assert restore(folder, SETTINGS, 10**9).state_hash() == replica.state_hash()
+
+
+def test_one_of_another_state_or_version_is_not_used(
+    tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole files both: of software that applied the log otherwise, and of one with another form."""
+    folder = SnapshotFolder(tmp_path, 0, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(replica, "state_hash", lambda: "0" * 64)
+        save(folder, replica)
+    (info,) = folder.newest_first()
+    with pytest.raises(SnapshotInvalid, match="another hash"):
+        folder.load(info, SETTINGS)
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "_VERSION", 2)
+        save(folder, replica)
+    assert folder.newest_first() == []
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_who_checks_conservation_does_so_wherever_the_state_comes_from(
+    tmp_path: Path, replica: Replica, saved: bool
+) -> None:
+    folder = SnapshotFolder(tmp_path, 0, 3)
+    if saved:
+        save(folder, replica)
+    for wanted in (False, True):
+        found = restore(folder, SETTINGS, 10**9, check_conservation=wanted)
+        assert (found.core.check_conservation, found.next_offset) == (wanted, int(saved))
 
 
 def test_one_that_is_ahead_of_the_event_log_is_not_used(tmp_path: Path, replica: Replica) -> None:
