@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from pydantic import SecretStr
 from smartex_bus import (
     DeadLetter,
     Final,
@@ -22,6 +23,7 @@ from smartex_bus import (
     Overloaded,
     PostgresSettings,
     Record,
+    RecordTooLarge,
     Retryable,
     StoredRecord,
     batch_links,
@@ -32,9 +34,9 @@ from smartex_bus import (
 )
 from smartex_bus.backoff import Backoff
 from smartex_bus.headers import decode_headers, encode_headers
-from smartex_bus.kafka.dead_letters import mark_redriven, open_letters, to_letter, to_record
+from smartex_bus.kafka.dead_letters import check_whole, mark_redriven, open_letters, to_letter, to_record
 from smartex_bus.letters import redriven
-from smartex_bus.opening import service_settings, settings_of
+from smartex_bus.opening import known_url, service_settings, settings_of
 from smartex_bus.postgres.groups import assign
 from smartex_bus.tail import Tail
 
@@ -213,6 +215,30 @@ def test_letters_as_records() -> None:
     assert origin(StoredRecord("g.redrive", 0, 1, b"", b"", second.headers, 9)) == ("t", 0, 7)
 
 
+def test_a_record_that_is_too_large_for_a_letter_stays_where_it_is() -> None:
+    record = StoredRecord("t", 0, 7, b"x" * 5000, b"k", {"a": b"1"}, 5)
+    whole = to_record(record, "r" * 9000, 10_000)
+    assert to_record(record, "r" * 9000, whole.size()).value == record.value
+    letter = to_letter("g", 1, whole)
+    assert (letter.record, letter.reason) == (record, "r" * 2000)
+    check_whole(letter)
+    rest = to_letter("g", 1, to_record(record, "cannot parse", 5000))
+    assert (rest.record.topic, rest.record.offset, rest.record.value) == ("t", 7, b"")
+    assert "5000 bytes" in rest.reason
+    with pytest.raises(RecordTooLarge, match=r"t\[0\]@7"):
+        check_whole(rest)
+
+
+async def test_of_letters_for_one_record_the_newest_counts() -> None:
+    log = [to_record(stored(offset), f"{offset} {n}", 10_000) for n in range(2) for offset in range(2)]
+
+    async def read(topic: str, offset: int, most: int) -> list[StoredRecord]:
+        page = enumerate(log[offset : offset + most], offset)
+        return [StoredRecord(topic, 0, at, r.value, r.key, r.headers, 1) for at, r in page]
+
+    assert [letter.reason for letter in await open_letters("g", 0, read, 10)] == ["0 1", "1 1"]
+
+
 async def test_open_letters_forget_what_was_redriven() -> None:
     letters = [to_record(stored(i), f"reason {i}", 10_000) for i in range(3)]
     first = to_letter("g", 0, letters[0])
@@ -234,9 +260,13 @@ async def test_open_letters_forget_what_was_redriven() -> None:
 async def test_urls() -> None:
     assert settings_of("postgresql://h/db") == PostgresSettings("postgresql://h/db")
     assert settings_of("kafka://a:1,b:2") == KafkaSettings("a:1,b:2")
-    for url in ("redis://x", "kafka://", "nonsense"):
+    assert settings_of("postgres://h/db") == PostgresSettings("postgres://h/db")
+    for url in ("redis://x", "kafka://", "postgresql://", "nonsense"):
         with pytest.raises(ValueError, match="a bus is"):
             await open_bus(url)
+        with pytest.raises(ValueError, match="a bus is"):
+            known_url(SecretStr(url))
+    assert known_url(None) is None
     assert "secret" not in repr(PostgresSettings("postgresql://user:secret@h/db"))
 
 

@@ -43,6 +43,7 @@ def test_a_url_of_kafka_says_who_logs_in_and_whom_to_trust(tmp_path: Path) -> No
         ("me:hid?den@a:1", "percent-encode"),
         ("a:1?hidden=1", "behind the"),
         ("a:1?ca_file=", "behind the"),
+        ("a:1?ca_file=/x&ca_file=/y", "each once"),
         ("me:hidden%FF@a:1", "UTF-8"),
         ("me@a:1", "password_file"),
         (":hidden@a:1", "empty"),
@@ -74,3 +75,11 @@ async def test_files_that_hold_no_certificates(tmp_path: Path) -> None:
     for words in (f"ca_file={tmp_path}/x", f"cert_file={tmp_path}/x&key_file={tmp_path}/x"):
         with pytest.raises(Misconfigured, match="PEM"):
             await open_bus(f"kafka://127.0.0.1:1?{words}")
+
+
+def test_a_password_file_that_holds_none_is_told(tmp_path: Path) -> None:
+    """Or the brokers would refuse the login, and nobody knew why."""
+    file = tmp_path / "password"
+    file.write_text("\n")
+    with pytest.raises(Misconfigured, match=r"password_file: .* is empty"):
+        settings_of(f"kafka://me@a:1?password_file={file}")
