@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from matching import recovery
 from matching.domain import COMMAND, Core, CoreSettings
-from matching.frames import Frame, FrameError
+from matching.frames import Frame, FrameError, decode_frame
 from matching.recovery import replay
 from matching.replica import Applied, Replica
+from smartex.matching.v1 import types_pb2
+from smartex.matching.v1.log_pb2 import COMMAND_KIND_DEPOSIT_CASH, InstrumentDefinition
+from smartex.matching.v1.types_pb2 import Instrument
 from smartex_bus import StoredRecord
 
 MASS_CANCEL = 5
@@ -70,6 +74,48 @@ async def test_every_frame_is_applied_once_and_in_order(count: int, up_to: int |
     assert await replay(log, 0, replica, up_to=up_to, on_applied=on_applied) == 3 * wanted
     assert seen == [(offset, 1 + 3 * offset, 3) for offset in range(wanted)]
     assert (replica.next_offset, replica.core.sequence) == (wanted, 3 * wanted)
+
+
+async def test_a_replay_that_nobody_reads_gives_the_state_of_each_frame_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Frames run together, also around definitions, and no buffer is filled again before it is applied."""
+    instrument = Instrument(
+        symbol="A",
+        name="A",
+        currency_code="USD",
+        tick_size="1",
+        lot_size="1",
+        board_lot=1,
+        odd_lot_rule=types_pb2.ODD_LOT_RULE_NONE,
+        reference_price_ticks=1,
+        max_price_ticks=1,
+        max_order_lots=1,
+        settlement=types_pb2.SETTLEMENT_T0,
+        trading_state=types_pb2.TRADING_STATE_OPEN,
+    )
+    made = []
+    for number in range(1, 41):
+        rows = np.zeros(2, COMMAND)
+        rows["kind"], rows["account_id"] = COMMAND_KIND_DEPOSIT_CASH, [1, 2 + number % 8]
+        rows["request_id"], rows["amount_micros"] = [2 * number, 2 * number + 1], number
+        rows["create_time_ns"] = 10**18 + number
+        definition = InstrumentDefinition(instrument=instrument, request_id=number)
+        made.append(Frame(1, number, 10**18 + number, rows, (definition,) if number % 5 == 2 else ()))
+    apply = recovery._apply
+
+    def slowly(*arguments: Any) -> int:
+        time.sleep(0.01)
+        return apply(*arguments)
+
+    monkeypatch.setattr(recovery, "_apply", slowly)
+    log: Any = HeldLog([frame.encode() for frame in made])
+    replica, expected = empty(), empty()
+    for offset, frame in enumerate(made):
+        expected.apply(offset, decode_frame(frame.encode()))
+    assert await replay(log, 0, replica) == 80
+    assert expected.core.account_count == 9
+    assert replica.state_hash() == expected.state_hash()
 
 
 @pytest.mark.parametrize("missing", [1, 10, 48])
