@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from pydantic import SecretStr
 from smartex_bus import (
     DeadLetter,
     Final,
@@ -257,6 +256,16 @@ async def test_open_letters_forget_what_was_redriven() -> None:
     assert await open_letters("g", len(log), read, 10) == []
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """A URL as settings keep it."""
+
+    url: str
+
+    def get_secret_value(self) -> str:
+        return self.url
+
+
 async def test_urls() -> None:
     assert settings_of("postgresql://h/db") == PostgresSettings("postgresql://h/db")
     assert settings_of("kafka://a:1,b:2") == KafkaSettings("a:1,b:2")
@@ -265,7 +274,7 @@ async def test_urls() -> None:
         with pytest.raises(ValueError, match="a bus is"):
             await open_bus(url)
         with pytest.raises(ValueError, match="a bus is"):
-            known_url(SecretStr(url))
+            known_url(Hidden(url))
     assert known_url(None) is None
     assert "secret" not in repr(PostgresSettings("postgresql://user:secret@h/db"))
 
