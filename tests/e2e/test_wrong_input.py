@@ -49,6 +49,8 @@ def check_refusal(failure: grpc.aio.AioRpcError, what: str) -> None:
 
 REMEMBERED = {"INSUFFICIENT_FUNDS", "INSUFFICIENT_HOLDINGS"}
 """Refusals that the market keeps by the id of their request, so that a repeat is not decided anew."""
+REPEATED = {"REQUEST_ID_USED"}
+"""Refusals that come of what the market says again of an earlier request: one event more, and nothing else."""
 
 
 def money(place: Place) -> list[Any]:
@@ -78,6 +80,9 @@ async def test_every_field_wrong(place: Place, opened: dict[str, bool], rpc: Rpc
                 assert details(again) == details(answer)
                 assert after[1:] == before[1:], f"{what}: refused, but rows changed"
                 assert await place.fingerprint() == after, f"{what}: a repeat changed something"
+                assert money(place) == before_money, f"{what}: refused, but money moved"
+            elif after != before and details(answer)[0] in REPEATED:
+                assert after[1:] == before[1:], f"{what}: refused, but rows changed"
                 assert money(place) == before_money, f"{what}: refused, but money moved"
             else:
                 assert after == before, f"{what}: refused, but something changed"
