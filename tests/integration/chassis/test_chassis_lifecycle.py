@@ -312,7 +312,9 @@ async def test_a_signal_ends_a_program_that_waits_for_what_it_stands_on(
 ) -> None:
     waits = 'async def build(settings):\n    print("building", flush=True)\n    await asyncio.sleep(600)'
     script = tmp_path / "waiting.py"
-    script.write_text(PROGRAM.replace("def build(settings):", waits).format(seconds=0))
+    # A shell lets what it runs in the background ignore Ctrl-C, and so do the tests that it runs, and their children.
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    script.write_text(heard + PROGRAM.replace("def build(settings):", waits).format(seconds=0))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(script),
