@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from itertools import count
 
 from smartex_store import Database, EmbeddedPostgres
 
+_FIRST_PORT, _PORTS = 10_000, 22_000
+"""Below those that the system gives to outgoing connections: one of these may take a free port a moment later."""
+_numbers = count(997 * os.getpid())
+
 
 def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody uses now, and that no other test of this process was given."""
+    while True:
+        port = _FIRST_PORT + next(_numbers) % _PORTS
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @asynccontextmanager
