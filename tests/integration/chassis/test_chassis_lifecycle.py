@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
 import socket
-import sys
-from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
-import isolated
 import pytest
 import structlog
 from chassis_venue import ECHO, Held, health, http
@@ -235,161 +230,6 @@ async def test_a_drain_does_not_wait_for_ever(venue: Any) -> None:
         await call
 
 
-PROGRAM = """
-import asyncio, sys, grpc
-from smartex_chassis import ChassisSettings, Service, ServiceModule, drain_started, run_all
-
-async def held(request, context):
-    print("entered", flush=True)
-    await drain_started().wait()
-    print("draining", flush=True)
-    await asyncio.sleep({seconds})
-    return request
-
-def register(server):
-    handler = grpc.unary_unary_rpc_method_handler(held)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.S", {{"Hold": handler}}),))
-
-async def start():
-    print("started", flush=True)
-
-async def stop():
-    print("stopped", flush=True)
-
-def build(settings):
-    return ServiceModule("t", register, {{"/t.S/Hold": "public"}}, start, stop)
-
-sys.exit(run_all([Service(build, ChassisSettings)], name="t"))
-"""
-
-
-async def _program(tmp_path: Path, port: int, seconds: float, *arguments: str) -> asyncio.subprocess.Process:
-    script = tmp_path / "program.py"
-    script.write_text(PROGRAM.format(seconds=seconds))
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(script),
-        *arguments,
-        env={"SMARTEX_PORT": str(port), "SMARTEX_METRICS_PORT": "0"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def _hold(channel: Any) -> Any:
-    return await channel.unary_unary("/t.S/Hold")(b"x", wait_for_ready=True)
-
-
-@pytest.fixture
-def free_port() -> int:
-    return isolated.free_port()
-
-
-async def _line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    return (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_drains_the_program_and_it_leaves_with_zero(
-    tmp_path: Path, free_port: int, number: signal.Signals
-) -> None:
-    process = await _program(tmp_path, free_port, 0.5)
-    assert await _line(process) == "started"
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{free_port}") as channel:
-        call = asyncio.ensure_future(_hold(channel))
-        assert await _line(process) == "entered"
-        process.send_signal(number)
-        assert await _line(process) == "draining"
-        assert await call == b"x"
-    assert await _line(process) == "stopped"
-    assert await asyncio.wait_for(process.wait(), 60) == 0
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-async def test_a_signal_ends_a_program_that_waits_for_what_it_stands_on(
-    tmp_path: Path, number: signal.Signals, code: int
-) -> None:
-    waits = 'async def build(settings):\n    print("building", flush=True)\n    await asyncio.sleep(600)'
-    script = tmp_path / "waiting.py"
-    # A shell lets what it runs in the background ignore Ctrl-C, and so do the tests that it runs, and their children.
-    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
-    script.write_text(heard + PROGRAM.replace("def build(settings):", waits).format(seconds=0))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(script),
-        env={"SMARTEX_PORT": "0", "SMARTEX_METRICS_PORT": "0"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert await _line(process) == "building"
-    process.send_signal(number)
-    assert await asyncio.wait_for(process.communicate(), 60) == (b"", b"")
-    assert process.returncode == code
-
-
-async def test_a_program_ends_before_what_it_compiles(tmp_path: Path) -> None:
-    long = 'print("compiling", flush=True)\n    await in_abandoned_thread(lambda: time.sleep(600))'
-    text = PROGRAM.replace('print("started", flush=True)', long).format(seconds=0)
-    script = tmp_path / "compiling.py"
-    script.write_text(f"import time\nfrom smartex_chassis import in_abandoned_thread\n{text}")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(script),
-        env={"SMARTEX_PORT": "0", "SMARTEX_METRICS_PORT": "0"},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert await _line(process) == "compiling"
-    process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 60) == 0
-
-
-async def test_a_second_signal_does_not_wait_for_calls(tmp_path: Path, free_port: int) -> None:
-    process = await _program(tmp_path, free_port, 600)
-    assert await _line(process) == "started"
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{free_port}") as channel:
-        call = asyncio.ensure_future(_hold(channel))
-        assert await _line(process) == "entered"
-        process.send_signal(signal.SIGTERM)
-        assert await _line(process) == "draining"
-        process.send_signal(signal.SIGTERM)
-        assert await _line(process) == "stopped"
-        with pytest.raises(grpc.aio.AioRpcError):
-            await call
-    assert await asyncio.wait_for(process.wait(), 60) == 1
-
-
-async def test_a_taken_port_ends_the_program_with_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        process = await _program(tmp_path, port, 0)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert (out, process.returncode) == (b"", 2)
-    assert err.decode() == f"port {port} is taken: stop the other program or set SMARTEX_PORT\n"
-
-
-async def test_what_it_stands_on_is_away_or_a_bug(tmp_path: Path, free_port: int) -> None:
-    """Said by the log, a line for programs, where nothing secret passes, and by one line for people."""
-    words = "raise OSError('no server at postgresql://smartex:geheim@db/x')"
-    broken = PROGRAM.replace("def build(settings):", f"def build(settings):\n    {words}")
-    script = tmp_path / "broken.py"
-    script.write_text(broken.format(seconds=0))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(script),
-        env={"SMARTEX_PORT": str(free_port), "SMARTEX_LOG_FORMAT": "json"},
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, err = await asyncio.wait_for(process.communicate(), 60)
-    log, line = err.decode().splitlines()
-    assert process.returncode == 1
-    assert line == "t cannot go on: no server at postgresql://smartex:[redacted]@db/x"
-    said = json.loads(log)
-    assert (said["event"], said["service"], said["level"]) == ("left by a failure", "t", "error")
-    assert "OSError" in said["exception"]
-    assert "geheim" not in err.decode()
-
-
 async def test_scopes_and_rpcs_must_match(venue: Any) -> None:
     def start(**changes: Any) -> Any:
         return ChassisServer((venue.echo.module(**changes),), venue.settings()).start()
@@ -425,16 +265,3 @@ async def test_a_method_left_out_of_a_servicer_is_told(venue: Any) -> None:
 async def test_nothing_starts_without_keys(venue: Any) -> None:
     with pytest.raises(StartupError, match="SMARTEX_JWKS"):
         ChassisServer((venue.echo.module(),), venue.settings(jwks=None))
-
-
-async def test_print_and_check_settings(tmp_path: Path, free_port: int) -> None:
-    process = await _program(tmp_path, free_port, 0, "--print-settings")
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0
-    assert b"SMARTEX_DRAIN_TIMEOUT" in out
-    process = await _program(tmp_path, free_port, 0, "--check")
-    assert await asyncio.wait_for(process.communicate(), 60) == (b"settings are good\n", b"")
-    process = await _program(tmp_path, 99999, 0, "--check")
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert (out, process.returncode) == (b"", 2)
-    assert err.startswith(b"SMARTEX_PORT=99999: ")
