@@ -301,14 +301,16 @@ async def test_a_book_goes_on_at_a_pod_that_has_forgotten_the_message_before(
     assert list(local.orders) == [12, 40, 50]
 
 
+def trade_batch(sequence: int, previous: int, time_ns: int) -> bytes:
+    """A trade whose number is its sequence."""
+    trade = md.Trade(trade_id=sequence, instrument_id=7, quantity_lots=1, trade_time_ns=time_ns)
+    found = md.TradeBatch(instrument_id=7, sequence=sequence, previous_sequence=previous, trades=[trade])
+    return md.SubscribeResponse(trades=found).SerializeToString()
+
+
 async def test_trades_resume_where_they_stopped(exchange: Exchange) -> None:
     asked: list[int] = []
     log_of_trades = [(10, 8, 100), (11, 10, 100), (14, 11, 140), (20, 14, 200)]
-
-    def batch(sequence: int, previous: int, time_ns: int) -> bytes:
-        trade = md.Trade(trade_id=sequence, instrument_id=7, quantity_lots=1, trade_time_ns=time_ns)
-        found = md.TradeBatch(instrument_id=7, sequence=sequence, previous_sequence=previous, trades=[trade])
-        return md.SubscribeResponse(trades=found).SerializeToString()
 
     async def subscribe(request: md.SubscribeRequest, context: Any) -> None:
         asked.append(request.resume_sequence)
@@ -318,7 +320,7 @@ async def test_trades_resume_where_they_stopped(exchange: Exchange) -> None:
         end = [2, 3, 4][len(asked) - 1]
         for sequence, previous, time_ns in log_of_trades[:end]:
             if sequence > request.resume_sequence:
-                await context.write(batch(sequence, previous, time_ns))
+                await context.write(trade_batch(sequence, previous, time_ns))
         if len(asked) < 3:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         await asyncio.sleep(30)
@@ -340,11 +342,6 @@ async def test_trades_go_on_when_the_venue_comes_back_from_an_older_backup(
 ) -> None:
     asked: list[int] = []
 
-    def batch(sequence: int, previous: int, time_ns: int) -> bytes:
-        trade = md.Trade(trade_id=sequence, instrument_id=7, quantity_lots=1, trade_time_ns=time_ns)
-        found = md.TradeBatch(instrument_id=7, sequence=sequence, previous_sequence=previous, trades=[trade])
-        return md.SubscribeResponse(trades=found).SerializeToString()
-
     async def subscribe(request: md.SubscribeRequest, context: Any) -> None:
         asked.append(request.resume_sequence)
         if request.resume_sequence:
@@ -353,7 +350,7 @@ async def test_trades_go_on_when_the_venue_comes_back_from_an_older_backup(
         book = md.BookSnapshot(instrument_id=7, sequence=first, market_time_ns=10 * first)
         await context.write(md.SubscribeResponse(snapshot=book).SerializeToString())
         for sequence in (first + 1, first + 2):
-            await context.write(batch(sequence, sequence - 1, 10 * sequence))
+            await context.write(trade_batch(sequence, sequence - 1, 10 * sequence))
         if len(asked) == 1:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         await asyncio.sleep(30)
