@@ -61,7 +61,7 @@ def test_a_tour(command: Any) -> None:
     assert [(fill["price"], fill["quantity"]) for fill in sold["fills"]] == [("10.50", "40")]
     assert command("trades", symbol, "--json")[0]["quantity"] == "40"
     assert command("--json", "account", "show")["cash"][0]["total"] == "999580.00"
-    assert "cancelled" in command("order", "cancel", "--all")
+    assert "1 order cancelled" in command("order", "cancel", "--all")
     partly = command("order", "buy", symbol, "200", "@", "10", "--json")["order_id"]
     command("order", "sell", symbol, "50", "@", "10", "--as", "bob")
     gone = command("order", "cancel", str(partly), "--json")

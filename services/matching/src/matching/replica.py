@@ -31,6 +31,11 @@ class Applied:
     time_ns: int
     events: Rows
 
+    @property
+    def last_sequence(self) -> int:
+        """Sequence of the last event; if there is none, of the one before."""
+        return self.first_sequence + len(self.events) - 1
+
 
 class Replica:
     """Applies frames in the order of the log. Everything in it follows from the log alone."""

@@ -78,7 +78,7 @@ class Ticker:
                     self._note_activity()
                     clock = one_command(kind=COMMAND_KIND_CLOCK)
                     applied = await self._sequencer.submit(smartex_wire.joined([self._beats(), clock]))
-                    self._told_sequence = applied.first_sequence + len(applied.events) - 1
+                    self._told_sequence = applied.last_sequence
             await asyncio.sleep(self._interval_ns / 1e9)
 
     def _is_due(self) -> bool:

@@ -14,9 +14,8 @@ from matching.domain import COMMAND, Core, CoreSettings
 from matching.frames import Frame, FrameError, decode_frame
 from matching.recovery import replay
 from matching.replica import Applied, Replica
-from smartex.matching.v1 import types_pb2
+from plain_instrument import plain_instrument
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_DEPOSIT_CASH, InstrumentDefinition
-from smartex.matching.v1.types_pb2 import Instrument
 from smartex_bus import StoredRecord
 
 MASS_CANCEL = 5
@@ -80,20 +79,7 @@ async def test_a_replay_that_nobody_reads_gives_the_state_of_each_frame_by_itsel
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Frames run together, also around definitions, and no buffer is filled again before it is applied."""
-    instrument = Instrument(
-        symbol="A",
-        name="A",
-        currency_code="USD",
-        tick_size="1",
-        lot_size="1",
-        board_lot=1,
-        odd_lot_rule=types_pb2.ODD_LOT_RULE_NONE,
-        reference_price_ticks=1,
-        max_price_ticks=1,
-        max_order_lots=1,
-        settlement=types_pb2.SETTLEMENT_T0,
-        trading_state=types_pb2.TRADING_STATE_OPEN,
-    )
+    instrument = plain_instrument()
     made = []
     for number in range(1, 41):
         rows = np.zeros(2, COMMAND)

@@ -17,8 +17,8 @@ from matching.frames import NO_COMMANDS, Frame
 from matching.recovery import restore
 from matching.replica import Replica
 from matching.snapshots import FrameId, SnapshotFolder, SnapshotInvalid
+from plain_instrument import plain_instrument
 from prometheus_client import REGISTRY
-from smartex.matching.v1 import types_pb2 as types
 from smartex.matching.v1.log_pb2 import COMMAND_KIND_DEPOSIT_CASH, InstrumentDefinition
 
 SETTINGS = CoreSettings(window=64, max_orders=64, max_accounts=64)
@@ -42,20 +42,7 @@ def save(folder: SnapshotFolder, replica: Replica) -> Path:
 @pytest.fixture
 def replica() -> Replica:
     made = Replica(Core(SETTINGS))
-    instrument = types.Instrument(
-        symbol="A",
-        name="A",
-        currency_code="USD",
-        tick_size="1",
-        lot_size="1",
-        board_lot=1,
-        odd_lot_rule=types.ODD_LOT_RULE_NONE,
-        reference_price_ticks=1,
-        max_price_ticks=1,
-        max_order_lots=1,
-        settlement=types.SETTLEMENT_T0,
-        trading_state=types.TRADING_STATE_OPEN,
-    )
+    instrument = plain_instrument()
     made.apply(0, Frame(1, 1, 1, NO_COMMANDS, (InstrumentDefinition(instrument=instrument, request_id=1),)))
     return made
 

@@ -78,6 +78,7 @@ _CHINESE = {
     "account halted": "账户已暂停交易",
     "account open": "账户可交易",
     "closed": "闭市",
+    "order cancelled": "笔委托已撤销",
     "orders cancelled": "笔委托已撤销",
     "equity": "总资产",
     "cash": "现金",

@@ -108,7 +108,7 @@ def cancel(
         if session.as_json:
             session.say(done)
         else:
-            session.console.print(f"{done.count} {session.word('orders cancelled')}")
+            session.console.print(cancelled_text(session, done.count))
 
     session.run(work)
 
@@ -306,6 +306,11 @@ def show(session: Session, order: model.Order) -> None:
     )
     if order.fills:
         session.console.print(fills_table(session, list(order.fills)))
+
+
+def cancelled_text(session: Session, count: int) -> str:
+    """How many orders were cancelled."""
+    return f"{number(count)} {session.word('order cancelled' if count == 1 else 'orders cancelled')}"
 
 
 def side_text(session: Session, side: str) -> Text:

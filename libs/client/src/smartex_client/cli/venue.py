@@ -11,6 +11,7 @@ from smartex_client import model
 from smartex_client.market import Market
 from smartex_client.profile import resolve
 
+from .orders import cancelled_text
 from .output import clock, facts, number
 from .session import Exit, Session, session_of
 
@@ -137,7 +138,7 @@ def cancel(
     if session.as_json:
         session.say(done)
     else:
-        session.console.print(f"{number(done.count)} {session.word('orders cancelled')}")
+        session.console.print(cancelled_text(session, done.count))
 
 
 @app.command("halt-account")

@@ -169,7 +169,7 @@ class VenueApi:
         )
         if len(applied.events):
             _accepted(applied)
-        return pb.SetTradingStateResponse(sequence=applied.first_sequence + len(applied.events) - 1)
+        return pb.SetTradingStateResponse(sequence=applied.last_sequence)
 
     async def set_reference_price(
         self, request: pb.SetReferencePriceRequest, context: Any
@@ -208,7 +208,7 @@ class VenueApi:
         return pb.RollTradingDayResponse(
             trading_day=int(outcome["available"]),
             cancelled_order_count=int(outcome["quantity_lots"]),
-            sequence=applied.first_sequence + len(applied.events) - 1,
+            sequence=applied.last_sequence,
         )
 
     async def cancel_orders(self, request: pb.CancelOrdersRequest, context: Any) -> pb.CancelOrdersResponse:
@@ -230,7 +230,7 @@ class VenueApi:
         )
         return pb.CancelOrdersResponse(
             cancelled_order_count=int(applied.events[-1]["quantity_lots"]),
-            sequence=applied.first_sequence + len(applied.events) - 1,
+            sequence=applied.last_sequence,
         )
 
     async def set_account_state(

@@ -249,13 +249,7 @@ def mass_cancel(b: int, command: Any) -> None:
     if command.side > SELL:
         refuse_command(b, command, INVALID_SIDE, 0, 0)
         return
-    cancelled = cancel_of_account(b, command, BY_MASS_CANCEL)
-    event = say(b, MASS_CANCELLED)
-    event.account_id = command.account_id
-    event.instrument_id = command.instrument_id
-    event.side = command.side
-    event.quantity_lots = cancelled
-    event.request_id = command.request_id
+    tell_cancelled(b, command, MASS_CANCELLED, cancel_of_account(b, command, BY_MASS_CANCEL))
 
 
 @inner
@@ -273,3 +267,14 @@ def cancel_of_account(b: int, command: Any, reason: int) -> int:
             cancelled += 1
         slot = following
     return cancelled
+
+
+@inner
+def tell_cancelled(b: int, command: Any, kind: int, cancelled: int) -> None:
+    """The outcome of a command that took so many orders off."""
+    event = say(b, kind)
+    event.account_id = command.account_id
+    event.instrument_id = command.instrument_id
+    event.side = command.side
+    event.quantity_lots = cancelled
+    event.request_id = command.request_id

@@ -6,7 +6,7 @@ from typing import Any
 
 from .accounts import find_account
 from .book import book_of
-from .changing import cancel_of_account
+from .changing import cancel_of_account, tell_cancelled
 from .compiled import I64, hot, inner
 from .events import refuse_command, say
 from .instruments import is_instrument
@@ -40,12 +40,7 @@ def cancel_orders(b: int, command: Any) -> None:
         cancelled = cancel_of_account(b, command, CANCELLED_BY_OPERATOR)
     else:
         cancelled = _clear_book(b, command)
-    event = say(b, ORDERS_CANCELLED)
-    event.account_id = command.account_id
-    event.instrument_id = command.instrument_id
-    event.side = command.side
-    event.quantity_lots = cancelled
-    event.request_id = command.request_id
+    tell_cancelled(b, command, ORDERS_CANCELLED, cancelled)
 
 
 @inner
