@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from smartex_bus import (
+    TURNS_TO_SERVER,
     Bus,
     BusClosed,
     OffsetTrimmed,
@@ -23,6 +26,7 @@ from smartex_bus import (
     batch_links,
     extract_trace,
     inject_trace,
+    open_bus,
 )
 from smartex_bus.appender import GroupCommitAppender
 
@@ -65,6 +69,30 @@ async def test_order_and_offsets(bus: Bus, topic: str) -> None:
     assert await bus.offsets(topic, 1) == (0, len(expected))
     assert await bus.read(topic, 1, len(expected)) == []
     assert await bus.offsets(topic, 0) == (0, 0)
+
+
+async def test_an_append_reaches_the_server_while_the_event_loop_is_busy(
+    bus: Bus, server: Any, topic: str
+) -> None:
+    await bus.ensure_topics(Topic(topic))
+    appender = bus.appender(topic)
+    value = random.Random(7).randbytes(50_000)
+
+    async def until_there(count: int) -> None:
+        async with await open_bus(server.settings) as other, asyncio.timeout(30):
+            while (await other.offsets(topic, 0))[1] < count:
+                await asyncio.sleep(0.01)
+
+    await appender.append(Record(value))
+    for count in (2, 3, 4):
+        future = appender.append_nowait(Record(value))
+        for _ in range(TURNS_TO_SERVER):
+            await asyncio.sleep(0)
+        # An event loop of its own in another thread, while this one does nothing but wait for the thread.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, until_there(count)).result()
+        assert not future.done()
+        assert await future == count - 1
 
 
 async def test_concurrent_appenders(bus: Bus, new_bus: OpenBus, topic: str) -> None:

@@ -1,6 +1,6 @@
 """The log: append, read, follow, consume; PostgreSQL and Kafka engines behind one face."""
 
-from smartex_bus.api import Appender, Bus, GroupConsumer, Told
+from smartex_bus.api import TURNS_TO_SERVER, Appender, Bus, GroupConsumer, Told
 from smartex_bus.errors import (
     AppenderPoisoned,
     AppendUnknown,
@@ -24,6 +24,7 @@ from smartex_bus.settings import KafkaCompression, KafkaSecurity, KafkaSettings,
 from smartex_bus.tracing import batch_links, extract_trace, inject_trace
 
 __all__ = [
+    "TURNS_TO_SERVER",
     "AppendUnknown",
     "Appender",
     "AppenderPoisoned",

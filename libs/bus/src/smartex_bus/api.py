@@ -16,6 +16,9 @@ from smartex_bus.records import DeadLetter, GroupBatch, Record, StoredRecord, To
 MAX_READ_BYTES = 8 << 20
 MAX_PENDING_RECORDS = 100_000
 MAX_PENDING_BYTES = 64 << 20
+TURNS_TO_SERVER = 10
+"""Turns of the event loop that an append takes, at most as a rule, from its acceptance to the server's socket: who has
+much to do meanwhile lets them pass first, and the server works at the same time."""
 
 StartPosition = Callable[[str, int], Awaitable[int | None]]
 """Tells where a partition's consumer starts: an offset, or ``None`` for the group's committed position."""

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import structlog
 from smartex.matching.v1.log_pb2 import InstrumentDefinition
-from smartex_bus import Appender, Bus, BusError, Record
+from smartex_bus import TURNS_TO_SERVER, Appender, Bus, BusError, Record
 from smartex_bus import Overloaded as BusOverloaded
 from smartex_chassis import Overloaded, SmartexError, Unavailable, gauge, start_task, stop_tasks
 
@@ -255,15 +255,20 @@ class Sequencer:
         if self._flight is flight:
             self._flight = None
             self._ahead[offset] = flight
-        loop = asyncio.get_running_loop()
         if self._flight is None and self._waiting_commands >= MAX_COMMANDS:
             self._send()
-            # A turn later, for it is in this one that the appender hands the frame over.
-            loop.call_soon(self._guarded, self._apply_ready)
+            self._apply_later(TURNS_TO_SERVER)
             return
         self._apply_ready()
         if self._waiting:
-            loop.call_soon(self._guarded, self._send_gathered)
+            asyncio.get_running_loop().call_soon(self._guarded, self._send_gathered)
+
+    def _apply_later(self, turns: int) -> None:
+        """Apply when the frame that was just sent is on its way: applying before would hold it up."""
+        if turns:
+            asyncio.get_running_loop().call_soon(self._apply_later, turns - 1)
+        else:
+            self._guarded(self._apply_ready)
 
     def _send_gathered(self) -> None:
         if self._flight is None:
@@ -293,6 +298,8 @@ class Sequencer:
             self._fail(error)
 
     def _seen(self, offset: int, value: bytes) -> None:
+        if all(each in self._ahead for each in range(self.replica.next_offset, offset + 1)):
+            return  # known all the way to it, and applied in a moment
         self._apply_ready()
         if offset < self.replica.next_offset:
             return

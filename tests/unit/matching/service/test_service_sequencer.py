@@ -16,7 +16,7 @@ from matching.replica import Applied, Replica
 from matching.sequencer import Sequencer
 from prometheus_client import REGISTRY
 from smartex.matching.v1.log_pb2 import InstrumentDefinition
-from smartex_bus import AppendUnknown, BusError, Record, StoredRecord, Told
+from smartex_bus import TURNS_TO_SERVER, AppendUnknown, BusError, Record, StoredRecord, Told
 from smartex_bus import Overloaded as BusOverloaded
 from smartex_chassis import Overloaded, Unavailable
 from waiting import until
@@ -305,6 +305,31 @@ async def test_a_full_frame_that_waits_goes_before_the_last_one_is_applied() -> 
         log.ack(log.store(log.appends[0][0].value))
         assert [len((await future).events) for future in full] == [6000, 4000]
         assert seen.accounts == [1, *[2] * 6000, *[3] * 4000]
+
+
+async def test_the_tail_does_not_hurry_what_waits_for_the_next_frame_to_be_on_its_way() -> None:
+    async with sequencing() as (sequencer, log, seen):
+        first = sequencer.submit(commands(1))
+        sequencer.submit(commands(2, 10_000))
+        offset = log.store(log.appends[0][0].value)
+        log.ack(offset)
+        log.show(offset)
+        await turns(TURNS_TO_SERVER - 1)
+        assert not first.done()
+        assert await answer(first) == [1]
+        assert seen.accounts == [1]
+
+
+async def test_a_gap_behind_what_waits_stops_the_pod() -> None:
+    async with sequencing() as (sequencer, log, _):
+        sequencer.submit(commands(1))
+        sequencer.submit(commands(2, 10_000))
+        log.ack(log.store(log.appends[0][0].value))
+        log.store(foreign(8))
+        log.ack(log.store(log.appends[0][0].value))
+        log.show(2)
+        with pytest.raises(FrameError, match="gap"):
+            await asyncio.wait_for(sequencer.run(), 60)
 
 
 async def test_a_full_frame_waits_for_the_one_that_is_under_way() -> None:
