@@ -146,8 +146,10 @@ class Venue:
         fields: dict[str, Any] = {"port": 0, "metrics_port": 0, "jwks": str(self.issuer.jwks_path)}
         return ChassisSettings(**(fields | changes))
 
-    async def start(self, *modules: ServiceModule, **changes: Any) -> ChassisServer:
-        server = ChassisServer(modules or (self.echo.module(),), self.settings(**changes))
+    async def start(
+        self, *modules: ServiceModule, beside: Path | None = None, **changes: Any
+    ) -> ChassisServer:
+        server = ChassisServer(modules or (self.echo.module(),), self.settings(**changes), beside=beside)
         await server.start()
         self.stack.push_async_callback(server.drain)
         return server

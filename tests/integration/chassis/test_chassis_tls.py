@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket as sockets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import grpc.aio
 import pytest
 from certificates import Pki, certify
 from smartex_chassis import ChassisServer, PeerSettings, SettingsInvalid, StartupError, load, peer_channel
+from smartex_chassis.ports import unix_address
 
 
 @pytest.fixture
@@ -123,3 +126,26 @@ async def test_files_that_are_no_pair_are_told(venue: Any, pki: Pki) -> None:
     pki.files["tls_key_file"].write_bytes(b"not a key")
     with pytest.raises(StartupError, match="SMARTEX_TLS_KEY_FILE"):
         await ChassisServer((venue.echo.module(),), venue.settings(**pki.one_way())).start()
+
+
+async def test_a_socket_beside_the_port_speaks_in_the_clear(venue: Any, pki: Pki, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        socket = Path(folder) / "run" / "grpc.sock"
+        socket.parent.mkdir()
+        # As a killed server leaves it.
+        with sockets.socket(sockets.AF_UNIX) as left:
+            left.bind(str(socket))
+        server = await venue.start(beside=socket, **pki.files)
+        await _refused(venue, server, None)
+        async with grpc.aio.insecure_channel(unix_address(socket)) as channel:
+            call: Any = channel
+            stub = call.unary_unary("/smartex.test.v1.EchoService/UnaryUnary")
+            assert (
+                await stub(b"x", metadata=(("authorization", f"Bearer {venue.token()}"),), timeout=60) == b"x"
+            )
+            refusal = await venue.refusal(stub(b"x"))
+        assert refusal.reason == "TOKEN_MISSING"
+        await server.drain()
+        assert not socket.exists()
+    with pytest.raises(StartupError, match="at most 107 bytes"):
+        await venue.start(beside=tmp_path / ("long" * 30), **pki.files)

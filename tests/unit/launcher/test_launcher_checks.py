@@ -58,16 +58,6 @@ def test_a_grpc_port_in_use(tmp_path: Path, taken: int, capsys: pytest.CaptureFi
     assert said == f"port {taken} is taken: stop the other program or set --port or SMARTEX_PORT"
 
 
-def test_tls_is_for_services_that_run_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The demo's people could not connect: found after a minute, and taken for a bug."""
-    for name in ("CERT", "KEY"):
-        (tmp_path / name).touch()
-        monkeypatch.setenv(f"SMARTEX_TLS_{name}_FILE", str(tmp_path / name))
-    assert "unset SMARTEX_TLS_CERT_FILE" in refusal(capsys, "--data", tmp_path / "data", "--port", "0", *FREE)
-
-
 def test_a_metrics_port_in_use(tmp_path: Path, taken: int, capsys: pytest.CaptureFixture[str]) -> None:
     said = refusal(capsys, "--data", tmp_path, "--port", "0", "--metrics-port", str(taken))
     assert "--metrics-port" in said

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -13,6 +15,9 @@ import grpc.aio
 from smartex_chassis.errors import BindFailed, PortInUse, StartupError
 from smartex_chassis.settings import ChassisSettings
 from smartex_chassis.tls import TlsFiles
+
+_LONGEST_SOCKET = 107
+"""Bytes of `sun_path` (unix(7)), less the one that ends it."""
 
 
 def listen(server: grpc.aio.Server, settings: ChassisSettings) -> int:
@@ -29,6 +34,29 @@ def listen(server: grpc.aio.Server, settings: ChassisSettings) -> int:
         _probe(settings.host, settings.port)
         why = "gRPC refused it; do the TLS certificate and key belong together?"
         raise BindFailed(address, why, "SMARTEX_TLS_CERT_FILE and SMARTEX_TLS_KEY_FILE") from error
+
+
+def listen_beside(server: grpc.aio.Server, path: Path) -> None:
+    """Make the server listen in the clear as well, at a Unix socket that only its owner's programs can open.
+
+    Raises `BindFailed`. The socket goes with the server; one that a killed server left behind is replaced.
+    """
+    # Clients know it by this very address, and a longer one is cut off.
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise BindFailed(
+            str(path), f"the path of a socket has at most {_LONGEST_SOCKET} bytes", "a shorter path"
+        )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        server.add_insecure_port(unix_address(path))
+    except RuntimeError as error:
+        raise BindFailed(str(path), "gRPC refused it", "another path") from error
+    path.chmod(0o600)
+
+
+def unix_address(path: Path) -> str:
+    """The address of a Unix socket, as gRPC takes it."""
+    return f"unix:{quote(str(path))}"
 
 
 def server_credentials(settings: ChassisSettings) -> grpc.ServerCredentials | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import grpc.aio
@@ -21,7 +22,7 @@ from smartex_chassis.health import HealthService
 from smartex_chassis.keys import KeySet, is_loopback
 from smartex_chassis.memory import gather_when_settled
 from smartex_chassis.metrics_http import MetricsServer
-from smartex_chassis.ports import listen
+from smartex_chassis.ports import listen, listen_beside
 from smartex_chassis.rpc import Router
 from smartex_chassis.settings import ChassisSettings
 from smartex_chassis.tasks import FAILED, start_task, stop_tasks
@@ -75,11 +76,17 @@ class ServiceModule:
 
 
 class ChassisServer:
-    """Hosts modules on one port. `start`, then `drain`; `serving.serve` adds the signals around it."""
+    """Hosts modules on one port. `start`, then `drain`; `serving.serve` adds the signals around it.
 
-    def __init__(self, modules: Sequence[ServiceModule], settings: ChassisSettings) -> None:
+    `beside`: a Unix socket at which programs of this machine find it too, in the clear whatever the port speaks.
+    """
+
+    def __init__(
+        self, modules: Sequence[ServiceModule], settings: ChassisSettings, *, beside: Path | None = None
+    ) -> None:
         self._modules = tuple(modules)
         self._settings = settings
+        self._beside = beside
         self._gate = Gate(_limits(settings))
         self._health = HealthService()
         self._metrics = MetricsServer(self.ready)
@@ -118,6 +125,8 @@ class ChassisServer:
         async with AsyncExitStack() as undo:
             self.port = listen(self._server, self._settings)
             undo.push_async_callback(self._server.stop, None)
+            if self._beside is not None:
+                listen_beside(self._server, self._beside)
             if self._settings.metrics_port is not None:
                 await self._metrics.start(self._settings.host, self._settings.metrics_port)
                 undo.push_async_callback(self._metrics.close)

@@ -74,15 +74,6 @@ def placed(data: Path, place: str) -> Iterator[None]:
         raise
 
 
-def check_clear(chassis: ChassisSettings) -> None:
-    """Raise StartupError if TLS is asked for, which the demo's people and the services' own calls here do not speak."""
-    if chassis.tls_cert_file is not None:
-        raise StartupError(
-            "the exchange on one machine speaks no TLS: unset SMARTEX_TLS_CERT_FILE and SMARTEX_TLS_KEY_FILE, or run "
-            "the services one by one (python -m matching …)"
-        )
-
-
 def check_ports(chassis: ChassisSettings, launcher: LauncherSettings) -> None:
     """Raise PortInUse or BindFailed if a port cannot be had, before minutes are spent on starting."""
     _check_port(chassis.host, chassis.port, "--port or SMARTEX_PORT")

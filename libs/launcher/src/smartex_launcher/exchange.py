@@ -17,6 +17,7 @@ import psutil
 import structlog
 from smartex_bus import BusError
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, StartupError, settle_garbage
+from smartex_chassis.ports import unix_address
 from smartex_client import SmartexError
 from smartex_store import EmbeddedPostgres, StoreError
 
@@ -121,12 +122,12 @@ class Exchange:
         providers = await self._providers(standins)
         with screen.step("starting the services, recovering the market") as note:
             port = self._plan.chassis.port or free_port(self._plan.chassis.host)
-            self._renew_tokens(issuer, self._address(port), found)
+            self._renew_tokens(issuer, self._inner_address(port), found)
             context = services.ServiceContext(
                 database_url,
                 bus_url,
                 data,
-                exchange_url=self._address(port),
+                exchange_url=self._inner_address(port),
                 keys_dir=data / "keys",
                 providers_file=providers,
                 callback_port=callback_port,
@@ -134,7 +135,7 @@ class Exchange:
             with placed(data, self._launcher.place):
                 server = await self._start_services(found, context, issuer, port)
             note.text = f"services serve at {self._address(server.port)}"
-        self._spawn(self._renew_daily(issuer, self._address(server.port), found), "renew-tokens")
+        self._spawn(self._renew_daily(issuer, self._inner_address(server.port), found), "renew-tokens")
         if self._opens_demo:
             with screen.step("opening the demo market") as note:
                 note.text = await self._start_demo()
@@ -209,7 +210,7 @@ class Exchange:
         for each in found:
             own = replace(context, token_file=service_token(self._tokens, each.name))
             modules.append(await services.build(each, own))
-        server = ChassisServer(modules, chassis)
+        server = ChassisServer(modules, chassis, beside=self._socket)
         await server.start()
         self._stack.push_async_callback(self._drain, server)
         return server
@@ -338,6 +339,24 @@ class Exchange:
             host = "127.0.0.1"
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
+    @property
+    def _socket(self) -> Path | None:
+        """Where this machine's own programs find the services if their port speaks TLS.
+
+        A certificate names hosts, and a server that asks for one has none for its own people.
+        """
+        return None if self._plan.chassis.tls_cert_file is None else self._plan.data / "run" / "grpc.sock"
+
+    def _inner_address(self, port: int) -> str:
+        return self._address(port) if self._socket is None else unix_address(self._socket)
+
+    @property
+    def _protection(self) -> str:
+        chassis = self._plan.chassis
+        if chassis.tls_cert_file is None:
+            return ""
+        return ", TLS" if chassis.tls_client_ca_file is None else ", mutual TLS"
+
     def _greet(self, server: ChassisServer) -> None:
         data, address = self._plan.data, self._address(server.port)
         metrics = (
@@ -348,7 +367,7 @@ class Exchange:
         self._screen.panel(
             "[bold]The exchange is open[/]" if self._opens_demo else "[bold]The exchange is up[/]",
             [
-                f"gRPC      {address}",
+                f"gRPC      {address}{self._protection}",
                 f"metrics   {metrics}",
                 *([f"phone     {self._phone}"] if self._phone else []),
                 f"database  {self._database}, bus {self._bus}",

@@ -25,7 +25,7 @@ from smartex_chassis.printing import complain, say, standard_streams
 from smartex_store import StoreError
 
 from . import services
-from .checks import check_clear, check_folder, check_place, check_ports, check_python
+from .checks import check_folder, check_place, check_ports, check_python
 from .exchange import Exchange, Plan
 from .logs import RollingFile, Tee
 from .screen import Screen
@@ -71,7 +71,6 @@ def _run(argv: Sequence[str] | None) -> int:
     chassis = load(ChassisSettings, **chassis_overrides(asked))
     services.check_names(launcher.wanted_services)
     plan = Plan(launcher, chassis, exit_after_ready=asked.exit_after_ready)
-    check_clear(chassis)
     check_folder(plan.data)
     check_place(plan.data, launcher.place)
     check_ports(chassis, launcher)

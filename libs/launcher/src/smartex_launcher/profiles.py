@@ -8,6 +8,7 @@ profiles/services/…      tokens of the services, for calls among themselves
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def write_profiles(
     for person in people:
         token = issuer.issue(subject=person.name, account_id=person.account_id, scopes=person.scopes, ttl=ttl)
         write_private(folder / f"{person.name}.token", token + "\n")
-        lines = [f'url = "{url}"', f'token_file = "{person.name}.token"']
+        lines = [f"url = {json.dumps(url)}", f'token_file = "{person.name}.token"']
         if person.account_id is not None:
             lines.append(f"account = {person.account_id}")
         write_private(folder / f"{person.name}.toml", "\n".join(lines) + "\n")

@@ -10,8 +10,8 @@ import cramjam
 SMALLEST = 1024
 """Bytes from which on a value is packed: below, a row is small anyway, and an order should not wait for it."""
 _INLINE = 1 << 19
-"""Bytes that are packed on the event loop, in some 0.5 ms: what a thread has packed waits ten times as long until a busy
-event loop comes around to it."""
+"""Bytes that are packed on the event loop, in some 0.5 ms: what a thread has packed waits ten times as long until the
+event loop, if it is busy, comes around to it."""
 
 Packed = tuple[list[bytes], list[int | None] | None]
 """The values to store, and the size of each once unpacked; no sizes if all are stored as they are."""
