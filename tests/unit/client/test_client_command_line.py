@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from smartex.matching.v1.types_pb2 import Instrument, Reason
-from smartex_client import InvalidInput, connect_as
+from smartex_client import InvalidInput, Tls, connect_as
 from smartex_client.cli.app import app, hoisted
 from smartex_client.cli.orders import end_time, limit_price
 from smartex_client.cli.output import plain
@@ -191,6 +191,16 @@ def test_an_empty_argument_is_no_default(field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         resolve(**empty, environment={})
     assert caught.value.field == field
+
+
+def test_the_environments_tls_is_not_for_a_socket_of_this_machine(home: Path) -> None:
+    """As `make up` writes profiles when its port speaks TLS: whoever reaches that port has the variable set."""
+    (home / "profiles").mkdir()
+    (home / "profiles" / "own.toml").write_text('url = "unix:/run/grpc.sock"\n')
+    environment = {"SMARTEX_HOME": str(home), "SMARTEX_PROFILE": "own", "SMARTEX_CA_FILE": "ca.pem"}
+    assert resolve(environment=environment).tls is None
+    assert resolve(url="exchange.example:7400", environment=environment).tls == Tls(Path("ca.pem"))
+    assert resolve(tls=Tls(Path("mine.pem")), environment=environment).tls == Tls(Path("mine.pem"))
 
 
 def test_arguments_come_before_environment_before_profile(home: Path) -> None:

@@ -120,7 +120,8 @@ def resolve(
     tls: Tls | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Profile:
-    """Arguments before environment before profile, each by itself.
+    """Arguments before environment before profile, each by itself; files of TLS in the environment are for hosts, not
+    for a socket of this machine.
 
     InvalidInput for a profile that is not there, and for an argument that is empty: where a variable is unset, nobody
     must act as somebody else.
@@ -136,13 +137,16 @@ def resolve(
     base = found or Profile()
     direct = token if token is not None else None if token_file else environment.get("SMARTEX_TOKEN")
     file = token_file or environment.get("SMARTEX_TOKEN_FILE")
+    address = url or environment.get("SMARTEX_URL") or base.url
     return Profile(
-        url=url or environment.get("SMARTEX_URL") or base.url,
+        url=address,
         token=direct,
         token_file=Path(file) if file else base.token_file,
         account_id=base.account_id if direct is None and not file else None,
         source=base.source,
-        tls=_resolved_tls(tls or Tls(), base.tls or Tls(), environment),
+        tls=_resolved_tls(
+            tls or Tls(), base.tls or Tls(), {} if address.startswith("unix:") else environment
+        ),
     )
 
 

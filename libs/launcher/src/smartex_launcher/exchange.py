@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,7 @@ from zoneinfo import ZoneInfo
 import psutil
 import structlog
 from smartex_bus import BusError
-from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, StartupError, settle_garbage
-from smartex_chassis.ports import unix_address
+from smartex_chassis import ChassisServer, LocalIssuer, StartupError, settle_garbage
 from smartex_client import SmartexError
 from smartex_store import EmbeddedPostgres, StoreError
 
@@ -26,9 +25,9 @@ from .checks import check_reach, free_port, placed
 from .child import Child, agents_command
 from .compiling import warm_up
 from .logs import roll
+from .plan import Plan
 from .profiles import PEOPLE, Person, service_token, write_profiles, write_service_tokens
 from .screen import Screen
-from .settings import LauncherSettings
 from .signals import Signals
 from .standins import Standins
 
@@ -40,25 +39,6 @@ _log = structlog.get_logger("smartex.launcher")
 _RENEW_SECONDS = 24 * 3600.0
 _STATUS_SECONDS = 2.0
 _KAFKA_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to start."""
-
-    launcher: LauncherSettings
-    chassis: ChassisSettings
-    exit_after_ready: bool = False
-
-    @property
-    def data(self) -> Path:
-        """The data folder."""
-        return self.launcher.folder
-
-    @property
-    def log_file(self) -> Path:
-        """Where the log goes."""
-        return self.data / "logs" / "smartex.log"
 
 
 class Exchange:
@@ -122,20 +102,20 @@ class Exchange:
         providers = await self._providers(standins)
         with screen.step("starting the services, recovering the market") as note:
             port = self._plan.chassis.port or free_port(self._plan.chassis.host)
-            self._renew_tokens(issuer, self._inner_address(port), found)
+            self._renew_tokens(issuer, self._plan.own_address(port), found)
             context = services.ServiceContext(
                 database_url,
                 bus_url,
                 data,
-                exchange_url=self._inner_address(port),
+                exchange_url=self._plan.own_address(port),
                 keys_dir=data / "keys",
                 providers_file=providers,
                 callback_port=callback_port,
             )
             with placed(data, self._launcher.place):
                 server = await self._start_services(found, context, issuer, port)
-            note.text = f"services serve at {self._address(server.port)}"
-        self._spawn(self._renew_daily(issuer, self._inner_address(server.port), found), "renew-tokens")
+            note.text = f"services serve at {self._plan.address(server.port)}"
+        self._spawn(self._renew_daily(issuer, self._plan.own_address(server.port), found), "renew-tokens")
         if self._opens_demo:
             with screen.step("opening the demo market") as note:
                 note.text = await self._start_demo()
@@ -210,7 +190,7 @@ class Exchange:
         for each in found:
             own = replace(context, token_file=service_token(self._tokens, each.name))
             modules.append(await services.build(each, own))
-        server = ChassisServer(modules, chassis, beside=self._socket)
+        server = ChassisServer(modules, chassis, beside=self._plan.socket)
         await server.start()
         self._stack.push_async_callback(self._drain, server)
         return server
@@ -333,32 +313,8 @@ class Exchange:
     def _tokens(self) -> Path:
         return self._plan.data / "profiles" / "services"
 
-    def _address(self, port: int) -> str:
-        host = self._plan.chassis.host
-        if host in ("0.0.0.0", "::"):
-            host = "127.0.0.1"
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-    @property
-    def _socket(self) -> Path | None:
-        """Where this machine's own programs find the services if their port speaks TLS.
-
-        A certificate names hosts, and a server that asks for one has none for its own people.
-        """
-        return None if self._plan.chassis.tls_cert_file is None else self._plan.data / "run" / "grpc.sock"
-
-    def _inner_address(self, port: int) -> str:
-        return self._address(port) if self._socket is None else unix_address(self._socket)
-
-    @property
-    def _protection(self) -> str:
-        chassis = self._plan.chassis
-        if chassis.tls_cert_file is None:
-            return ""
-        return ", TLS" if chassis.tls_client_ca_file is None else ", mutual TLS"
-
     def _greet(self, server: ChassisServer) -> None:
-        data, address = self._plan.data, self._address(server.port)
+        data, address = self._plan.data, self._plan.address(server.port)
         metrics = (
             f"http://{address.rsplit(':', 1)[0]}:{server.metrics_port}/metrics"
             if server.metrics_port
@@ -367,7 +323,7 @@ class Exchange:
         self._screen.panel(
             "[bold]The exchange is open[/]" if self._opens_demo else "[bold]The exchange is up[/]",
             [
-                f"gRPC      {address}{self._protection}",
+                f"gRPC      {address}{self._plan.protection}",
                 f"metrics   {metrics}",
                 *([f"phone     {self._phone}"] if self._phone else []),
                 f"database  {self._database}, bus {self._bus}",

@@ -26,8 +26,9 @@ from smartex_store import StoreError
 
 from . import services
 from .checks import check_folder, check_place, check_ports, check_python
-from .exchange import Exchange, Plan
+from .exchange import Exchange
 from .logs import RollingFile, Tee
+from .plan import Plan
 from .screen import Screen
 from .settings import LauncherSettings, chassis_overrides, launcher_overrides, parse
 

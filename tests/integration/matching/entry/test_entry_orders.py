@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from plain_instrument import plain_instrument
 from smartex.matching.v1 import account_pb2 as acc
 from smartex.matching.v1 import order_entry_pb2 as pb
 from smartex.matching.v1 import types_pb2 as types
@@ -103,20 +104,9 @@ def dollars(amount: str) -> types.Money:
 
 
 def in_another_currency() -> types.Instrument:
-    return types.Instrument(
-        symbol="YUAN",
-        name="Yuan",
-        currency_code="CNY",
-        tick_size="0.01",
-        lot_size="1",
-        board_lot=1,
-        odd_lot_rule=types.ODD_LOT_RULE_NONE,
-        reference_price_ticks=1000,
-        max_price_ticks=100_000,
-        max_order_lots=1_000,
-        settlement=types.SETTLEMENT_T0,
-        trading_state=types.TRADING_STATE_OPEN,
-    )
+    instrument = plain_instrument()
+    instrument.symbol, instrument.currency_code = "YUAN", "CNY"
+    return instrument
 
 
 async def test_a_number_of_another_deposit_is_refused(venue: Any, open_market: Any) -> None:
