@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartiti
 from smartex_bus.backoff import Backoff
 from smartex_bus.errors import AppendUnknown
 from smartex_bus.kafka.batch import RecordBatch
+from smartex_bus.kafka.produce import put_together_once
 from smartex_bus.kafka.records import RECORD_OVERHEAD, fill
 from smartex_bus.kafka.security import connection
 from smartex_bus.kafka.stopping import stop_quietly
@@ -113,6 +114,7 @@ class KafkaWriter:
         # By itself it gives a batch up after a request's time if the partition has no leader: how long an append may
         # take is for `write` to say.
         producer._message_accumulator._batch_ttl = self._settings.delivery_timeout
+        put_together_once(producer.client)
         self._producer = producer
         return producer
 
