@@ -15,7 +15,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped, unused-ignore]
 from smartex_chassis import PUBLIC, LocalIssuer, principal
+
+from tests.integration.chassis.conftest import SERVICE
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -128,6 +131,30 @@ async def test_no_kind_of_rpc_is_open_without_a_token(venue: Any, kind: str) -> 
     caller = await venue.caller(await venue.start(), None)
     refusal = await venue.refusal(caller.call(kind, b"x"))
     assert (refusal.code, refusal.reason, served) == (UNAUTHENTICATED, "TOKEN_MISSING", [])
+
+
+async def test_a_refused_stream_is_heard_first(venue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's gRPC tells who writes to a stream that has just ended of an internal error."""
+    monkeypatch.setattr("smartex_chassis.rpc._FIRST_MESSAGE_SECONDS", 30.0)
+    channel = await venue.channel(await venue.start())
+    stream = channel.stream_stream(f"/{SERVICE}/StreamStream")(timeout=60)
+    await stream.wait_for_connection()
+    await asyncio.sleep(0.2)  # more than a refusal takes
+    await stream.write(b"x")
+    assert (await venue.refusal(stream.read())).reason == "TOKEN_MISSING"
+
+
+@pytest.mark.parametrize("said", ["nothing", "nothing more", "what is no message"])
+async def test_a_refused_stream_ends_whatever_its_client_says(venue: Any, said: str) -> None:
+    if said == "what is no message":
+        venue.echo.read = Status.FromString
+    channel = await venue.channel(await venue.start())
+    stream = channel.stream_stream(f"/{SERVICE}/StreamStream")(timeout=60)
+    if said == "nothing more":
+        await stream.done_writing()
+    elif said == "what is no message":
+        await stream.write(b"\xff")
+    assert (await venue.refusal(stream.read())).reason == "TOKEN_MISSING"
 
 
 async def test_an_undeclared_rpc_is_denied_to_everybody(venue: Any, kind: str) -> None:

@@ -34,6 +34,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _OK = grpc.StatusCode.OK  # to ask an enumeration for a member takes longer than to check a scope
 _STATUS_KEY = "grpc-status-details-bin"
+_FIRST_MESSAGE_SECONDS = 0.1
+"""How long a refusal waits at most for what its client says first."""
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TRACE_KEYS = frozenset({"traceparent", "tracestate"})
 _NO_PARENT: Mapping[str, str] = {}
@@ -113,11 +115,12 @@ class _Guard:
         self._gate = gate
         self._calls = gate.public_calls if scope == PUBLIC else gate.calls
         self._meters = Meters(method)
-        self._streaming = False
+        self._streaming = self._reads_stream = False
 
     def wrap(self, handler: Any) -> Any:
         """Return the handler with this around it; what it reads and writes stays the same."""
         self._streaming = bool(handler.request_streaming or handler.response_streaming)
+        self._reads_stream = bool(handler.request_streaming)
         read, write = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming:
             # gRPC reads the stream's messages, inside the handler; an error there passes through `_serve`.
@@ -149,9 +152,11 @@ class _Guard:
         self._meters.active += 1
         code = _OK
         failure: BaseException | None = None
+        entered = False
         try:
             token, parent = _headers(context)
             await self._enter(call, token, context)
+            entered = True
             if parent or telemetry.tracing():
                 with telemetry.server_span(self._method, parent):
                     response = await inner(request, context)
@@ -183,6 +188,8 @@ class _Guard:
                 code = _CODES[status.code]
             # On the next turn of the loop: the answer does not wait until it is counted.
             call.loop.call_soon(self._meters.finish, code, time.perf_counter() - started)
+        if self._reads_stream and not entered:
+            await _hear_first_message(context)
         return await context.abort(code, status.message, ((_STATUS_KEY, status.SerializeToString()),))
 
     async def _enter(self, call: Call, token: str | bytes | None, context: Context) -> None:
@@ -223,6 +230,20 @@ class _Guard:
                 seconds, error = token_left, _token_expired
         if seconds is not None:
             call.end_at(time.monotonic() + seconds, error)
+
+
+async def _hear_first_message(context: Context) -> None:
+    """Wait a moment for what the client of a stream says first, which is not looked at.
+
+    A stream that is refused while its client writes to it tells a client of Python's gRPC "Internal error from Core"
+    instead of why (https://github.com/grpc/grpc/issues/36066).
+    """
+    hearing = asyncio.ensure_future(context.read())
+    try:
+        await asyncio.wait({hearing}, timeout=_FIRST_MESSAGE_SECONDS)
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
 
 
 def _out_of_time() -> SmartexError:
