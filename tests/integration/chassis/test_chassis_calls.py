@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc
@@ -61,6 +62,20 @@ async def test_a_caller_that_leaves_cancels_the_handler(venue: Any, kind: str) -
     with pytest.raises(asyncio.CancelledError):
         await call
     await asyncio.wait_for(held.cancelled.wait(), 60)
+
+
+async def test_what_a_client_sends_unread_is_bounded(venue: Any) -> None:
+    """512 KB and what is on its way; by itself gRPC lets several megabytes come."""
+    venue.echo.behave = Held()
+    channel = await venue.channel(await venue.start())
+    metadata = (("authorization", f"Bearer {venue.token()}"),)
+    stream = channel.stream_stream(f"/{ECHO}/StreamStream")(metadata=metadata, timeout=60)
+    sent = 0
+    with contextlib.suppress(TimeoutError):
+        while sent < 2 << 20:
+            await asyncio.wait_for(stream.write(bytes(16 << 10)), 5)
+            sent += 16 << 10
+    assert 512 << 10 <= sent <= 1 << 20
 
 
 async def test_a_caller_whose_machine_dies_is_noticed(venue: Any) -> None:

@@ -28,6 +28,8 @@ from smartex_chassis.settings import ChassisSettings
 from smartex_chassis.tasks import FAILED, start_task, stop_tasks
 from smartex_chassis.watchdog import LoopWatchdog
 
+_STREAM_WINDOW_BYTES = 512 << 10
+"""What a client may send on a stream before it is read. Fixed: to find out what a connection can carry costs orders."""
 _HEALTH = "grpc.health.v1.Health"
 _HEALTH_SCOPES = {f"/{_HEALTH}/{name}": PUBLIC for name in ("Check", "Watch", "List")}
 _REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
@@ -295,6 +297,8 @@ def _options(settings: ChassisSettings) -> list[tuple[str, int]]:
     options = [
         # Off, or a second server would share the port in silence instead of being told that it is taken.
         ("grpc.so_reuseport", 0),
+        ("grpc.http2.lookahead_bytes", _STREAM_WINDOW_BYTES),
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.keepalive_time_ms", ping_after),
