@@ -12,6 +12,7 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 import pytest
+from chassis_venue import ECHO
 from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped, unused-ignore]
     BadRequest,
     ErrorInfo,
@@ -20,7 +21,6 @@ from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped, unuse
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped, unused-ignore]
 from smartex_chassis import ChassisServer, ChassisSettings, LocalIssuer, ServiceModule
 
-SERVICE = "smartex.test.v1.EchoService"
 KINDS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
 
 
@@ -55,13 +55,13 @@ class EchoService:
             "StreamUnary": grpc.stream_unary_rpc_method_handler(self.stream_unary, self.read),
             "StreamStream": grpc.stream_stream_rpc_method_handler(self.stream_stream, self.read),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(ECHO, handlers),))
 
     def module(self, **changes: Any) -> ServiceModule:
         fields: dict[str, Any] = {
             "name": "echo",
             "register": self.register,
-            "scopes": {f"/{SERVICE}/{kind}": "trade" for kind in KINDS},
+            "scopes": {f"/{ECHO}/{kind}": "trade" for kind in KINDS},
         }
         return ServiceModule(**(fields | changes))
 
@@ -80,7 +80,7 @@ class Caller:
     async def call(
         self, kind: str, *messages: bytes, deadline: float | None = 60, more: tuple[tuple[str, str], ...] = ()
     ) -> list[bytes]:
-        path, metadata = f"/{SERVICE}/{kind}", self.metadata(*more)
+        path, metadata = f"/{ECHO}/{kind}", self.metadata(*more)
         if kind == "UnaryUnary":
             return [await self.channel.unary_unary(path)(messages[0], metadata=metadata, timeout=deadline)]
         if kind == "UnaryStream":

@@ -13,12 +13,11 @@ from typing import Any
 import grpc
 import jwt
 import pytest
+from chassis_venue import ECHO
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped, unused-ignore]
 from smartex_chassis import PUBLIC, LocalIssuer, principal
-
-from tests.integration.chassis.conftest import SERVICE
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -137,7 +136,7 @@ async def test_a_refused_stream_is_heard_first(venue: Any, monkeypatch: pytest.M
     """Python's gRPC tells who writes to a stream that has just ended of an internal error."""
     monkeypatch.setattr("smartex_chassis.rpc._FIRST_MESSAGE_SECONDS", 30.0)
     channel = await venue.channel(await venue.start())
-    stream = channel.stream_stream(f"/{SERVICE}/StreamStream")(timeout=60)
+    stream = channel.stream_stream(f"/{ECHO}/StreamStream")(timeout=60)
     await stream.wait_for_connection()
     await asyncio.sleep(0.2)  # more than a refusal takes
     await stream.write(b"x")
@@ -149,7 +148,7 @@ async def test_a_refused_stream_ends_whatever_its_client_says(venue: Any, said: 
     if said == "what is no message":
         venue.echo.read = Status.FromString
     channel = await venue.channel(await venue.start())
-    stream = channel.stream_stream(f"/{SERVICE}/StreamStream")(timeout=60)
+    stream = channel.stream_stream(f"/{ECHO}/StreamStream")(timeout=60)
     if said == "nothing more":
         await stream.done_writing()
     elif said == "what is no message":
